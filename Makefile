@@ -1,0 +1,281 @@
+# streamcache. `make help` lists the targets and the words they take.
+#
+# Every source is compiled by one rule per flavour. A flavour is a directory and a set of flags:
+#
+#   build/          what is installed: sc static, scd a position-independent executable
+#   build/test/     with the hooks of the tests (-DSC_TEST_BUILD), dynamic, so that preload shims work
+#   build/san/      under ASan and UBSan, dynamic; build/san/test/ the same with the hooks
+#   build/tsan/     under ThreadSanitizer: only what tests/unit/tsan_*.c link
+
+# ---- words one may give ---------------------------------------------------------------------------------------------
+
+BIN     = sc
+PREFIX  = /usr/local
+DESTDIR =
+STATIC  = 1
+WERROR  = 0
+SAN     = 0
+V       = 0
+T       =
+
+# Where everything is built. Two makes at once in one tree need two of these.
+B = build
+
+CC     = gcc
+CFLAGS = -O2 -g
+
+# ---- sources --------------------------------------------------------------------------------------------------------
+
+LIB_SRC = \
+	lib/buf.c \
+	lib/build.c \
+	lib/checksum.c \
+	lib/clock.c \
+	lib/config.c \
+	lib/digest.c \
+	lib/err.c \
+	lib/frame.c \
+	lib/gen.c \
+	lib/human.c \
+	lib/killpoint.c \
+	lib/lockfile.c \
+	lib/log.c \
+	lib/msg.c \
+	lib/object.c \
+	lib/pack.c \
+	lib/page.c \
+	lib/paths.c \
+	lib/sock.c
+
+CMD_SRC = \
+	cmd/admin.c \
+	cmd/follow.c \
+	cmd/get.c \
+	cmd/list.c \
+	cmd/main.c \
+	cmd/options.c \
+	cmd/reader.c \
+	cmd/remove.c \
+	cmd/session.c \
+	cmd/signals.c \
+	cmd/spawn.c \
+	cmd/status.c \
+	cmd/talk.c \
+	cmd/writer.c
+
+DAEMON_SRC = \
+	daemon/answer.c \
+	daemon/conn.c \
+	daemon/decide.c \
+	daemon/dispatch.c \
+	daemon/flight.c \
+	daemon/flightfile.c \
+	daemon/index.c \
+	daemon/index_file.c \
+	daemon/index_thread.c \
+	daemon/jobs.c \
+	daemon/listener.c \
+	daemon/main.c \
+	daemon/sql.c \
+	daemon/ticker.c
+
+# What the tests bring, found by name.
+UNIT_SRC   = $(wildcard tests/unit/test_*.c)
+TSAN_SRC   = $(wildcard tests/unit/tsan_*.c)
+HELPER_SRC = $(filter-out tests/helpers/shim_%,$(wildcard tests/helpers/*.c))
+SHIM_SRC   = $(wildcard tests/helpers/shim_*.c)
+
+# ---- flags ----------------------------------------------------------------------------------------------------------
+
+# Messages are cut on purpose, so format-truncation has nothing to say.
+WARN = \
+	-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wpointer-arith -Wcast-qual \
+	-Wcast-align -Wformat=2 -Wundef -Wvla -Wwrite-strings -Wimplicit-fallthrough -Wdouble-promotion -Wlogical-op \
+	-Wduplicated-cond -Wduplicated-branches -Wnull-dereference -Wredundant-decls -Wnested-externs -Wdate-time \
+	-Wno-missing-field-initializers -Wno-format-truncation
+
+HARDEN = -fstack-protector-strong -fstack-clash-protection -fno-plt
+ifeq ($(shell uname -m),x86_64)
+HARDEN += -fcf-protection
+endif
+ifeq ($(shell uname -m),aarch64)
+HARDEN += -mbranch-protection=standard
+endif
+FORTIFY = -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+
+COMMON   = -std=gnu11 $(WARN) $(if $(filter 1,$(WERROR)),-Werror) $(HARDEN) -fPIE -pthread
+CPPFLAGS = -D_GNU_SOURCE -DSC_BIN='"$(BIN)"' -I.
+LDFLAGS  = -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--as-needed
+SAN_LD   = -fsanitize=address,undefined
+# The checks they insert confuse the compiler's own: warnings are judged in the other flavours.
+SAN_CF   = $(SAN_LD) -fno-sanitize-recover=all -fno-omit-frame-pointer -Wno-error
+
+# No pkg-config: nothing here may need a package that `make deps` has yet to install.
+SC_LIBS  = -lmsgpackc -ljansson -linih -lsodium
+SCD_LIBS = -luv -lsqlite3 -lmsgpackc -lsodium -linih -ljansson
+ALL_LIBS = -luv -lsqlite3 -lmsgpackc -ljansson -lsodium -linih -pthread -ldl
+
+SAY = $(if $(filter 1,$(V)),,@printf '  %-5s %s\n' $(1) $(2);)
+
+# ---- targets --------------------------------------------------------------------------------------------------------
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.SECONDARY:
+.PHONY: all test-build help deps deps-build check lint format fuzz bench demo install uninstall clean FORCE
+.DEFAULT_GOAL := all
+
+ifeq ($(SAN),1)
+PLAIN = $(B)/san
+else
+PLAIN = $(B)
+endif
+HOOKED = $(PLAIN)/test
+
+all: $(PLAIN)/$(BIN) $(PLAIN)/scd
+
+# $(call flavour,DIRECTORY,COMPILER FLAGS,LINKER FLAGS OF sc,LINKER FLAGS OF scd AND OF TESTS)
+define flavour
+$(1)/flags: FORCE
+	@mkdir -p $$(@D)
+	@printf '%s\n' $$(call quote,$$(CC) $$(COMMON) $$(CPPFLAGS) $(2) $(3) $(4)) | cmp -s - $$@ || \
+	 printf '%s\n' $$(call quote,$$(CC) $$(COMMON) $$(CPPFLAGS) $(2) $(3) $(4)) >$$@
+
+$(1)/obj/%.o: %.c $(1)/flags
+	@mkdir -p $$(@D)
+	$$(call SAY,CC,$$@)$$(CC) $$(COMMON) $$(CPPFLAGS) -I$(B) $(2) $$(EXTRA) -MMD -MP -c -o $$@ $$<
+
+$(1)/libsc.a: $(LIB_SRC:%.c=$(1)/obj/%.o)
+$(1)/libcmd.a: $(patsubst %.c,$(1)/obj/%.o,$(filter-out cmd/main.c,$(CMD_SRC)))
+$(1)/libscd.a: $(patsubst %.c,$(1)/obj/%.o,$(filter-out daemon/main.c,$(DAEMON_SRC)))
+$(1)/libsc.a $(1)/libcmd.a $(1)/libscd.a:
+	$$(call SAY,AR,$$@)rm -f $$@ && ar rcs $$@ $$^
+
+$(1)/$(BIN): $(CMD_SRC:%.c=$(1)/obj/%.o) $(1)/libsc.a
+	$$(call SAY,LD,$$@)$$(CC) $(2) $(LDFLAGS) $(3) -o $$@ $$^ $(SC_LIBS)
+
+$(1)/scd: $(DAEMON_SRC:%.c=$(1)/obj/%.o) $(1)/libsc.a
+	$$(call SAY,LD,$$@)$$(CC) $(2) $(LDFLAGS) $(4) -o $$@ $$^ $(SCD_LIBS) -pthread
+
+# A test takes from the archives what it names; the hooks of cmocka and everybody's libraries are there if wanted.
+$(1)/unit/%: $(1)/obj/tests/unit/%.o $(1)/libscd.a $(1)/libcmd.a $(1)/libsc.a
+	@mkdir -p $$(@D)
+	$$(call SAY,LD,$$@)$$(CC) $(2) $(LDFLAGS) $(4) -o $$@ $$^ -lcmocka $(ALL_LIBS)
+
+$(1)/obj/lib/build.o: EXTRA = -DSC_BUILD='"$$(shell cat $(B)/gen/build.txt)"'
+$(1)/obj/lib/build.o: $(B)/gen/build.txt
+$(DAEMON_SRC:%.c=$(1)/obj/%.o): | $(B)/gen/schema.inc
+
+-include $$(wildcard $(1)/obj/*/*.d $(1)/obj/*/*/*.d)
+endef
+
+# The shell sees what is in it, quotes and all, as one word.
+quote = '$(subst ','\'',$(1))'
+
+STATIC_LD = $(if $(filter 1,$(STATIC)),-static,-pie)
+
+$(eval $(call flavour,$(B),$(CFLAGS) $(FORTIFY),$(STATIC_LD),-pie))
+$(eval $(call flavour,$(B)/test,$(CFLAGS) $(FORTIFY) -DSC_TEST_BUILD,-pie,-pie))
+$(eval $(call flavour,$(B)/san,-O1 -g $(SAN_CF),$(SAN_LD) -pie,$(SAN_LD) -pie))
+$(eval $(call flavour,$(B)/san/test,-O1 -g $(SAN_CF) -DSC_TEST_BUILD,$(SAN_LD) -pie,$(SAN_LD) -pie))
+$(eval $(call flavour,$(B)/tsan,-O1 -g -fsanitize=thread -Wno-error -DSC_TEST_BUILD,-pie,-pie))
+
+# What the tests run as commands and clients: never under a sanitizer, so that their speed and memory are their own.
+$(B)/helpers/%: $(B)/obj/tests/helpers/%.o $(B)/libsc.a
+	@mkdir -p $(@D)
+	$(call SAY,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -pie -o $@ $^ $(SC_LIBS) -pthread
+
+$(B)/helpers/shim_%.so: tests/helpers/shim_%.c $(B)/flags
+	@mkdir -p $(@D)
+	$(call SAY,CC,$@)$(CC) $(COMMON) $(CPPFLAGS) $(CFLAGS) -fPIC -shared -o $@ $< -ldl
+
+HELPERS = $(HELPER_SRC:tests/helpers/%.c=$(B)/helpers/%) $(SHIM_SRC:tests/helpers/%.c=$(B)/helpers/%.so)
+UNITS   = $(UNIT_SRC:tests/unit/%.c=$(HOOKED)/unit/%) $(TSAN_SRC:tests/unit/%.c=$(B)/tsan/unit/%)
+
+test-build: all $(HOOKED)/$(BIN) $(HOOKED)/scd $(HELPERS) $(UNITS)
+
+# Changes with every commit, so only one small object may depend on it.
+$(B)/gen/build.txt: FORCE
+	@mkdir -p $(@D)
+	@{ test -e .git && git describe --always 2>/dev/null || echo unknown; } >$@.$$$$ && \
+	 if cmp -s $@.$$$$ $@; then rm -f $@.$$$$; else mv -f $@.$$$$ $@; fi
+
+# A string literal, one line of SQL a line: static const char schema[] = followed by #include "gen/schema.inc".
+$(B)/gen/schema.inc: daemon/schema.sql
+	@mkdir -p $(@D)
+	@sed -e 's/[\\"]/\\&/g' -e 's/^/"/' -e 's/$$/\\n"/' $< >$@
+
+# ---- for people -----------------------------------------------------------------------------------------------------
+
+# A sub-make builds, because deps must be done before anything is compiled, whatever -j says. One that was given no -j
+# uses every processor.
+JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$$(nproc))
+
+deps:
+	@tests/deps.sh build test lint
+deps-build:
+	@tests/deps.sh build
+
+check:
+	@tests/deps.sh build test
+	@$(MAKE) --no-print-directory $(JOBS) WERROR=1 test-build
+	@PLAIN=$(PLAIN) HOOKED=$(HOOKED) B=$(B) BIN=$(BIN) SAN=$(SAN) UNITS='$(UNITS)' tests/run.sh $(T)
+
+demo:
+	@tests/deps.sh build
+	@$(MAKE) --no-print-directory $(JOBS) all
+	@SC=$(abspath $(PLAIN)/$(BIN)) tests/demo.sh
+
+bench:
+	@tests/deps.sh build
+	@$(MAKE) --no-print-directory $(JOBS) all $(HELPERS)
+	@SC=$(abspath $(PLAIN)/$(BIN)) HELPERS=$(abspath $(B)/helpers) tests/bench/run.sh $(T)
+
+# Each fuzzer runs this long, on what it has found before.
+SECONDS = 60
+FUZZERS = $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+
+$(B)/fuzz/%: tests/fuzz/%.c $(LIB_SRC) $(wildcard lib/*.h)
+	@mkdir -p $(@D)
+	$(call SAY,LD,$@)clang -std=gnu11 -g -O1 $(CPPFLAGS) -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+	 -o $@ $< $(LIB_SRC) $(SC_LIBS) -pthread
+
+fuzz:
+	@tests/deps.sh build lint
+	@$(MAKE) --no-print-directory $(JOBS) $(FUZZERS)
+	@for f in $(FUZZERS); do mkdir -p $$f.corpus && $$f -max_total_time=$(SECONDS) -artifact_prefix=$$f. $$f.corpus || exit; done
+
+lint:
+	@tests/deps.sh build test lint
+	@$(MAKE) --no-print-directory $(JOBS) WERROR=1 test-build
+	@B=$(B) CPPFLAGS=$(call quote,$(CPPFLAGS) -I$(B)) tests/lint.sh
+
+format:
+	clang-format -i $$(find lib cmd daemon tests -name '*.[ch]')
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/$(BIN)
+	install -m 755 $(PLAIN)/$(BIN) $(DESTDIR)$(PREFIX)/bin/$(BIN)
+	install -m 755 $(PLAIN)/scd $(DESTDIR)$(PREFIX)/libexec/$(BIN)/scd
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/$(BIN) $(DESTDIR)$(PREFIX)/libexec/$(BIN)/scd
+	-rmdir $(DESTDIR)$(PREFIX)/libexec/$(BIN)
+
+clean:
+	rm -rf $(B)
+
+help:
+	@echo 'make            $(B)/$(BIN) and $(B)/scd'
+	@echo 'make demo       the main job on a real build step, live (installs missing build packages first)'
+	@echo 'make check      every test; the last line is "N passed, N failed" (installs missing packages first)'
+	@echo 'make lint       format, static analysis, and the rules of the house'
+	@echo 'make fuzz       every fuzzer for SECONDS=60'
+	@echo 'make bench      speed beside cat, cp and tee, as ratios'
+	@echo 'make deps       the Debian packages for all of this; make deps-build: only for make'
+	@echo 'make format     lay the sources out with clang-format'
+	@echo 'make install    $(DESTDIR)$(PREFIX)/bin/$(BIN) and $(DESTDIR)$(PREFIX)/libexec/$(BIN)/scd; make uninstall'
+	@echo 'make clean'
+	@echo
+	@echo 'Words: SAN=1 (ASan and UBSan) · WERROR=1 · STATIC=0 · T=cli/get.bats (check, bench: only these) · V=1 (show'
+	@echo '       commands) · B=DIR (build there) · BIN=NAME · PREFIX=DIR · DESTDIR=DIR · CC=… · CFLAGS=…'

@@ -1,0 +1,123 @@
+/* `sc daemon …`: the daemon's life, by hand. Nothing needs it: clients start one, and it goes by itself. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/command.h"
+#include "cmd/options.h"
+#include "cmd/session.h"
+#include "cmd/spawn.h"
+#include "cmd/talk.h"
+#include "lib/err.h"
+#include "lib/human.h"
+
+enum { NOW, OPTIONS };
+
+const struct option_row daemon_options[] = {
+	[NOW] = {0, "now", NULL, "stop: do not wait for runs to end; they go on and register with the next daemon"},
+	[OPTIONS] = {0},
+};
+
+static int daemon_start(void)
+{
+	struct session s = SESSION_INIT;
+	struct msg q = {.type = MSG_STATUS}, m;
+	int rc = talk_ask(&s, SESSION_START, "daemon", &q, &m);
+
+	session_release(&s);
+	return rc ? EXIT_FAILED : 0;
+}
+
+static int daemon_status(void)
+{
+	struct session s = SESSION_INIT;
+	struct msg q = {.type = MSG_STATUS}, m;
+	int rc = talk_ask(&s, SESSION_LOOK, "daemon", &q, &m);
+	char up[32];
+
+	if (rc == SC_ENOENT)
+		puts("not running");
+	else if (rc == 0)
+		printf("running, pid %llu, build %.*s, up %s, %llu entr%s, %llu run%s in progress, in %s\n", (unsigned long long)m.pid,
+		       (int)m.build.n, (const char *)m.build.p, human_format_duration(m.uptime, up), (unsigned long long)m.entries,
+		       m.entries == 1 ? "y" : "ies", (unsigned long long)m.count, m.count == 1 ? "" : "s", s.place.path);
+	session_release(&s);
+	return rc == 0 ? 0 : rc == SC_ENOENT ? EXIT_NO_KEY : EXIT_FAILED;
+}
+
+/* Returns when the daemon has let go of everything: its last act is to close our connection. */
+static int await_gone(struct session *s)
+{
+	int fds[SC_FDS_MAX], rc;
+	struct msg m;
+	size_t nfds;
+
+	do {
+		rc = session_hear(s, &m, fds, &nfds, SC_FOREVER);
+	} while (rc == 0 || (rc == SC_ESYS && errno == EINTR));
+	if (rc == SC_EEOF)
+		return 0;
+	complain("daemon", s->why[0] ? s->why : sc_strerror(rc), NULL);
+	return EXIT_FAILED;
+}
+
+static int daemon_stop_it(bool now)
+{
+	struct session s = SESSION_INIT;
+	struct msg q = {.type = MSG_STOP, .flags = now ? STOP_NOW : 0u}, m;
+	int rc = talk_ask(&s, SESSION_LOOK, "daemon", &q, &m), status = EXIT_FAILED;
+
+	if (rc == SC_ENOENT)
+		status = 0; /* none runs, which is what was asked for */
+	if (rc == 0 && m.type == MSG_WAIT)
+		fprintf(stderr, "%s: daemon: waiting for %llu run%s to end (--now does not)\n", SC_BIN, (unsigned long long)m.count,
+			m.count == 1 ? "" : "s");
+	if (rc == 0)
+		status = await_gone(&s);
+	session_release(&s);
+	return status;
+}
+
+static int daemon_run(void)
+{
+	struct session s = SESSION_INIT;
+
+	if (session_find(&s, SESSION_START) == 0) {
+		spawn_become_daemon(s.place.path);
+		complain("daemon", "scd was not found", NULL);
+	} else {
+		complain("daemon", s.why, NULL);
+	}
+	return EXIT_FAILED;
+}
+
+int run_daemon(const struct command *self, int argc, char **argv)
+{
+	static const char *const words[] = {"start", "stop", "restart", "status", "run", NULL};
+	struct options o;
+	const char *near;
+	bool now = false;
+
+	options_start(&o, self, argc, argv);
+	while (options_next(&o))
+		now = true;
+	if (options_failed(&o))
+		return EXIT_USAGE;
+	if (o.nwords != 1)
+		return options_error(&o, "say one of start, stop, restart, status, run");
+	if (now && strcmp(o.words[0], "stop") != 0 && strcmp(o.words[0], "restart") != 0)
+		return options_error(&o, "--now goes with stop and restart");
+	if (strcmp(o.words[0], "start") == 0)
+		return daemon_start();
+	if (strcmp(o.words[0], "stop") == 0)
+		return daemon_stop_it(now);
+	if (strcmp(o.words[0], "restart") == 0)
+		return daemon_stop_it(now) || daemon_start() ? EXIT_FAILED : 0;
+	if (strcmp(o.words[0], "status") == 0)
+		return daemon_status();
+	if (strcmp(o.words[0], "run") == 0)
+		return daemon_run();
+	near = human_nearest(o.words[0], words);
+	return near ? options_error(&o, "'%s' is not known, did you mean '%s'?", o.words[0], near)
+		    : options_error(&o, "'%s' is not known: start, stop, restart, status, run", o.words[0]);
+}

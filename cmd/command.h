@@ -1,0 +1,53 @@
+/* The verbs. One row each in main.c's table, which is the only source of help, completions and manual synopsis. */
+#ifndef SC_COMMAND_H
+#define SC_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Exit statuses that are ours, not the command's. */
+enum {
+	EXIT_NO_KEY = 1,
+	EXIT_USAGE = 2,	    /* of verbs that run no command */
+	EXIT_WAITED = 124,  /* --wait is over */
+	EXIT_FAILED = 125,  /* sc failed; a usage error of get */
+	EXIT_NOT_EXECUTABLE = 126,
+	EXIT_NOT_FOUND = 127,
+	EXIT_PIPE = 141,    /* nobody reads our stdout any more */
+};
+
+/* One option of a verb. */
+struct option_row {
+	char letter;	   /* 0: none */
+	const char *name;  /* without the dashes */
+	const char *value; /* what its argument is called in help; NULL: takes none */
+	const char *help;
+};
+
+struct command {
+	const char *name;
+	const char *summary;		  /* one line */
+	const char *words;		  /* the synopsis behind the options: "KEY [-- CMD [ARG…]]" */
+	const struct option_row *options; /* ends with a row whose name is NULL; may be NULL */
+	bool runs_command;		  /* takes -- CMD; its usage errors are 125 */
+	int (*run)(const struct command *self, int argc, char **argv); /* argv[0] is the verb; returns the exit status */
+};
+
+extern const struct command commands[]; /* ends with a row whose name is NULL */
+
+int run_get(const struct command *self, int argc, char **argv);
+int run_rm(const struct command *self, int argc, char **argv);
+int run_ls(const struct command *self, int argc, char **argv);
+int run_ps(const struct command *self, int argc, char **argv);
+int run_daemon(const struct command *self, int argc, char **argv);
+int run_help(const struct command *self, int argc, char **argv);
+int run_version(const struct command *self, int argc, char **argv);
+
+extern const struct option_row get_options[], rm_options[], ls_options[], ps_options[], daemon_options[];
+
+/* `sc: what: why (what to do)`, one line on stderr. A NULL mend leaves the parentheses away. */
+void complain(const char *what, const char *why, const char *mend);
+/* The same with a format for why; no mend. */
+void complainf(const char *what, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,204 @@
+/* The loop of a reader of a growing object. Called by get.c, for the leader as for everybody else. Prints nothing but the
+ * object. */
+#include "cmd/follow.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include "cmd/signals.h"
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/page.h"
+
+/* Without a daemon and without a step of the page for so long, one is started to ask what became of the run. */
+#define QUIET_MS (2 * SC_PAGE_WAIT_MS)
+/* A run that ends with us is seen off: its command's grace and a little. */
+#define SEE_OFF_MS (SC_GRACE_MS + 2000)
+
+struct watch {
+	uint64_t moved_ms;	/* when something was last printed, or following began */
+	uint64_t orphaned_ms;	/* when the daemon was found gone; 0: it is there */
+};
+
+/* ---- the daemon ---- */
+
+/* True: it is there, as far as one can see without asking. */
+static bool daemon_is_there(struct session *s)
+{
+	struct pollfd p = {.fd = s->fd, .events = POLLIN};
+
+	if (s->fd < 0)
+		return false;
+	/* Nothing is sent to a reader unasked: whatever is readable is the end. */
+	if (poll(&p, 1, 0) > 0) {
+		session_close(s);
+		return false;
+	}
+	return true;
+}
+
+/* Asks the next daemon about the run. FOLLOW_LOST: nobody can finish it. Else go on, with *out_len and *err_len set if it has
+ * ended meanwhile. */
+static enum follow_result attach(struct follow *f, enum session_how how, bool *ended, struct page_view *v)
+{
+	struct msg q = {.type = MSG_ATTACH, .bucket = f->bucket, .key = f->key, .gen = f->gen}, m;
+	int fds[SC_FDS_MAX];
+	size_t nfds = 0;
+	int rc = session_ask(f->session, how, &q, &m, fds, &nfds, SC_FOREVER);
+
+	if (rc) {
+		session_close(f->session);
+		return FOLLOW_ENDED; /* it is tried again */
+	}
+	for (size_t i = 0; i < nfds; i++)
+		close(fds[i]);
+	if (m.type == MSG_LOST)
+		return FOLLOW_LOST;
+	if (m.type == MSG_ENDED) {
+		*ended = true;
+		*v = (struct page_view){.state = PAGE_COMPLETE,
+					.out_len = m.out_len,
+					.err_len = m.err_len,
+					.exit = (uint32_t)m.exit,
+					.signal = (uint32_t)m.signal};
+	}
+	return FOLLOW_ENDED;
+}
+
+static enum follow_result look_after_daemon(struct follow *f, struct watch *w, bool *ended, struct page_view *v)
+{
+	uint64_t now = clock_boot_ms();
+
+	if (daemon_is_there(f->session)) {
+		w->orphaned_ms = 0;
+		return FOLLOW_ENDED;
+	}
+	if (!w->orphaned_ms)
+		w->orphaned_ms = now;
+	/* The writer would publish its end by itself; only its death needs somebody to tell. */
+	return attach(f, now - w->orphaned_ms >= QUIET_MS ? SESSION_START : SESSION_LOOK, ended, v);
+}
+
+/* ---- leaving ---- */
+
+static void see_off(struct follow *f)
+{
+	uint64_t until = clock_boot_ms() + SEE_OFF_MS;
+	int count = signals_count();
+	struct page_view v;
+
+	for (page_view(f->page, &v); v.state == PAGE_RUNNING && signals_count() == count && clock_boot_ms() < until;
+	     page_view(f->page, &v))
+		page_wait(f->page, &v, SC_PAGE_WAIT_MS);
+}
+
+static enum follow_result leave(struct follow *f)
+{
+	struct msg q = {.type = MSG_LEAVE, .gen = f->gen, .signal = (uint64_t)signals_pending()}, m;
+	int fds[SC_FDS_MAX], rc;
+	size_t nfds;
+
+	f->signal = (uint32_t)signals_pending();
+	/* The slot first: the writer looks for one that is taken before it stops the command. */
+	page_leave_slot(f->page);
+	if (f->session->fd < 0 || session_say(f->session, &q, NULL, 0))
+		return FOLLOW_SIGNAL;
+	do {
+		rc = session_hear(f->session, &m, fds, &nfds, SC_SILENCE_MS);
+	} while (rc == SC_ESYS && errno == EINTR && signals_count() < 2);
+	if (rc || m.type != MSG_LEFT)
+		return FOLLOW_SIGNAL;
+	f->others = m.count;
+	f->stopping = (m.flags & LEFT_STOPPING) != 0;
+	if (f->stopping)
+		see_off(f);
+	return FOLLOW_SIGNAL;
+}
+
+/* ---- the loop ---- */
+
+static enum follow_result result_of(enum read_result rc)
+{
+	switch (rc) {
+	case READ_STDOUT_CLOSED:
+		return FOLLOW_STDOUT_CLOSED;
+	case READ_CANNOT_WRITE:
+		return FOLLOW_CANNOT_WRITE;
+	case READ_CANNOT_READ:
+		return FOLLOW_CANNOT_READ;
+	case READ_ALL:
+	case READ_INTERRUPTED:
+		break;
+	}
+	return FOLLOW_ENDED;
+}
+
+static enum follow_result result_of_end(struct follow *f, const struct page_view *v)
+{
+	f->exit = v->exit;
+	f->signal = v->signal;
+	return v->state == PAGE_CANCELLED ? FOLLOW_CANCELLED : v->state == PAGE_LOST ? FOLLOW_LOST : FOLLOW_ENDED;
+}
+
+/* `| head` that has had enough is noticed although there is nothing to write. */
+static bool stdout_is_closed(void)
+{
+	struct pollfd p = {.fd = 1, .events = 0};
+
+	return poll(&p, 1, 0) > 0 && (p.revents & POLLERR);
+}
+
+static uint64_t time_to_sleep(const struct follow *f, const struct watch *w)
+{
+	uint64_t silent = clock_boot_ms() - w->moved_ms;
+
+	if (f->wait_ms == SC_FOREVER)
+		return SC_PAGE_WAIT_MS;
+	return silent >= f->wait_ms ? 0 : f->wait_ms - silent;
+}
+
+enum follow_result follow_run(struct follow *f)
+{
+	struct watch w = {.moved_ms = clock_boot_ms()};
+	bool ended = false;
+
+	signals_catch();
+	for (;;) {
+		uint64_t before = f->reader.out_pos + f->reader.err_pos, sleep_ms;
+		enum read_result rc;
+		enum follow_result fr;
+		struct page_view v;
+
+		page_view(f->page, &v);
+		rc = reader_advance(&f->reader, v.out_len, v.err_len);
+		page_set_position(f->page, f->reader.out_pos, f->reader.err_pos);
+		if (f->reader.out_pos + f->reader.err_pos != before)
+			w.moved_ms = clock_boot_ms();
+		if (signals_pending())
+			return leave(f);
+		if (rc)
+			return result_of(rc);
+		if (v.state != PAGE_RUNNING)
+			return result_of_end(f, &v);
+		sleep_ms = time_to_sleep(f, &w);
+		if (sleep_ms == 0)
+			return FOLLOW_SILENT;
+		if (!page_wait(f->page, &v, sleep_ms))
+			continue;
+		/* Nothing for a while: does everybody still live? */
+		if (stdout_is_closed())
+			return FOLLOW_STDOUT_CLOSED;
+		fr = look_after_daemon(f, &w, &ended, &v);
+		if (fr == FOLLOW_LOST) {
+			/* The writer's last word may have come after we looked. */
+			page_view(f->page, &v);
+			if (v.state == PAGE_RUNNING)
+				return fr;
+		}
+		if (ended) {
+			rc = reader_advance(&f->reader, v.out_len, v.err_len);
+			return rc ? result_of(rc) : result_of_end(f, &v);
+		}
+	}
+}

@@ -1,0 +1,38 @@
+/* Following a run: the reader's steps, the sleep on the page between them, and everything that can happen meanwhile: the daemon
+ * goes, the writer dies, nobody reads our stdout, a signal, silence. */
+#ifndef SC_FOLLOW_H
+#define SC_FOLLOW_H
+
+#include <stdint.h>
+
+#include "cmd/reader.h"
+#include "cmd/session.h"
+
+struct page;
+
+enum follow_result {
+	FOLLOW_ENDED = 0, /* all of it is printed; exit and signal say how the command ended */
+	FOLLOW_CANCELLED, /* it was stopped because nobody read it */
+	FOLLOW_LOST,	  /* its writer died; `reader.out_pos` says how much was printed */
+	FOLLOW_SIGNAL,	  /* we were told to go: `signal`; leaving has been said */
+	FOLLOW_SILENT,	  /* nothing came for wait_ms */
+	FOLLOW_STDOUT_CLOSED,
+	FOLLOW_CANNOT_WRITE, /* reader.error */
+	FOLLOW_CANNOT_READ,  /* reader.error */
+};
+
+struct follow {
+	struct session *session; /* the connection that makes us a reader; replaced when the daemon is */
+	struct page *page;
+	struct reader reader;
+	struct gen gen;
+	struct bytes bucket, key;
+	uint64_t wait_ms; /* SC_FOREVER: no bound */
+	uint32_t exit, signal;
+	uint64_t others; /* FOLLOW_SIGNAL: who goes on reading */
+	int stopping;	 /* … or whether the run ends with us */
+};
+
+enum follow_result follow_run(struct follow *f);
+
+#endif

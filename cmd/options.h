@@ -1,0 +1,33 @@
+/* The command line of one verb: options before or after its words, never abbreviated, and the `--` that begins CMD. */
+#ifndef SC_OPTIONS_H
+#define SC_OPTIONS_H
+
+#include "cmd/command.h"
+
+struct options {
+	const struct command *command;
+	int argc;
+	char **argv;
+	int at;		  /* next argument */
+	const char *more; /* the rest of a cluster of letters */
+	bool ended;	  /* no options from here on */
+	char **words;	  /* what is no option, in order; points into argv, which is reordered */
+	int nwords;
+	char **cmd;	  /* CMD and its arguments, NULL-terminated; NULL: no `--` */
+	const char *value; /* of the option just given */
+};
+
+void options_start(struct options *o, const struct command *command, int argc, char **argv);
+
+/* The next option's row; NULL at the end. After an error (already said on stderr) NULL too, and options_failed is true. */
+const struct option_row *options_next(struct options *o);
+bool options_failed(const struct options *o);
+
+/* A usage error: says it and where to look, returns the verb's status for it. */
+int options_error(const struct options *o, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int options_status(const struct options *o); /* that status alone */
+
+/* Values. Each says what is wrong and returns false. */
+bool options_duration(const struct options *o, const struct option_row *row, unsigned long long *ms);
+
+#endif

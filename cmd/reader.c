@@ -1,0 +1,208 @@
+/* The one way to a person's terminal. Called by get.c for a finished object and by follow.c for a growing one. */
+#include "cmd/reader.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stddef.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "cmd/signals.h"
+#include "lib/err.h"
+
+/* One copy. Larger ones leave the cache before they are written. */
+#define COPY_SIZE (128 * 1024)
+/* A pipe is made so large only when more than that is to go at once: the user's allowance for large pipes is small. */
+#define PIPE_LARGE (1024 * 1024)
+
+static unsigned char buffer[COPY_SIZE];
+
+void reader_init(struct reader *r, int out_fd, int err_fd)
+{
+	*r = (struct reader){.out_fd = out_fd, .err_fd = err_fd};
+}
+
+/* Kernel-side copies only where they are exact: into a pipe or /dev/null. Into files they race on a shared offset and lose
+ * bytes, and they refuse O_APPEND. */
+static void choose_method(struct reader *r, uint64_t at_once)
+{
+	struct stat st;
+
+	r->method = READ_COPY;
+	if (fstat(1, &st) < 0)
+		return;
+	if (S_ISFIFO(st.st_mode)) {
+		r->method = READ_SPLICE;
+		if (at_once > PIPE_LARGE)
+			fcntl(1, F_SETPIPE_SZ, PIPE_LARGE); /* refused: smaller steps */
+	} else if (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3)) {
+		r->method = READ_SENDFILE;
+	}
+}
+
+static enum read_result write_failed(struct reader *r)
+{
+	if (errno == EINTR)
+		return signals_pending() ? READ_INTERRUPTED : READ_ALL;
+	if (errno == EPIPE)
+		return READ_STDOUT_CLOSED;
+	r->error = errno;
+	return READ_CANNOT_WRITE;
+}
+
+/* A descriptor somebody else made non-blocking: wait for it, and leave its flags, which are not only ours, alone. */
+static int wait_writable(int fd)
+{
+	return poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, -1);
+}
+
+static enum read_result write_all(struct reader *r, int fd, const unsigned char *p, size_t n, uint64_t *pos)
+{
+	while (n > 0) {
+		ssize_t w = write(fd, p, n);
+
+		if (w < 0 && errno == EAGAIN)
+			w = wait_writable(fd) < 0 ? -1 : 0;
+		if (w < 0 && errno == EINTR && !signals_pending())
+			continue; /* stopped and continued */
+		if (w < 0)
+			return write_failed(r);
+		p += w;
+		n -= (size_t)w;
+		*pos += (uint64_t)w;
+	}
+	return READ_ALL;
+}
+
+static enum read_result cannot_read(struct reader *r, int error)
+{
+	r->error = error;
+	return READ_CANNOT_READ;
+}
+
+static enum read_result copy_some(struct reader *r, uint64_t n)
+{
+	ssize_t got = pread(r->out_fd, buffer, n < sizeof buffer ? n : sizeof buffer, (off_t)r->out_pos);
+
+	if (got < 0)
+		return errno == EINTR ? READ_ALL : cannot_read(r, errno);
+	if (got == 0)
+		return cannot_read(r, 0);
+	return write_all(r, 1, buffer, (size_t)got, &r->out_pos);
+}
+
+/* One kernel-side step; READ_ALL with nothing moved means: use copies from here on. */
+static enum read_result move_some(struct reader *r, uint64_t n)
+{
+	off_t at = (off_t)r->out_pos;
+	size_t step = n < (1U << 30) ? n : 1U << 30;
+	ssize_t moved;
+
+	if (r->method == READ_SPLICE)
+		moved = splice(r->out_fd, &at, 1, NULL, step, 0);
+	else
+		moved = sendfile(1, r->out_fd, &at, step);
+	if (moved > 0) {
+		r->out_pos += (uint64_t)moved;
+		return READ_ALL;
+	}
+	if (moved == 0)
+		return cannot_read(r, 0);
+	if (errno == EAGAIN)
+		return wait_writable(1) < 0 ? write_failed(r) : READ_ALL;
+	if (errno == EINVAL || errno == ENOSYS || errno == EBADF || errno == EPERM) {
+		r->method = READ_COPY;
+		return READ_ALL;
+	}
+	return write_failed(r);
+}
+
+static enum read_result print_out(struct reader *r, uint64_t to)
+{
+	enum read_result rc = READ_ALL;
+
+	while (rc == READ_ALL && r->out_pos < to) {
+		if (r->method == READ_UNDECIDED)
+			choose_method(r, to - r->out_pos);
+		rc = r->method == READ_COPY ? copy_some(r, to - r->out_pos) : move_some(r, to - r->out_pos);
+	}
+	return rc;
+}
+
+static enum read_result read_exactly(struct reader *r, void *p, size_t n, uint64_t at)
+{
+	size_t got = 0;
+
+	while (got < n) {
+		ssize_t k = pread(r->err_fd, (char *)p + got, n - got, (off_t)(at + got));
+
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k < 0)
+			return cannot_read(r, errno);
+		if (k == 0)
+			return cannot_read(r, 0);
+		got += (size_t)k;
+	}
+	return READ_ALL;
+}
+
+static enum read_result find_record(struct reader *r, uint64_t err_len)
+{
+	uint8_t head[SC_RECORD_HEAD];
+	enum read_result rc;
+
+	if (r->has_record || r->err_pos >= err_len)
+		return READ_ALL;
+	rc = read_exactly(r, head, sizeof head, r->err_pos);
+	if (rc)
+		return rc;
+	/* The index and the page vouch for lengths, not for contents: bound everything. */
+	if (record_decode(&r->record, head) || r->record.length > err_len - r->err_pos - SC_RECORD_HEAD ||
+	    r->record.position < r->out_pos)
+		return cannot_read(r, 0);
+	r->has_record = 1;
+	return READ_ALL;
+}
+
+static enum read_result print_record(struct reader *r)
+{
+	uint64_t printed = 0;
+	enum read_result rc = read_exactly(r, buffer, r->record.length, r->err_pos + SC_RECORD_HEAD);
+
+	if (rc)
+		return rc;
+	rc = write_all(r, 2, buffer, r->record.length, &printed);
+	/* What cannot be said on stderr is no reason not to go on, nor is it said twice. */
+	r->has_record = 0;
+	r->err_pos += SC_RECORD_HEAD + r->record.length;
+	r->err_bytes += printed;
+	return rc == READ_INTERRUPTED ? rc : READ_ALL;
+}
+
+enum read_result reader_advance(struct reader *r, uint64_t out_len, uint64_t err_len)
+{
+	enum read_result rc;
+
+	for (;;) {
+		uint64_t to = out_len;
+
+		rc = find_record(r, err_len);
+		if (rc)
+			return rc;
+		if (r->has_record && r->record.position < to)
+			to = r->record.position;
+		rc = print_out(r, to);
+		if (rc)
+			return rc;
+		/* A record that stands behind output we were not told of yet waits for the next call. */
+		if (!r->has_record || r->record.position > r->out_pos)
+			return READ_ALL;
+		rc = print_record(r);
+		if (rc)
+			return rc;
+	}
+}

@@ -1,0 +1,36 @@
+/* 5 READ: copies an object to our own stdout and stderr, and is the only way there. Reads up to a length it is told and never
+ * takes an end of file for the end; does not know who writes, or whether anybody still does. */
+#ifndef SC_READER_H
+#define SC_READER_H
+
+#include <stdint.h>
+
+#include "lib/object.h"
+
+enum read_method { READ_UNDECIDED, READ_SPLICE, READ_SENDFILE, READ_COPY };
+
+struct reader {
+	int out_fd, err_fd;	   /* the objects; err_fd -1: there is none */
+	uint64_t out_pos, err_pos; /* how far they have been printed; err_pos counts whole records, with their heads */
+	uint64_t err_bytes;	   /* printed to stderr */
+	enum read_method method;
+	struct record record;	   /* the next one, if has_record */
+	int has_record;
+	int error;		   /* errno of the write or read that failed */
+};
+
+enum read_result {
+	READ_ALL = 0,	     /* everything up to the given lengths is printed */
+	READ_INTERRUPTED,    /* a signal came first */
+	READ_STDOUT_CLOSED,  /* nobody reads our stdout any more */
+	READ_CANNOT_WRITE,   /* `error` */
+	READ_CANNOT_READ,    /* `error`; 0: the object is shorter than its length, or contradicts itself */
+};
+
+void reader_init(struct reader *r, int out_fd, int err_fd);
+
+/* Prints what is there between what has been printed and these lengths, each record of the error stream where it belongs.
+ * Blocks as long as stdout does. */
+enum read_result reader_advance(struct reader *r, uint64_t out_len, uint64_t err_len);
+
+#endif

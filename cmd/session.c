@@ -1,0 +1,256 @@
+/* Client and writer speak to the daemon through this. Never prints: `why` and `mend` are for the caller to say. */
+#include "cmd/session.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cmd/spawn.h"
+#include "lib/build.h"
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/sock.h"
+
+/* A daemon that goes just as we come is met again at most so often, with pauses that grow up to a second in all. */
+#define RETRIES 4
+/* Until then an answer needs no second look at whether the daemon lives. */
+#define PATIENCE_MS 100
+
+static int fail(struct session *s, int rc, const char *why, const char *mend)
+{
+	snprintf(s->why, sizeof s->why, "%s", why);
+	s->mend = mend;
+	return rc;
+}
+
+int session_find(struct session *s, enum session_how how)
+{
+	int rc = place_open(&s->place, how == SESSION_START);
+
+	if (rc)
+		fail(s, rc, s->place.why, NULL);
+	return rc;
+}
+
+static int open_lock(struct session *s)
+{
+	int rc = s->lock.fd >= 0 ? 0 : lockfile_open(&s->lock, s->place.dir_fd);
+
+	if (rc) {
+		snprintf(s->why, sizeof s->why, "%s/lock: %s", s->place.path, sc_strerror(rc));
+		s->mend = NULL;
+	}
+	return rc;
+}
+
+static int connect_once(struct session *s)
+{
+	int rc = sock_connect(s->place.dir_fd, "sock", &s->fd);
+
+	if (rc == 0) {
+		frames_init(&s->in);
+		s->greeted = s->welcomed = false;
+	} else {
+		s->fd = -1;
+	}
+	return rc;
+}
+
+/* Under the start lock, and only if nobody was faster. */
+static int start(struct session *s)
+{
+	char why[1024] = "";
+	int rc = lockfile_begin_start(&s->lock);
+
+	if (rc)
+		return fail(s, rc, "another client has been starting the daemon for too long", NULL);
+	rc = connect_once(s);
+	if (rc != SC_ENOENT)
+		goto out;
+	if (!lockfile_may_start(&s->lock, clock_boot_ms())) {
+		rc = fail(s, SC_EEOF, "the daemon failed to start several times within a minute", "see scd.log in the cache directory");
+		goto out;
+	}
+	rc = spawn_daemon(s->place.path, why, sizeof why);
+	lockfile_note_start(&s->lock, clock_boot_ms(), rc != 0);
+	if (rc == 0) {
+		rc = connect_once(s);
+	} else {
+		snprintf(s->why, sizeof s->why, "the daemon did not start: %s", rc == SC_EEOF ? why : sc_strerror(rc));
+		s->mend = NULL;
+	}
+out:
+	lockfile_end_start(&s->lock);
+	return rc;
+}
+
+int session_open(struct session *s, enum session_how how)
+{
+	int rc = 0;
+
+	s->why[0] = '\0';
+	s->mend = NULL;
+	if (s->place.dir_fd < 0)
+		rc = session_find(s, how);
+	if (rc)
+		return rc;
+	rc = connect_once(s);
+	if (rc == SC_ENOENT && how == SESSION_START) {
+		rc = open_lock(s);
+		if (rc == 0)
+			rc = start(s);
+	}
+	if (rc == 0 || s->why[0])
+		return rc;
+	if (rc == SC_ENOENT)
+		return fail(s, rc, "no daemon is running", NULL);
+	if (rc == SC_EPEER)
+		return fail(s, rc, "the daemon's socket belongs to another user", NULL);
+	if (rc == SC_ETIME)
+		return fail(s, rc, "the daemon does not answer", SC_BIN " daemon restart");
+	snprintf(s->why, sizeof s->why, "%s/sock: %s", s->place.path,
+		 rc == SC_EUNSAFE ? "something that is not a socket lies there (remove it)" : sc_strerror(rc));
+	return rc;
+}
+
+void session_adopt(struct session *s, int fd)
+{
+	frames_init(&s->in);
+	s->fd = fd;
+	s->greeted = s->welcomed = true;
+}
+
+void session_close(struct session *s)
+{
+	if (s->fd < 0)
+		return;
+	frames_release(&s->in);
+	close(s->fd);
+	s->fd = -1;
+	s->why[0] = '\0';
+}
+
+void session_release(struct session *s)
+{
+	session_close(s);
+	lockfile_close(&s->lock);
+	place_close(&s->place);
+}
+
+int session_say(struct session *s, const struct msg *m, const int *fds, size_t nfds)
+{
+	struct msg hello = {.type = MSG_HELLO, .version = SC_PROTO_VERSION, .build = bytes_of(sc_build)};
+	size_t sent = 0;
+	struct buf b;
+	int rc = 0;
+
+	buf_init(&b, 2 * (SC_FRAME_MAX + 4));
+	if (!s->greeted)
+		rc = msg_encode(&b, &hello);
+	if (rc == 0)
+		rc = msg_encode(&b, m);
+	s->greeted = true;
+	while (rc == 0 && sent < b.len) {
+		ssize_t n = sock_send(s->fd, b.data + sent, b.len - sent, fds, sent ? 0 : nfds);
+
+		if (n > 0)
+			sent += (size_t)n;
+		else if (n == SC_EAGAIN || (n == SC_ESYS && errno == EINTR))
+			poll(&(struct pollfd){.fd = s->fd, .events = POLLOUT}, 1, 1);
+		else
+			rc = (int)n;
+	}
+	buf_release(&b);
+	return rc;
+}
+
+/* Waits for the socket to be readable. A daemon that says nothing is hung only if its loop stands still, too. */
+static int await(struct session *s, uint64_t wait_ms)
+{
+	uint64_t start_ms = clock_boot_ms(), looked_ms = 0, before = 0, pulse;
+	bool looked = false;
+
+	for (;;) {
+		uint64_t passed = clock_boot_ms() - start_ms, pause = looked ? SC_SILENCE_MS / 8 : PATIENCE_MS, now;
+		uint64_t left = wait_ms > passed ? wait_ms - passed : 0;
+		struct pollfd p = {.fd = s->fd, .events = POLLIN};
+		int n = poll(&p, 1, (int)(left < pause ? left : pause));
+
+		if (n > 0)
+			return 0;
+		if (n < 0)
+			return SC_ESYS;
+		if (left <= pause && wait_ms != SC_FOREVER)
+			return SC_EAGAIN;
+		if (open_lock(s) || !lockfile_pulse(&s->lock, &pulse))
+			pulse = before; /* not to be read: as if it stood still */
+		now = clock_boot_ms();
+		if (!looked || pulse != before) {
+			looked = true;
+			looked_ms = now;
+			before = pulse;
+		} else if (now - looked_ms >= SC_SILENCE_MS - PATIENCE_MS) {
+			return fail(s, SC_ETIME, "the daemon is not answering", SC_BIN " daemon restart");
+		}
+	}
+}
+
+int session_hear(struct session *s, struct msg *m, int fds[SC_FDS_MAX], size_t *nfds, uint64_t wait_ms)
+{
+	for (;;) {
+		int rc = frames_next(&s->in, m, fds, nfds);
+
+		if (rc == SC_EAGAIN) {
+			rc = await(s, wait_ms);
+			if (rc == 0)
+				rc = frames_fill(&s->in, s->fd);
+			if (rc == 0)
+				continue;
+		}
+		if (rc == SC_EEOF)
+			return fail(s, rc, "the daemon went away", NULL);
+		if (rc == SC_EPROTO)
+			return fail(s, rc, "the daemon speaks in a way we do not understand", SC_BIN " daemon restart");
+		if (rc)
+			return rc;
+		if (m->type != MSG_HELLO)
+			return 0;
+		s->welcomed = true;
+	}
+}
+
+/* Somebody older has made room for us, or we are the older one: then only a bypass is left. */
+static bool may_ask_again(const struct session *s, int rc)
+{
+	return rc == SC_EEOF && s->fd >= 0;
+}
+
+int session_ask(struct session *s, enum session_how how, const struct msg *q, struct msg *m, int fds[SC_FDS_MAX], size_t *nfds,
+		uint64_t wait_ms)
+{
+	int rc = SC_EEOF;
+
+	for (int i = 0; i < RETRIES; i++) {
+		struct timespec pause = {.tv_nsec = (long)(i * 40 + (int)(clock_boot_ms() + (uint64_t)getpid()) % 40) * 1000000L};
+
+		if (i > 0)
+			nanosleep(&pause, NULL);
+		session_close(s);
+		rc = session_open(s, how);
+		if (rc)
+			return rc;
+		rc = session_say(s, q, NULL, 0);
+		/* Also when the send failed: what it said before it went is still there. */
+		if (rc == 0 || rc == SC_EEOF)
+			rc = session_hear(s, m, fds, nfds, wait_ms);
+		if (rc == 0 && m->type == MSG_REFUSE && m->reason == REFUSE_VERSION)
+			rc = fail(s, SC_EEOF, "the daemon is of another version", SC_BIN " daemon restart");
+		if (!may_ask_again(s, rc))
+			break;
+	}
+	return rc;
+}

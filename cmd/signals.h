@@ -1,0 +1,16 @@
+/* What ends a reader from outside: SIGINT, SIGTERM, SIGHUP, SIGQUIT. Caught only while a run is followed, so that leaving can be
+ * said properly; one that the caller ignored stays ignored. */
+#ifndef SC_SIGNALS_H
+#define SC_SIGNALS_H
+
+void signals_catch(void);
+
+/* The first that came, or 0. */
+int signals_pending(void);
+/* How many came. */
+int signals_count(void);
+
+/* Dies of it as if it had never been caught. */
+_Noreturn void signals_die(int sig);
+
+#endif

@@ -1,0 +1,39 @@
+/* The only fork and exec of the project. What each child inherits is decided here and nowhere else. */
+#ifndef SC_SPAWN_H
+#define SC_SPAWN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* First thing in main: descriptors 0 to 2 that the caller closed are filled, so that no file of ours becomes somebody's stdout.
+ * What fills 1 refuses writes, so that a closed stdout is noticed. */
+void spawn_fill_low_fds(void);
+
+/* Starts scd for a directory, detached from everything of ours: no descriptors, signals, session or environment but the
+ * allow-list. Waits until it is ready or has failed, at most SC_START_MS. 0; SC_EEOF: it failed, `why` has its own words ·
+ * SC_ETIME · SC_ESYS. */
+int spawn_daemon(const char *dir, char *why, size_t size);
+
+/* Becomes scd in the foreground, for `daemon run`. Returns only on failure. */
+void spawn_become_daemon(const char *dir);
+
+/* The command of a run, in a process group of its own, killed with us. */
+struct child {
+	pid_t pid;
+	int pidfd;
+	int out_fd, err_fd; /* our ends of its pipes; err_fd -1 when its stderr is the caller's */
+	int exec_error;	    /* errno of the exec that failed; 0: it runs */
+};
+
+/* chain: what SC_FLIGHTS is to be. SC_ESYS: no process or pipe to be had. */
+int spawn_command(struct child *c, char *const argv[], const char *chain, bool inherit_stderr);
+
+/* Becomes the command, as if sc were not there: stdin is /dev/null, the rest the caller's. Says why and returns 126 or 127 if
+ * it cannot. */
+int spawn_become(char *const argv[]);
+
+/* 126 or 127, and one line that says why. */
+int spawn_explain(const char *name, int error, char *text, size_t size);
+
+#endif

@@ -1,0 +1,35 @@
+/* 3 CAPTURE: runs the command, pumps its output into the object, publishes, reports. A process of its own, forked by the client
+ * that was told to lead, in a session of its own: whoever's terminal that client had, its Ctrl-C does not reach the run. It
+ * outlives client and daemon; a flight without a daemon goes on and registers with the next one.
+ *
+ *   started ──▶ pumping ──▶ ended (command waited for, pipes at end of file) ──▶ DONE, answer ──▶ published
+ *                  └──▶ stopping (nobody reads: the reader's signal, SC_GRACE_MS later SIGKILL) ──▲ */
+#ifndef SC_WRITER_H
+#define SC_WRITER_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "lib/gen.h"
+#include "lib/msg.h"
+#include "lib/paths.h"
+
+struct page;
+
+struct run {
+	const struct place *place; /* of the cache: the next daemon is looked for there */
+	struct gen gen;
+	struct bytes bucket, key;
+	struct page *page;	/* mapped; the writer shares the client's mapping */
+	int out_fd, err_fd;	/* the objects, for appending */
+	int socket_fd, lock_fd; /* the flight's connection and lock */
+	const char *chain;	/* SC_FLIGHTS for the command: this generation included */
+	char *const *argv;
+	bool inherit_stderr;
+};
+
+/* Forks. In the caller: 0, and the run's own descriptors (out_fd, err_fd, socket_fd, lock_fd) are closed. SC_ESYS: no process to
+ * be had; they are closed, too, which tells the daemon. */
+int writer_start(struct run *r);
+
+#endif

@@ -1,0 +1,222 @@
+/* From an ASK to HIT, FOLLOW, LEAD, WAIT, MISS or REFUSE. Called by dispatch.c (a question) and flight.c (its key has changed).
+ * Decides nothing itself: decide.c does. */
+#include "daemon/answer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/conn.h"
+#include "daemon/daemon.h"
+#include "daemon/flight.h"
+#include "daemon/index.h"
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/object.h"
+
+
+static void say_miss(struct conn *c)
+{
+	struct msg m = {.type = MSG_MISS};
+
+	c->state = CONN_READY;
+	conn_send(c, &m, NULL, 0);
+}
+
+static void say_refused(struct conn *c, enum refusal reason, int error, const char *text)
+{
+	struct msg m = {.type = MSG_REFUSE, .reason = reason, .error = (uint64_t)error, .text = bytes_of(text)};
+
+	c->state = CONN_READY;
+	conn_send(c, &m, NULL, 0);
+}
+
+static void say_wait(struct conn *c, const struct ask *ask, enum wait_reason reason)
+{
+	struct bytes bucket = bytes_of(ask->bucket), key = {ask->key, ask->key_len};
+	struct msg m = {.type = MSG_WAIT, .reason = reason};
+
+	if (!c->ask) {
+		c->ask = malloc(sizeof *ask);
+		if (c->ask)
+			*c->ask = *ask;
+	}
+	if (!c->ask || key_wait(c->d, c, bucket, key)) {
+		say_refused(c, REFUSE_BUSY, ENOMEM, "");
+		return;
+	}
+	c->state = CONN_WAITING;
+	conn_send(c, &m, NULL, 0);
+}
+
+/* False: there is no such object as the row says; nothing was sent. */
+static bool say_hit(struct conn *c, const struct entry *e, uint64_t age_ms)
+{
+	struct msg m = {.type = MSG_HIT,
+			.gen = e->gen,
+			.order = e->order,
+			.exit = e->exit,
+			.signal = e->signal,
+			.out_len = e->out_len,
+			.err_len = e->err_len,
+			.age = age_ms,
+			.ttl = e->ttl_ms,
+			.created = e->created_wall_ms};
+	int fds[2] = {-1, -1}, dir = c->d->place.dir_fd;
+	uint64_t size;
+	size_t n = 1;
+
+	if (object_open(dir, &e->gen, STREAM_OUT, &fds[0], &size) != 0)
+		return false;
+	if (size == e->out_len && e->err_len > 0) {
+		if (object_open(dir, &e->gen, STREAM_ERR, &fds[1], &size) == 0)
+			n = 2;
+		size = n == 2 && size == e->err_len ? e->out_len : UINT64_MAX;
+	}
+	if (size != e->out_len) {
+		for (size_t i = 0; i < n; i++)
+			close(fds[i]);
+		return false;
+	}
+	c->state = CONN_READING;
+	conn_send(c, &m, fds, n);
+	return true;
+}
+
+static void forget_entry(struct conn *c, const struct entry *e)
+{
+	struct bytes bucket = bytes_of(e->bucket), key = {e->key, e->key_len};
+	char hex[SC_GEN_HEX];
+
+	gen_format(&e->gen, hex);
+	log_event(c->d->log, "entry-unusable", "gen=%s why=\"object missing or of another size\"", hex);
+	index_remove(c->d->index, bucket, key, e->order, NULL, NULL);
+}
+
+static void lead(struct conn *c, const struct ask *ask)
+{
+	int rc = flight_begin(c, ask);
+
+	if (rc == 0)
+		return;
+	if (rc == SC_ENOMEM)
+		errno = ENOMEM;
+	log_event(c->d->log, "no-flight", "why=\"%s\"", sc_strerror(rc));
+	say_refused(c, REFUSE_STORE, rc == SC_ESYS || rc == SC_ENOMEM ? errno : 0, sc_strerror(rc));
+}
+
+static void follow(struct conn *c, const struct ask *ask, struct flight *f)
+{
+	int rc = flight_join(f, c, ask->finish);
+
+	if (rc)
+		say_refused(c, REFUSE_STORE, rc == SC_ESYS ? errno : 0, sc_strerror(rc));
+}
+
+static void look_up(struct conn *c, const struct ask *ask, struct entry *e, struct known *k)
+{
+	struct bytes bucket = bytes_of(ask->bucket), key = {ask->key, ask->key_len};
+	struct now now = clock_now();
+
+	k->has_entry = index_find(c->d->index, bucket, key, e) == 0 && entry_age(e, c->d->boot_id, &now, &k->age_ms);
+	k->ttl_ms = k->has_entry ? e->ttl_ms : 0;
+}
+
+static void answer(struct conn *c, const struct ask *ask)
+{
+	struct bytes bucket = bytes_of(ask->bucket), key = {ask->key, ask->key_len};
+	struct flight *run = NULL;
+	struct known k = {0};
+	struct verdict v;
+	struct entry e;
+
+	look_up(c, ask, &e, &k);
+	flights_known(c->d, bucket, key, ask->chain, ask->nchain, &k, &run);
+	v = decide(&ask->q, &k);
+	if (v.kind == VERDICT_HIT && !say_hit(c, &e, k.age_ms)) {
+		forget_entry(c, &e);
+		k.has_entry = false;
+		v = decide(&ask->q, &k);
+	}
+	switch (v.kind) {
+	case VERDICT_HIT:
+		break;
+	case VERDICT_FOLLOW:
+		follow(c, ask, run);
+		break;
+	case VERDICT_LEAD:
+		lead(c, ask);
+		break;
+	case VERDICT_WAIT:
+		say_wait(c, ask, v.reason);
+		break;
+	case VERDICT_MISS:
+		say_miss(c);
+		break;
+	case VERDICT_NESTED:
+		say_refused(c, REFUSE_NESTED, 0, "");
+		break;
+	}
+}
+
+void answer_ask(struct conn *c, const struct msg *m)
+{
+	struct ask ask = {.key_len = m->key.n, .finish = m->flags & ASK_FINISH, .nchain = m->chain.n / SC_GEN_SIZE};
+	bool stopping;
+
+	flight_leave(c, 0, &stopping); /* it asks again: it reads nothing now */
+	ask.q = (struct question){.has_command = m->flags & ASK_COMMAND,
+				  .refresh = m->flags & ASK_REFRESH,
+				  .finished = m->flags & ASK_FINISHED,
+				  .wait = m->flags & ASK_WAIT,
+				  .order = c->d->order,
+				  .accept_ms = m->accept};
+	memcpy(ask.bucket, m->bucket.p, m->bucket.n);
+	memcpy(ask.key, m->key.p, m->key.n);
+	memcpy(ask.chain, m->chain.p, m->chain.n);
+	ask.ttl_ms = m->ttl == SC_TTL_UNSET ? c->d->config.ttl_ms : m->ttl;
+	answer(c, &ask);
+}
+
+void answer_again(struct conn *c)
+{
+	struct ask *ask = c->ask;
+
+	key_leave(c);
+	c->ask = NULL;
+	answer(c, ask);
+	free(ask);
+}
+
+static bool say_ended(struct conn *c, const struct msg *q)
+{
+	struct msg m = {.type = MSG_ENDED, .gen = q->gen, .outcome = OUTCOME_ENDED};
+	struct entry e;
+
+	if (index_find(c->d->index, q->bucket, q->key, &e) != 0 || !gen_equal(&e.gen, &q->gen))
+		return false;
+	m.exit = e.exit;
+	m.signal = e.signal;
+	m.out_len = e.out_len;
+	m.err_len = e.err_len;
+	conn_send(c, &m, NULL, 0);
+	return true;
+}
+
+void answer_attach(struct conn *c, const struct msg *m)
+{
+	struct flight *f = flight_find(c->d, &m->gen);
+	struct msg answer_msg = {.type = f ? MSG_OK : MSG_LOST, .gen = m->gen};
+	bool stopping;
+
+	flight_leave(c, 0, &stopping);
+	if (f) {
+		flight_attach(f, c);
+		conn_send(c, &answer_msg, NULL, 0);
+		return;
+	}
+	c->state = CONN_READING;
+	if (!say_ended(c, m))
+		conn_send(c, &answer_msg, NULL, 0);
+}

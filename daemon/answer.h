@@ -1,0 +1,17 @@
+/* 2 DECIDE: gathers what is known of an ASK's key, asks decide(), carries out the verdict. */
+#ifndef SC_ANSWER_H
+#define SC_ANSWER_H
+
+struct conn;
+struct msg;
+
+/* A new question. */
+void answer_ask(struct conn *c, const struct msg *m);
+
+/* Something about the key c waits for has changed. */
+void answer_again(struct conn *c);
+
+/* A reader whose daemon is gone asks this one about its run. */
+void answer_attach(struct conn *c, const struct msg *m);
+
+#endif

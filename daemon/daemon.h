@@ -1,0 +1,57 @@
+/* What belongs to one daemon: one cache directory, one lock, one loop. Made by main.c, handed to every module; nothing else
+ * is shared between them. */
+#ifndef SC_DAEMON_H
+#define SC_DAEMON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/config.h"
+#include "lib/log.h"
+#include "lib/paths.h"
+
+struct uv_loop_s;
+struct conn;
+struct flights;
+struct index;
+struct listener;
+struct ticker;
+
+struct daemon {
+	struct place place;
+	struct config config;
+	struct log *log;
+	struct index *index;
+	struct flights *flights;
+	struct uv_loop_s *loop;
+	struct listener *listener;
+	uint8_t boot_id[16];
+	uint64_t order;	       /* the highest order number given to a run */
+	uint64_t started_ms;   /* CLOCK_BOOTTIME */
+
+	struct conn *conns;    /* every open connection */
+	unsigned nconns;
+	struct conn *dirty;    /* those with something to send this turn */
+
+	struct ticker *idle;   /* runs while there is neither a connection nor a flight */
+	struct ticker *expiry; /* the next row's end of life */
+	struct ticker *greeting; /* the next handshake's bound */
+	struct ticker *pulse;  /* steps the loop while somebody waits for an answer, so that it can tell us from a hung one */
+	unsigned nwaiting;     /* connections waiting for a run to change */
+	unsigned drain;	       /* marked flights that still go on … */
+	bool draining;	       /* … and when none is left, stop */
+	bool expiring;	       /* the index is at it */
+	bool stopping;	       /* connections end because we go: the flights behind them do not */
+};
+
+/* The next moment at which nothing is left to do, or something has changed that decides about it: looks at conns, flights and
+ * drain, and arms or stops the idle ticker. */
+void daemon_reckon(struct daemon *d);
+
+/* Ends the loop as after SIGTERM: listener closed, index synced, socket unlinked, lock released. Flights go on. */
+void daemon_stop(struct daemon *d, const char *why);
+
+/* Arms the expiry ticker for the row that ends first. */
+void daemon_arm_expiry(struct daemon *d);
+
+#endif

@@ -1,0 +1,50 @@
+/* What an ASK is answered with: the question, what is known of its key, and nothing else. Pure: no clock, no table, no
+ * message. The callers gather `known` and carry out the verdict. */
+#ifndef SC_DECIDE_H
+#define SC_DECIDE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/proto.h"
+
+struct question {
+	bool has_command; /* may be told to lead */
+	bool refresh;	  /* only a run that began after the question */
+	bool finished;	  /* never follow */
+	bool wait;	  /* without a command: wait for the key to begin to exist */
+	uint64_t order;	  /* the highest order number given out when it was asked */
+	uint64_t accept_ms; /* the oldest entry it takes; 0: none at all */
+};
+
+/* The run newcomers would join: the newest of the key that is not doomed. */
+enum run {
+	RUN_NONE,
+	RUN_AWAITED,  /* known from its file; its writer has not registered with this daemon yet */
+	RUN_GOING,    /* running, or being committed: its page tells when it ends */
+	RUN_STOPPING, /* its command is being stopped */
+};
+
+struct known {
+	bool has_entry;	  /* an entry with a known age, not from the future */
+	uint64_t age_ms;  /* of that entry */
+	uint64_t ttl_ms;  /* its own */
+	enum run run;
+	uint64_t run_order;
+	unsigned runs; /* of this key, the doomed ones too */
+	bool nested;   /* the asker runs inside that run */
+};
+
+enum verdict_kind { VERDICT_HIT, VERDICT_FOLLOW, VERDICT_LEAD, VERDICT_WAIT, VERDICT_MISS, VERDICT_NESTED };
+
+struct verdict {
+	enum verdict_kind kind;
+	enum wait_reason reason; /* of VERDICT_WAIT */
+};
+
+/* Whether the entry may be given to this asker, leaving runs aside. */
+bool decide_is_fresh(const struct question *q, const struct known *k);
+
+struct verdict decide(const struct question *q, const struct known *k);
+
+#endif

@@ -1,0 +1,366 @@
+/* Who may say what, when, and what it does. Called by conn.c with whole, decoded messages. Handlers are a few lines: what takes
+ * more belongs to answer.c, flight.c or index.c. */
+#include "daemon/dispatch.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/answer.h"
+#include "daemon/conn.h"
+#include "daemon/daemon.h"
+#include "daemon/flight.h"
+#include "daemon/index.h"
+#include "daemon/ticker.h"
+#include "lib/build.h"
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/killpoint.h"
+
+/* Rows put into a queue at once: with the longest keys they stay well under SC_QUEUE_MAX. */
+#define ROWS 32
+
+/* A REMOVE the index is at. Outlives its peer: then c is NULL and nobody is answered. */
+struct removal {
+	struct conn *c;
+	unsigned runs;
+};
+
+typedef void (*handler)(struct conn *c, const struct msg *m, int *fds, size_t nfds);
+
+/* ---- both ---- */
+
+static void on_hello(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	struct msg answer = {.type = MSG_HELLO, .version = SC_PROTO_VERSION, .build = bytes_of(sc_build)};
+	struct msg no = {.type = MSG_REFUSE, .reason = REFUSE_VERSION};
+
+	(void)fds, (void)nfds;
+	KILLPOINT("hello");
+	c->state = CONN_READY;
+	conn_send(c, &answer, NULL, 0);
+	if (m->version == SC_PROTO_VERSION)
+		return;
+	conn_send(c, &no, NULL, 0);
+	log_event(c->d->log, "skew", "ours=%d theirs=%llu", SC_PROTO_VERSION, (unsigned long long)m->version);
+	/* The older of two makes room; the newer one's client starts the next daemon. */
+	if (m->version > SC_PROTO_VERSION)
+		daemon_stop(c->d, "a newer client came");
+}
+
+/* ---- clients ---- */
+
+static void on_ask(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	(void)fds, (void)nfds;
+	answer_ask(c, m);
+}
+
+static void on_attach(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	(void)fds, (void)nfds;
+	answer_attach(c, m);
+}
+
+static void on_leave(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	struct msg answer = {.type = MSG_LEFT, .gen = m->gen};
+	bool stopping;
+
+	(void)fds, (void)nfds;
+	answer.count = flight_leave(c, (unsigned)m->signal, &stopping);
+	answer.flags = stopping ? LEFT_STOPPING : 0;
+	conn_send(c, &answer, NULL, 0);
+}
+
+static void on_removed(void *arg, int status, uint64_t changed)
+{
+	struct removal *r = arg;
+	struct msg ok = {.type = MSG_OK, .count = changed + r->runs};
+	struct msg no = {.type = MSG_REFUSE, .reason = REFUSE_STORE, .text = bytes_of(sc_strerror(status))};
+
+	if (r->c) {
+		r->c->removal = NULL;
+		conn_send(r->c, status ? &no : &ok, NULL, 0);
+	}
+	free(r);
+}
+
+static void on_remove(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	struct removal *r;
+
+	(void)fds, (void)nfds;
+	if (c->removal) {
+		conn_close(c, "a second REMOVE before the first was answered");
+		return;
+	}
+	r = calloc(1, sizeof *r);
+	if (!r) {
+		conn_close(c, "no memory");
+		return;
+	}
+	r->c = c;
+	c->removal = r;
+	/* Runs first: one that commits while the index removes must find itself doomed. */
+	r->runs = flights_doom(c->d, m->bucket, m->key);
+	if (index_remove(c->d->index, m->bucket, m->key, UINT64_MAX, on_removed, r)) {
+		c->removal = NULL;
+		free(r);
+		conn_close(c, "no memory");
+	}
+}
+
+static void start_listing(struct conn *c, struct bytes bucket, struct bytes prefix, bool flights)
+{
+	struct listing *l = calloc(1, sizeof *l);
+
+	if (!l) {
+		conn_close(c, "no memory");
+		return;
+	}
+	memcpy(l->bucket, bucket.p, bucket.n);
+	memcpy(l->prefix, prefix.p, prefix.n);
+	l->prefix_len = prefix.n;
+	l->flights = flights;
+	free(c->listing);
+	c->listing = l;
+	c->state = CONN_LISTING;
+	dispatch_drained(c);
+}
+
+static void on_list(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	(void)fds, (void)nfds;
+	if (m->text.n > SC_KEY_MAX) {
+		conn_close(c, "prefix too long");
+		return;
+	}
+	start_listing(c, m->bucket, m->text, false);
+}
+
+static void on_flights(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	(void)fds, (void)nfds;
+	start_listing(c, m->bucket, (struct bytes){NULL, 0}, true);
+}
+
+static void on_status(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	struct daemon *d = c->d;
+	struct msg answer = {.type = MSG_REPORT,
+			     .version = SC_PROTO_VERSION,
+			     .build = bytes_of(sc_build),
+			     .pid = (uint64_t)getpid(),
+			     .uptime = clock_boot_ms() - d->started_ms,
+			     .entries = index_count(d->index),
+			     .count = flights_count(d),
+			     .conns = d->nconns};
+
+	(void)m, (void)fds, (void)nfds;
+	conn_send(c, &answer, NULL, 0);
+}
+
+static void on_stop(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	struct daemon *d = c->d;
+	struct msg answer = {.type = MSG_OK, .count = flights_count(d)};
+
+	(void)fds, (void)nfds;
+	c->state = CONN_STOPPING;
+	if ((m->flags & STOP_NOW) || answer.count == 0) {
+		conn_send(c, &answer, NULL, 0);
+		daemon_stop(d, "asked to");
+		return;
+	}
+	/* Those that go on now are waited for; what begins meanwhile registers with the next daemon. */
+	answer.type = MSG_WAIT;
+	answer.reason = WAIT_DRAINING;
+	d->drain = flights_mark_drain(d);
+	d->draining = true;
+	conn_send(c, &answer, NULL, 0);
+}
+
+/* ---- writers ---- */
+
+static bool speaks_of_its_run(struct conn *c, const struct msg *m)
+{
+	if (c->leads && gen_equal(&m->gen, flight_gen(c->leads)))
+		return true;
+	conn_close(c, "speaks of a run it does not lead");
+	return false;
+}
+
+static void on_register(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	struct msg settled = {.type = MSG_SETTLED, .gen = m->gen}, no = {.type = MSG_REFUSE, .reason = REFUSE_STORE};
+	struct flight *f = flight_find(c->d, &m->gen);
+	struct entry e;
+
+	if (f && flight_is_awaited(f)) {
+		int rc = flight_register(f, c, m, fds, nfds);
+
+		if (rc)
+			conn_close(c, "registers with what is not the flight's");
+		return;
+	}
+	if (f) {
+		conn_close(c, "registers a run that has a writer");
+		return;
+	}
+	/* Its DONE may have been the last thing the daemon before us did. */
+	c->state = CONN_WRITING;
+	settled.flags = SETTLED_COMMITTED;
+	if (index_find(c->d->index, m->bucket, m->key, &e) == 0 && gen_equal(&e.gen, &m->gen))
+		conn_send(c, &settled, NULL, 0);
+	else
+		conn_send(c, &no, NULL, 0);
+}
+
+static void on_started(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	(void)nfds;
+	if (!speaks_of_its_run(c, m))
+		return;
+	flight_started(c->leads, fds[0], m->pid);
+	fds[0] = -1;
+}
+
+static void on_done(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	(void)fds, (void)nfds;
+	if (speaks_of_its_run(c, m))
+		flight_done(c->leads, m);
+}
+
+static void on_may_stop(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	(void)fds, (void)nfds;
+	if (speaks_of_its_run(c, m))
+		flight_may_stop(c->leads);
+}
+
+static const struct {
+	enum msg_type type;
+	unsigned states; /* in which it may come */
+	handler handle;
+} table[] = {
+	{MSG_HELLO, CONN_NEW, on_hello},
+	{MSG_ASK, CONN_READY | CONN_READING, on_ask},
+	{MSG_ATTACH, CONN_READY | CONN_READING, on_attach},
+	{MSG_LEAVE, CONN_READING, on_leave},
+	{MSG_REMOVE, CONN_READY, on_remove},
+	{MSG_LIST, CONN_READY, on_list},
+	{MSG_FLIGHTS, CONN_READY, on_flights},
+	{MSG_STATUS, CONN_READY, on_status},
+	{MSG_STOP, CONN_READY, on_stop},
+	{MSG_REGISTER, CONN_READY, on_register},
+	{MSG_STARTED, CONN_WRITING, on_started},
+	{MSG_DONE, CONN_WRITING, on_done},
+	{MSG_MAY_STOP, CONN_WRITING, on_may_stop},
+};
+
+void dispatch(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	size_t i = 0, n = sizeof table / sizeof *table;
+
+	while (i < n && table[i].type != m->type)
+		i++;
+	if (i < n && (table[i].states & (unsigned)c->state))
+		table[i].handle(c, m, fds, nfds);
+	else
+		conn_close(c, "out of order");
+	/* What a handler kept it has replaced by -1. */
+	for (size_t k = 0; k < nfds; k++)
+		if (fds[k] >= 0)
+			close(fds[k]);
+}
+
+/* ---- rows ---- */
+
+static int send_entry(void *arg, const struct entry *e)
+{
+	struct conn *c = arg;
+	struct listing *l = c->listing;
+	struct now now = clock_now();
+	struct msg m = {.type = MSG_ENTRY,
+			.bucket = bytes_of(e->bucket),
+			.key = {e->key, e->key_len},
+			.gen = e->gen,
+			.exit = e->exit,
+			.signal = e->signal,
+			.out_len = e->out_len,
+			.err_len = e->err_len,
+			.ttl = e->ttl_ms,
+			.created = e->created_wall_ms};
+
+	memcpy(l->after, e->key, e->key_len);
+	l->after_len = e->key_len;
+	/* Over, and only waiting for the timer to take it away. */
+	if (!entry_age(e, c->d->boot_id, &now, &m.age) || m.age > e->ttl_ms)
+		return 0;
+	l->sent++;
+	conn_send(c, &m, NULL, 0);
+	return 0;
+}
+
+static void send_flight(void *arg, const struct msg *m)
+{
+	struct conn *c = arg;
+
+	c->listing->after_order = m->order;
+	c->listing->sent++;
+	conn_send(c, m, NULL, 0);
+}
+
+static int next_rows(struct conn *c, struct listing *l)
+{
+	struct bytes bucket = bytes_of(l->bucket), prefix = {l->prefix, l->prefix_len}, after = {l->after, l->after_len};
+	int n;
+
+	if (l->flights)
+		return (int)flights_list(c->d, bucket, l->after_order, ROWS, send_flight, c);
+	if (!l->begun)
+		after = (struct bytes){NULL, 0};
+	n = index_list(c->d->index, bucket, prefix, after, ROWS, send_entry, c);
+	l->begun = true;
+	return n;
+}
+
+void dispatch_drained(struct conn *c)
+{
+	struct listing *l = c->listing;
+	struct msg end = {.type = MSG_END};
+	int n = next_rows(c, l);
+
+	if (n == ROWS && !conn_is_drained(c))
+		return;
+	if (n == ROWS) {
+		dispatch_drained(c); /* all of them were over: none is on its way */
+		return;
+	}
+	if (c->listing != l)
+		return; /* closed while sending */
+	end.count = l->sent;
+	c->listing = NULL;
+	free(l);
+	c->state = CONN_READY;
+	conn_send(c, &end, NULL, 0);
+}
+
+void dispatch_gone(struct conn *c)
+{
+	bool stopping;
+
+	key_leave(c);
+	free(c->ask);
+	c->ask = NULL;
+	free(c->listing);
+	c->listing = NULL;
+	if (c->removal)
+		c->removal->c = NULL;
+	if (c->reads)
+		flight_leave(c, 0, &stopping);
+	if (c->leads)
+		flight_writer_gone(c);
+}

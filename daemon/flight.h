@@ -1,0 +1,82 @@
+/* One run: who writes it, who reads it, how far it is, how it ends. Owns the table of flights, the table of keys with their
+ * lines of waiters, and the files of flights/. Every change of a flight's state is made, and logged, in one function.
+ *
+ *   awaited ──▶ running ──▶ committing ──▶ settled ──▶ (gone)
+ *                  │  └──────────────────────▲
+ *                  └──▶ stopping ────────────┘
+ *
+ *   awaited     found in flights/ by a new daemon, locked; its writer has not registered yet
+ *   running     its writer's connection is open
+ *   stopping    nobody reads it: its command is being stopped; newcomers wait
+ *   committing  it ended well; the index has not answered yet
+ *   settled     out of the tables; its writer has the answer and publishes it
+ * From every state it is gone when its writer's connection ends (awaited: when the lock is free); from running that is a lost
+ * run. */
+#ifndef SC_FLIGHT_H
+#define SC_FLIGHT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/conn.h"
+#include "daemon/daemon.h"
+#include "daemon/decide.h"
+#include "lib/buf.h"
+#include "lib/gen.h"
+
+enum flight_state { FLIGHT_AWAITED, FLIGHT_RUNNING, FLIGHT_STOPPING, FLIGHT_COMMITTING, FLIGHT_SETTLED };
+
+struct flight;
+
+/* Reads flights/: what is locked is awaited, the rest is removed with its objects. Before the socket accepts. */
+int flights_open(struct daemon *d);
+/* Forgets all of them; the runs go on and register with the next daemon. */
+void flights_close(struct daemon *d);
+unsigned flights_count(const struct daemon *d); /* settled ones not counted */
+
+/* What the key's flights mean to somebody whose chain of runs is `chain`. */
+void flights_known(struct daemon *d, struct bytes bucket, struct bytes key, const struct gen *chain, size_t nchain, struct known *k,
+		   struct flight **run);
+struct flight *flight_find(struct daemon *d, const struct gen *g);
+const struct gen *flight_gen(const struct flight *f);
+bool flight_is_awaited(const struct flight *f);
+
+/* Up to `limit` flights of a bucket with an order above `after`, oldest first. */
+typedef void (*flight_row)(void *arg, const struct msg *m);
+unsigned flights_list(struct daemon *d, struct bytes bucket, uint64_t after, unsigned limit, flight_row each, void *arg);
+
+/* A new run for what c asked: makes file, objects, page and connection, sends LEAD, and makes c its first reader.
+ * SC_ESYS (errno: disk full, no descriptors …), SC_ENOMEM: nothing is left of it. */
+int flight_begin(struct conn *c, const struct ask *ask);
+
+/* Sends FOLLOW and makes c a reader. SC_ENOENT, SC_ESYS: nothing was sent. */
+int flight_join(struct flight *f, struct conn *c, bool finish);
+/* The same for one that has the descriptors already. */
+void flight_attach(struct flight *f, struct conn *c);
+
+/* c reads no more. `signal` is what took it away. Tells the writer if it was the last. Returns how many others there are;
+ * *stopping: whether the run will be stopped. */
+unsigned flight_leave(struct conn *c, unsigned signal, bool *stopping);
+
+/* Not to be committed, not to be joined any more. */
+void flight_doom(struct flight *f);
+/* Dooms every flight of the key: how many. */
+unsigned flights_doom(struct daemon *d, struct bytes bucket, struct bytes key);
+
+/* A line of waiters at a key; each is asked again (answer_again) whenever something about the key has changed. */
+int key_wait(struct daemon *d, struct conn *c, struct bytes bucket, struct bytes key);
+void key_leave(struct conn *c);
+
+/* ---- what a writer says ---- */
+/* An awaited flight's writer is back: checks its page and objects, and makes c the flight's connection. What it keeps of fds it
+ * replaces by -1. SC_ECORRUPT, SC_ESYS …: not this flight's. */
+int flight_register(struct flight *f, struct conn *c, const struct msg *m, int *fds, size_t nfds);
+void flight_started(struct flight *f, int pidfd, uint64_t pid);
+void flight_done(struct flight *f, const struct msg *m);
+void flight_may_stop(struct flight *f);
+void flight_writer_gone(struct conn *c);
+
+/* Marks those that go on now for daemon.drain: how many. */
+unsigned flights_mark_drain(struct daemon *d);
+
+#endif

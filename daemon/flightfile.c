@@ -1,0 +1,226 @@
+/* The files of flights/. Called by flight.c alone. Never decides what a file means. */
+#include "daemon/flightfile.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/err.h"
+#include "lib/msg.h"
+#include "lib/object.h"
+
+#define MAGIC "scflight"
+#define HEAD 16
+#define NAME_MAX_ (sizeof "flights/" + SC_GEN_HEX)
+
+static void name_of(const struct gen *g, char out[NAME_MAX_])
+{
+	char hex[SC_GEN_HEX];
+
+	gen_format(g, hex);
+	snprintf(out, NAME_MAX_, "flights/%s", hex);
+}
+
+static int encode(struct buf *b, const struct flightfile *f)
+{
+	struct msg m = {.type = MSG_RECORD,
+			.bucket = bytes_of(f->bucket),
+			.key = {f->key, f->key_len},
+			.gen = f->gen,
+			.order = f->order,
+			.kind = KIND_RUN,
+			.ttl = f->ttl_ms,
+			.created = f->created_wall_ms};
+	uint8_t head[HEAD] = MAGIC;
+	int rc;
+
+	head[MARK_DOOMED] = f->doomed;
+	head[MARK_FINISH] = f->finish;
+	rc = buf_append(b, head, sizeof head);
+	return rc ? rc : msg_encode(b, &m);
+}
+
+static int write_new(int dir_fd, const char *name, const struct buf *b)
+{
+	int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+	int fd = openat(dir_fd, name, flags, 0600), rc;
+
+	if (fd < 0 && errno == ENOENT && (mkdirat(dir_fd, "flights", 0700) == 0 || errno == EEXIST))
+		fd = openat(dir_fd, name, flags, 0600);
+	if (fd < 0)
+		return SC_ESYS;
+	rc = object_append(fd, b->data, b->len);
+	if (close(fd) < 0 && rc == 0)
+		rc = SC_ESYS;
+	return rc;
+}
+
+static struct flock whole_file(void)
+{
+	return (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET};
+}
+
+int flightfile_create(int dir_fd, const struct flightfile *f, int *lock_fd)
+{
+	struct flock l = whole_file();
+	char name[NAME_MAX_];
+	struct buf b;
+	int rc, saved;
+
+	name_of(&f->gen, name);
+	buf_init(&b, SC_FRAME_MAX);
+	rc = encode(&b, f);
+	if (rc == 0)
+		rc = write_new(dir_fd, name, &b);
+	buf_release(&b);
+	if (rc)
+		goto out;
+	/* A description of its own: the lock belongs to it, and travels with it into the writer. */
+	*lock_fd = openat(dir_fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	if (*lock_fd < 0) {
+		rc = SC_ESYS;
+	} else if (fcntl(*lock_fd, F_OFD_SETLK, &l) < 0) {
+		rc = SC_ESYS;
+		saved = errno;
+		close(*lock_fd);
+		errno = saved;
+	}
+out:
+	if (rc) {
+		saved = errno;
+		unlinkat(dir_fd, name, 0);
+		errno = saved;
+	}
+	return rc;
+}
+
+int flightfile_mark(int dir_fd, const struct gen *g, enum flight_mark mark)
+{
+	char name[NAME_MAX_];
+	int fd, rc;
+
+	name_of(g, name);
+	fd = openat(dir_fd, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return SC_ESYS;
+	rc = pwrite(fd, "\1", 1, mark) == 1 ? 0 : SC_ESYS;
+	close(fd);
+	return rc;
+}
+
+static bool is_locked(int fd)
+{
+	struct flock l = whole_file();
+
+	/* In doubt it lives: a run taken for dead would be run a second time beside the first. */
+	return fcntl(fd, F_OFD_GETLK, &l) < 0 || l.l_type != F_UNLCK;
+}
+
+static int decode(struct flightfile *f, const uint8_t *p, size_t n)
+{
+	struct msg m;
+	uint32_t len;
+
+	if (n < HEAD + 4 || memcmp(p, MAGIC, 8) != 0)
+		return SC_ECORRUPT;
+	len = (uint32_t)p[HEAD] | (uint32_t)p[HEAD + 1] << 8 | (uint32_t)p[HEAD + 2] << 16 | (uint32_t)p[HEAD + 3] << 24;
+	if (len != n - HEAD - 4 || msg_decode(&m, p + HEAD + 4, len) != 0 || m.type != MSG_RECORD)
+		return SC_ECORRUPT;
+	f->gen = m.gen;
+	memcpy(f->bucket, m.bucket.p, m.bucket.n);
+	f->bucket[m.bucket.n] = '\0';
+	memcpy(f->key, m.key.p, m.key.n);
+	f->key_len = m.key.n;
+	f->order = m.order;
+	f->ttl_ms = m.ttl;
+	f->created_wall_ms = m.created;
+	f->doomed = p[MARK_DOOMED] != 0;
+	f->finish = p[MARK_FINISH] != 0;
+	return 0;
+}
+
+static int open_checked(int dir_fd, const char *name, int *fd)
+{
+	struct stat st;
+
+	*fd = openat(dir_fd, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (*fd < 0)
+		return errno == ENOENT ? SC_ENOENT : errno == ELOOP || errno == EISDIR ? SC_EUNSAFE : SC_ESYS;
+	if (fstat(*fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022)) {
+		close(*fd);
+		return SC_EUNSAFE;
+	}
+	return 0;
+}
+
+int flightfile_read(int dir_fd, const char *name, struct flightfile *f, bool *locked)
+{
+	uint8_t bytes[HEAD + 4 + SC_KEY_MAX + 512];
+	char path[NAME_MAX_], hex[SC_GEN_HEX];
+	ssize_t n;
+	int fd, rc;
+
+	snprintf(path, sizeof path, "flights/%.32s", name);
+	rc = open_checked(dir_fd, path, &fd);
+	if (rc)
+		return rc;
+	/* The lock first: it outlives a file whose contents were damaged. */
+	*locked = is_locked(fd);
+	n = pread(fd, bytes, sizeof bytes, 0);
+	close(fd);
+	if (n < 0)
+		return SC_ESYS;
+	rc = decode(f, bytes, (size_t)n);
+	if (rc)
+		return rc;
+	gen_format(&f->gen, hex);
+	return strcmp(hex, name) == 0 ? 0 : SC_ECORRUPT;
+}
+
+bool flightfile_is_locked(int dir_fd, const struct gen *g)
+{
+	char name[NAME_MAX_];
+	bool locked;
+	int fd;
+
+	name_of(g, name);
+	if (open_checked(dir_fd, name, &fd))
+		return false;
+	locked = is_locked(fd);
+	close(fd);
+	return locked;
+}
+
+int flightfile_unlink(int dir_fd, const struct gen *g)
+{
+	char name[NAME_MAX_];
+
+	name_of(g, name);
+	return unlinkat(dir_fd, name, 0) < 0 && errno != ENOENT ? SC_ESYS : 0;
+}
+
+int flightfile_scan(int dir_fd, void (*each)(void *arg, const char *name), void *arg)
+{
+	int fd = openat(dir_fd, "flights", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct dirent *e;
+	struct gen g;
+	DIR *dir;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : SC_ESYS;
+	dir = fdopendir(fd);
+	if (!dir) {
+		close(fd);
+		return SC_ESYS;
+	}
+	while ((e = readdir(dir)))
+		if (gen_parse(e->d_name, strlen(e->d_name), &g) == 0)
+			each(arg, e->d_name);
+	closedir(dir);
+	return 0;
+}

@@ -1,0 +1,408 @@
+/* The loop's side of the index: its life, lookups on a connection of its own that only reads and never waits, and putting jobs
+ * to the thread. Called by the loop's thread only. Never scans on the way of a lookup, never gives out a row it has not
+ * checked.
+ *
+ * A file found corrupt while running: whoever finds it says so, the thread moves it aside, begins a fresh one and steps
+ * `epoch`; the loop's connection follows at its next use. */
+#include "daemon/index.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/index_parts.h"
+#include "lib/err.h"
+
+/* Rows of one expiry: the loop's other jobs wait behind it. */
+#define EXPIRE_MAX 1024
+/* When to look again if it cannot be told: "never" would end all expiry, "now" would spin. */
+#define LOOK_AGAIN_MS 60000
+
+/* ---- ages ---- */
+
+bool entry_age(const struct entry *e, const uint8_t boot_id[16], const struct now *now, uint64_t *age_ms)
+{
+	bool same = memcmp(e->boot_id, boot_id, sizeof e->boot_id) == 0;
+	uint64_t then = same ? e->created_boot_ms : e->created_wall_ms;
+	uint64_t here = same ? now->boot_ms : now->wall_ms;
+
+	if (then > here)
+		return false;
+	*age_ms = here - then;
+	return true;
+}
+
+uint64_t index_life(const struct entry *e)
+{
+	return e->ttl_ms > SC_FOREVER - e->stale_ms ? SC_FOREVER : e->ttl_ms + e->stale_ms;
+}
+
+void index_read_times(struct sql *q, struct entry *e)
+{
+	e->created_wall_ms = sql_u64(q, SQL_OF_BOOT, 2);
+	e->created_boot_ms = sql_u64(q, SQL_OF_BOOT, 3);
+	e->ttl_ms = sql_time(q, SQL_OF_BOOT, 4);
+	e->stale_ms = sql_time(q, SQL_OF_BOOT, 5);
+}
+
+/* ---- life ---- */
+
+int index_open(struct index **out, int dir_fd, const uint8_t boot_id[16], struct log *log)
+{
+	struct index *ix = calloc(1, sizeof *ix);
+	int rc;
+
+	if (!ix)
+		return SC_ENOMEM;
+	ix->dir_fd = dir_fd;
+	ix->log = log;
+	memcpy(ix->boot_id, boot_id, sizeof ix->boot_id);
+	rc = jobs_init(&ix->jobs);
+	if (rc) {
+		free(ix);
+		return rc;
+	}
+	rc = index_locate(ix);
+	if (!rc)
+		rc = index_open_writer(ix, false);
+	if (!rc)
+		rc = index_start_thread(ix);
+	if (rc) {
+		int e = errno;
+
+		sql_close(ix->writer);
+		jobs_release(&ix->jobs);
+		free(ix);
+		errno = e;
+		return rc;
+	}
+	*out = ix;
+	return 0;
+}
+
+void index_close(struct index *ix)
+{
+	if (!ix)
+		return;
+	/* A callback may ask for more. */
+	while (jobs_wait(&ix->jobs))
+		index_collect(ix);
+	jobs_stop(&ix->jobs);
+	pthread_join(ix->thread, NULL);
+	/* The writer last: the last one leaves a file without a WAL. */
+	sql_close(ix->reader);
+	sql_close(ix->writer);
+	jobs_release(&ix->jobs);
+	free(ix);
+}
+
+uint64_t index_order(struct index *ix)
+{
+	return ix->order;
+}
+
+uint64_t index_count(struct index *ix)
+{
+	return ix->count;
+}
+
+/* ---- lookups ---- */
+
+/* The connection for lookups, to the file of this epoch. */
+static int ready_reader(struct index *ix)
+{
+	unsigned epoch = ix->epoch;
+	int rc;
+
+	if (ix->reader && (ix->reader_epoch == epoch || ix->listing))
+		return 0;
+	sql_close(ix->reader);
+	ix->reader = NULL;
+	rc = sql_open(&ix->reader, ix->file, SQL_READ);
+	if (!rc)
+		rc = sql_prepare(ix->reader);
+	if (rc) {
+		sql_close(ix->reader);
+		ix->reader = NULL;
+	}
+	ix->reader_epoch = epoch;
+	return rc;
+}
+
+/* Has the thread move a corrupt file aside: once each. */
+static void tell_corrupt(struct index *ix)
+{
+	struct job *j;
+
+	if (ix->told_epoch == ix->reader_epoch || !(j = job_new(JOB_RENEW, 0, NULL, NULL)))
+		return;
+	ix->told_epoch = ix->reader_epoch;
+	j->epoch = ix->reader_epoch;
+	log_event(ix->log, "index-corrupt", "epoch=%u", j->epoch);
+	jobs_put(&ix->jobs, j);
+}
+
+/* A row of SQL_COLUMNS. The schema checks what is written, but the file may have been altered since. */
+static int read_entry(struct sql *q, enum sql_statement s, struct entry *e)
+{
+	struct bytes bucket = sql_bytes(q, s, 0), key = sql_bytes(q, s, 1);
+
+	if (bucket.n > SC_BUCKET_MAX || key.n < 1 || key.n > SC_KEY_MAX)
+		return SC_ECORRUPT;
+	if (bucket.n)
+		memcpy(e->bucket, bucket.p, bucket.n);
+	e->bucket[bucket.n] = '\0';
+	memcpy(e->key, key.p, key.n);
+	e->key_len = key.n;
+	if (!sql_exact(q, s, 2, e->gen.b, sizeof e->gen.b) || !sql_exact(q, s, 8, e->out_sum, SC_SUM_SIZE) ||
+	    !sql_exact(q, s, 9, e->err_sum, SC_SUM_SIZE) || !sql_exact(q, s, 12, e->boot_id, sizeof e->boot_id))
+		return SC_ECORRUPT;
+	e->order = sql_u64(q, s, 3);
+	e->exit = (uint32_t)sql_u64(q, s, 4);
+	e->signal = (uint32_t)sql_u64(q, s, 5);
+	e->out_len = sql_u64(q, s, 6);
+	e->err_len = sql_u64(q, s, 7);
+	e->created_wall_ms = sql_u64(q, s, 10);
+	e->created_boot_ms = sql_u64(q, s, 11);
+	e->ttl_ms = sql_time(q, s, 13);
+	e->stale_ms = sql_time(q, s, 14);
+	return 0;
+}
+
+static int find(struct index *ix, struct bytes bucket, struct bytes key, struct entry *out)
+{
+	int rc = ready_reader(ix);
+
+	if (rc)
+		return rc;
+	sql_bind_name(ix->reader, SQL_FIND, 1, bucket);
+	sql_bind_blob(ix->reader, SQL_FIND, 2, key.p, key.n);
+	rc = sql_step(ix->reader, SQL_FIND);
+	if (rc <= 0)
+		return rc ? rc : SC_ENOENT;
+	rc = read_entry(ix->reader, SQL_FIND, out);
+	sql_done(ix->reader, SQL_FIND);
+	return rc;
+}
+
+int index_find(struct index *ix, struct bytes bucket, struct bytes key, struct entry *out)
+{
+	int rc = find(ix, bucket, key, out);
+
+	if (rc == SC_ECORRUPT)
+		tell_corrupt(ix);
+	return rc;
+}
+
+static int compare(struct bytes a, struct bytes b)
+{
+	size_t n = a.n < b.n ? a.n : b.n;
+	int c = n ? memcmp(a.p, b.p, n) : 0;
+
+	return c ? c : (a.n > b.n) - (a.n < b.n);
+}
+
+static struct bytes copy(uint8_t *to, struct bytes from)
+{
+	if (from.n)
+		memcpy(to, from.p, from.n);
+	return (struct bytes){to, from.n};
+}
+
+/* The first key that may come: the prefix, or what follows `after` at once, which is `after` and a zero byte. */
+static struct bytes first_key(struct bytes prefix, struct bytes after, uint8_t room[SC_KEY_MAX + 1])
+{
+	struct bytes low;
+
+	if (!after.p || compare(after, prefix) < 0)
+		return copy(room, prefix);
+	low = copy(room, after);
+	room[low.n++] = 0;
+	return low;
+}
+
+/* The first key that may not: the prefix with its last byte raised, and those cut off that cannot be. If that is all of them,
+ * no key may not: more 0xff than one can have. */
+static struct bytes end_key(struct bytes prefix, uint8_t room[SC_KEY_MAX + 1])
+{
+	struct bytes high = copy(room, prefix);
+
+	while (high.n > 0 && room[high.n - 1] == 0xff)
+		high.n--;
+	if (high.n > 0) {
+		room[high.n - 1]++;
+	} else {
+		memset(room, 0xff, SC_KEY_MAX + 1);
+		high.n = SC_KEY_MAX + 1;
+	}
+	return high;
+}
+
+int index_list(struct index *ix, struct bytes bucket, struct bytes prefix, struct bytes after, unsigned limit, index_row each,
+	       void *arg)
+{
+	uint8_t low_room[SC_KEY_MAX + 1], high_room[SC_KEY_MAX + 1];
+	struct bytes low, high;
+	struct entry e;
+	int rc, given = 0;
+
+	BUG_ON(ix->listing);
+	if (prefix.n > SC_KEY_MAX)
+		return 0;
+	if (after.n > SC_KEY_MAX)
+		return SC_ETOOBIG;
+	rc = ready_reader(ix);
+	if (!rc) {
+		low = first_key(prefix, after, low_room);
+		high = end_key(prefix, high_room);
+		sql_bind_name(ix->reader, SQL_LIST, 1, bucket);
+		sql_bind_blob(ix->reader, SQL_LIST, 2, low.p, low.n);
+		sql_bind_blob(ix->reader, SQL_LIST, 3, high.p, high.n);
+		sql_bind_u64(ix->reader, SQL_LIST, 4, limit);
+		ix->listing = true;
+		while ((rc = sql_step(ix->reader, SQL_LIST)) > 0) {
+			rc = read_entry(ix->reader, SQL_LIST, &e);
+			if (rc)
+				break;
+			given++;
+			if (each(arg, &e))
+				break;
+		}
+		sql_done(ix->reader, SQL_LIST);
+		ix->listing = false;
+	}
+	if (rc == SC_ECORRUPT)
+		tell_corrupt(ix);
+	return rc < 0 ? rc : given;
+}
+
+/* In how many ms the first row of another boot is over, if that is sooner than *left. */
+static int other_end(struct index *ix, int64_t boot, const uint8_t boot_id[16], const struct now *now, uint64_t *left)
+{
+	struct sql *q = ix->reader;
+	struct entry e;
+	uint64_t age, life;
+	int rc;
+
+	sql_bind_number(q, SQL_OF_BOOT, 1, boot);
+	sql_bind_u64(q, SQL_OF_BOOT, 2, 1);
+	rc = sql_step(q, SQL_OF_BOOT);
+	if (rc <= 0)
+		return rc;
+	memcpy(e.boot_id, boot_id, sizeof e.boot_id);
+	index_read_times(q, &e);
+	sql_done(q, SQL_OF_BOOT);
+	life = index_life(&e);
+	if (!entry_age(&e, ix->boot_id, now, &age) || age > life)
+		*left = 0;
+	else if (*left > life - age + 1)
+		*left = life - age + 1;
+	return 0;
+}
+
+static int next_end(struct index *ix, const struct now *now, uint64_t *left)
+{
+	struct sql *q;
+	uint8_t boot_id[16];
+	int rc = ready_reader(ix);
+
+	if (rc)
+		return rc;
+	q = ix->reader;
+	sql_bind_number(q, SQL_FIRST_END, 1, ix->boot);
+	rc = sql_step(q, SQL_FIRST_END);
+	if (rc < 0)
+		return rc;
+	if (rc > 0) {
+		uint64_t end = sql_u64(q, SQL_FIRST_END, 0);
+
+		*left = end < now->boot_ms ? 0 : end - now->boot_ms + 1;
+		sql_done(q, SQL_FIRST_END);
+	}
+	rc = 0;
+	sql_bind_number(q, SQL_OTHER_BOOTS, 1, ix->boot);
+	while (!rc && *left > 0 && (rc = sql_step(q, SQL_OTHER_BOOTS)) > 0) {
+		rc = SC_ECORRUPT;
+		if (sql_exact(q, SQL_OTHER_BOOTS, 1, boot_id, sizeof boot_id))
+			rc = other_end(ix, sql_number(q, SQL_OTHER_BOOTS, 0), boot_id, now, left);
+	}
+	sql_done(q, SQL_OTHER_BOOTS);
+	return rc;
+}
+
+uint64_t index_next_expiry(struct index *ix, const struct now *now)
+{
+	uint64_t left = SC_FOREVER;
+	int rc = next_end(ix, now, &left);
+
+	if (rc == SC_ECORRUPT)
+		tell_corrupt(ix);
+	return rc ? LOOK_AGAIN_MS : left;
+}
+
+/* ---- jobs ---- */
+
+int index_commit(struct index *ix, const struct entry *e, index_done done, void *arg)
+{
+	struct job *j = job_new(JOB_COMMIT, 1, done, arg);
+
+	if (!j)
+		return SC_ENOMEM;
+	j->e = *e;
+	jobs_put(&ix->jobs, j);
+	return 0;
+}
+
+int index_remove(struct index *ix, struct bytes bucket, struct bytes key, uint64_t max_order, index_done done, void *arg)
+{
+	struct job *j;
+
+	BUG_ON(bucket.n > SC_BUCKET_MAX || key.n > SC_KEY_MAX);
+	j = job_new(JOB_REMOVE, 1, done, arg);
+	if (!j)
+		return SC_ENOMEM;
+	copy((uint8_t *)j->e.bucket, bucket);
+	j->e.key_len = copy(j->e.key, key).n;
+	j->max_order = max_order;
+	jobs_put(&ix->jobs, j);
+	return 0;
+}
+
+int index_expire(struct index *ix, const struct now *now, unsigned limit, index_done done, void *arg)
+{
+	struct job *j = job_new(JOB_EXPIRE, limit < EXPIRE_MAX ? limit : EXPIRE_MAX, done, arg);
+
+	if (!j)
+		return SC_ENOMEM;
+	j->now = *now;
+	jobs_put(&ix->jobs, j);
+	return 0;
+}
+
+int index_discard(struct index *ix, const struct gen *g, index_done done, void *arg)
+{
+	struct job *j = job_new(JOB_DISCARD, 0, done, arg);
+
+	if (!j)
+		return SC_ENOMEM;
+	j->e.gen = *g;
+	jobs_put(&ix->jobs, j);
+	return 0;
+}
+
+int index_fd(const struct index *ix)
+{
+	return ix->jobs.event_fd;
+}
+
+void index_collect(struct index *ix)
+{
+	for (struct job *j = jobs_collect(&ix->jobs), *next; j; j = next) {
+		next = j->next;
+		if (j->done) {
+			errno = j->err;
+			j->done(j->arg, j->status, j->changed);
+		}
+		free(j);
+	}
+}

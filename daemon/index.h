@@ -1,0 +1,89 @@
+/* The SQLite index of finished entries. The only user of sqlite3. Two connections: a read-only one that the loop's thread
+ * uses for lookups, and one owned by the index thread, which alone writes, deletes, checkpoints and unlinks, so that the loop
+ * never waits for a disk. schema.sql beside this file is the documentation of the tables.
+ *
+ * Jobs are done in the order they were given. When one is done, index_fd becomes readable and index_collect calls its
+ * callback on the caller's thread. */
+#ifndef SC_INDEX_H
+#define SC_INDEX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/buf.h"
+#include "lib/checksum.h"
+#include "lib/clock.h"
+#include "lib/gen.h"
+#include "lib/limits.h"
+#include "lib/log.h"
+
+struct index;
+
+/* One row. */
+struct entry {
+	char bucket[SC_BUCKET_MAX + 1];
+	uint8_t key[SC_KEY_MAX];
+	size_t key_len;
+	struct gen gen;
+	uint64_t order;
+	uint32_t exit, signal;
+	uint64_t out_len, err_len;
+	uint8_t out_sum[SC_SUM_SIZE], err_sum[SC_SUM_SIZE];
+	uint64_t created_wall_ms; /* when it finished */
+	uint64_t created_boot_ms; /* the same moment by CLOCK_BOOTTIME, meaningful in its boot only */
+	uint8_t boot_id[16];
+	uint64_t ttl_ms, stale_ms; /* SC_FOREVER: no end */
+};
+
+/* Age in ms by DESIGN's rule: BOOTTIME within its boot; across boots the wall clock, which may only shorten a life. False: its
+ * age cannot be told (created in the future), so it is stale. Pure. */
+bool entry_age(const struct entry *e, const uint8_t boot_id[16], const struct now *now, uint64_t *age_ms);
+
+/* Opens or makes index.db in dir_fd. A corrupt, foreign or newer file is moved aside with its -wal and -shm
+ * (index.db.bad-<n>…) and a fresh one begun; that is logged, not an error. SC_ESYS (disk full, permission …), SC_ENOMEM. */
+int index_open(struct index **ix, int dir_fd, const uint8_t boot_id[16], struct log *log);
+
+/* Finishes every job, calls their callbacks, closes. */
+void index_close(struct index *ix);
+
+/* The highest order number ever committed, or 0. */
+uint64_t index_order(struct index *ix);
+/* How many entries there are; cheap (a counter kept by the index, read at open). */
+uint64_t index_count(struct index *ix);
+
+/* The loop's connection. SC_ENOENT, SC_ECORRUPT (logged; treat as a miss). No scan. */
+int index_find(struct index *ix, struct bytes bucket, struct bytes key, struct entry *out);
+
+/* Up to `limit` entries of a bucket whose key begins with prefix and sorts (bytewise) behind `after` (n == 0 and p == NULL: from
+ * the first). each() returning non-zero stops. Returns how many were given, or an error. */
+typedef int (*index_row)(void *arg, const struct entry *e);
+int index_list(struct index *ix, struct bytes bucket, struct bytes prefix, struct bytes after, unsigned limit, index_row each,
+	       void *arg);
+
+/* ---- jobs ---- */
+
+/* status: 0 or an error. `changed`: commit: 1 if the entry is now the key's row, 0 if a row of a higher order stood there;
+ * remove and expire: how many rows went. */
+typedef void (*index_done)(void *arg, int status, uint64_t changed);
+
+/* Puts the entry in place of an older one of its key; the older one's objects are unlinked afterwards. One that does not become
+ * the row has its own objects unlinked. The entry is copied. SC_ENOMEM: not queued, no callback. */
+int index_commit(struct index *ix, const struct entry *e, index_done done, void *arg);
+
+/* Removes the key's row, if its order is at most `max_order`, and its objects. */
+int index_remove(struct index *ix, struct bytes bucket, struct bytes key, uint64_t max_order, index_done done, void *arg);
+
+/* Removes up to `limit` rows whose ttl + stale is over, and their objects. */
+int index_expire(struct index *ix, const struct now *now, unsigned limit, index_done done, void *arg);
+
+/* Unlinks the objects of a generation that was never committed, off the loop. done may be NULL. */
+int index_discard(struct index *ix, const struct gen *g, index_done done, void *arg);
+
+/* In how many ms the next row's life is over: 0 if one is over already, SC_FOREVER if none ever is. */
+uint64_t index_next_expiry(struct index *ix, const struct now *now);
+
+int index_fd(const struct index *ix); /* borrowed; readable when index_collect has something to do */
+void index_collect(struct index *ix);
+
+#endif

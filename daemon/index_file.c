@@ -1,0 +1,237 @@
+/* index.db as a file: where SQLite finds it, whether it is ours, a fresh one, and moving a bad one aside. Called at the opening
+ * and, when a file was found corrupt, by the index thread. Never opens the file itself beside SQLite, never scans it, never
+ * deletes what was in it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/index_parts.h"
+#include "lib/err.h"
+
+#define APPLICATION_ID 0x53436978 /* as schema.sql says */
+#define VERSION 1
+
+/* Corrupt files that are kept for people to look at; later ones take the last one's place. */
+#define BAD_MAX 8
+
+static const char schema[] =
+#include "gen/schema.inc"
+	;
+
+/* /proc/self/fd/N, so that we stay in the directory that was checked, also when it is renamed. Without /proc its path is asked
+ * for by going there: we are back before anybody could notice, because the daemon uses no relative path. */
+int index_locate(struct index *ix)
+{
+	struct stat dir, there;
+	char path[SC_PATH_MAX];
+	int back = -1, rc = SC_ESYS;
+
+	if (fstat(ix->dir_fd, &dir) < 0)
+		return SC_ESYS;
+	snprintf(path, sizeof path, "/proc/self/fd/%d", ix->dir_fd);
+	if (stat(path, &there) == 0 && there.st_dev == dir.st_dev && there.st_ino == dir.st_ino) {
+		rc = 0;
+		goto out;
+	}
+	back = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (back < 0 || fchdir(ix->dir_fd) < 0)
+		goto out;
+	if (getcwd(path, sizeof path))
+		rc = 0;
+	if (fchdir(back) < 0)
+		rc = SC_ESYS;
+out:
+	if (back >= 0)
+		close(back);
+	if (!rc)
+		snprintf(ix->file, sizeof ix->file, "%s/index.db", path);
+	return rc;
+}
+
+/* Is it ours? Asked before anything is changed in it. *fresh: nobody's, it has nothing yet. */
+static int identify(struct index *ix, bool *fresh)
+{
+	int64_t application = 0, version = 0, tables = 0;
+	int rc = sql_ask(ix->writer, "PRAGMA application_id", &application);
+
+	if (!rc)
+		rc = sql_ask(ix->writer, "PRAGMA user_version", &version);
+	if (!rc)
+		rc = sql_ask(ix->writer, "SELECT EXISTS (SELECT 1 FROM sqlite_schema)", &tables);
+	if (rc)
+		return rc;
+	*fresh = application == 0 && version == 0 && !tables;
+	if (*fresh || (application == APPLICATION_ID && version == VERSION))
+		return 0;
+	log_event(ix->log, "index-foreign", "application=%lld version=%lld", (long long)application, (long long)version);
+	return SC_ECORRUPT;
+}
+
+static int make_tables(struct sql *q)
+{
+	int rc = sql_exec(q, "BEGIN IMMEDIATE");
+
+	if (!rc)
+		rc = sql_exec(q, schema);
+	if (!rc)
+		rc = sql_exec(q, "COMMIT");
+	return rc;
+}
+
+int index_find_boot(struct index *ix, const uint8_t boot_id[16], int64_t *id)
+{
+	struct sql *q = ix->writer;
+	int rc;
+
+	sql_bind_blob(q, SQL_ADD_BOOT, 1, boot_id, 16);
+	rc = sql_run(q, SQL_ADD_BOOT);
+	if (rc)
+		return rc;
+	sql_bind_blob(q, SQL_GET_BOOT, 1, boot_id, 16);
+	rc = sql_step(q, SQL_GET_BOOT);
+	if (rc <= 0)
+		return rc ? rc : SC_ECORRUPT;
+	*id = sql_number(q, SQL_GET_BOOT, 0);
+	sql_done(q, SQL_GET_BOOT);
+	return 0;
+}
+
+/* Our boot's row, and what the index knows by heart. In a file that takes a bad one's place the order goes on where it was. */
+static int read_meta(struct index *ix)
+{
+	struct sql *q = ix->writer;
+	int64_t boot = 0;
+	uint64_t order, count;
+	int rc = sql_run(q, SQL_BEGIN);
+
+	if (!rc)
+		rc = index_find_boot(ix, ix->boot_id, &boot);
+	if (!rc) {
+		sql_bind_number(q, SQL_DROP_BOOTS, 1, boot);
+		rc = sql_run(q, SQL_DROP_BOOTS);
+	}
+	if (!rc) {
+		sql_bind_u64(q, SQL_TALLY, 1, ix->order);
+		sql_bind_number(q, SQL_TALLY, 2, 0);
+		rc = sql_run(q, SQL_TALLY);
+	}
+	if (rc)
+		return rc;
+	rc = sql_step(q, SQL_META);
+	if (rc <= 0)
+		return rc ? rc : SC_ECORRUPT;
+	order = sql_u64(q, SQL_META, 0);
+	count = sql_u64(q, SQL_META, 1);
+	sql_done(q, SQL_META);
+	rc = sql_run(q, SQL_COMMIT);
+	if (rc)
+		return rc;
+	ix->order = order;
+	ix->count = count;
+	ix->boot = boot;
+	ix->epoch++;
+	return 0;
+}
+
+static int begin_writing(struct index *ix)
+{
+	bool fresh = false;
+	int rc = sql_open(&ix->writer, ix->file, SQL_WRITE);
+
+	if (!rc)
+		rc = identify(ix, &fresh);
+	if (!rc)
+		rc = sql_use_wal(ix->writer);
+	if (!rc && fresh)
+		rc = make_tables(ix->writer);
+	if (!rc)
+		rc = sql_prepare(ix->writer);
+	if (!rc)
+		rc = read_meta(ix);
+	return rc;
+}
+
+static const char *const parts[] = {"index.db", "index.db-wal", "index.db-shm", "index.db-journal"};
+static const char *const tails[] = {"", "-wal", "-shm", "-journal"};
+#define PARTS (sizeof parts / sizeof parts[0])
+
+/* By name and never by descriptor: closing one would drop the locks SQLite holds on the file. */
+static int check_files(struct index *ix)
+{
+	for (size_t i = 0; i < PARTS; i++) {
+		struct stat st;
+
+		if (fstatat(ix->dir_fd, parts[i], &st, AT_SYMLINK_NOFOLLOW) < 0) {
+			if (errno == ENOENT)
+				continue;
+			return SC_ESYS;
+		}
+		if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1 || (st.st_mode & 022)) {
+			log_event(ix->log, "index-unsafe", "file=%s mode=%o uid=%u links=%u", parts[i], (unsigned)st.st_mode,
+				  (unsigned)st.st_uid, (unsigned)st.st_nlink);
+			return SC_ECORRUPT;
+		}
+	}
+	return 0;
+}
+
+/* Ours before SQLite sees it, so that it is 0600 whatever the umask; -wal and -shm take over its mode. */
+static int make_file(struct index *ix)
+{
+	int fd = openat(ix->dir_fd, "index.db", O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int rc = 0;
+
+	if (fd < 0)
+		return errno == EEXIST ? 0 : SC_ESYS;
+	if (fchmod(fd, 0600) < 0)
+		rc = SC_ESYS;
+	close(fd);
+	return rc;
+}
+
+/* The database goes first: what a crash leaves beside an empty new one SQLite throws away, while a database without its WAL
+ * would be taken for whole. */
+static int move_aside(struct index *ix)
+{
+	char name[64];
+	struct stat st;
+	int n;
+
+	for (n = 1; n < BAD_MAX; n++) {
+		snprintf(name, sizeof name, "index.db.bad-%d", n);
+		if (fstatat(ix->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+			break;
+	}
+	for (size_t i = 0; i < PARTS; i++) {
+		snprintf(name, sizeof name, "index.db.bad-%d%s", n, tails[i]);
+		if (renameat(ix->dir_fd, parts[i], ix->dir_fd, name) < 0 && errno != ENOENT)
+			return SC_ESYS;
+	}
+	log_event(ix->log, "index-bad", "kept=index.db.bad-%d", n);
+	return 0;
+}
+
+int index_open_writer(struct index *ix, bool bad)
+{
+	int rc;
+
+	for (int tries = 0;; tries++) {
+		sql_abandon(ix->writer);
+		ix->writer = NULL;
+		rc = bad ? move_aside(ix) : check_files(ix);
+		if (!rc)
+			rc = make_file(ix);
+		if (!rc)
+			rc = begin_writing(ix);
+		if (!rc)
+			return 0;
+		sql_abandon(ix->writer);
+		ix->writer = NULL;
+		if (rc != SC_ECORRUPT || tries > 1)
+			return rc;
+		bad = true;
+	}
+}

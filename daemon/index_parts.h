@@ -1,0 +1,50 @@
+/* What the three files of the index share, and nobody else: index.c (the loop's side), index_file.c (opening, moving aside),
+ * index_thread.c (jobs). */
+#ifndef SC_INDEX_PARTS_H
+#define SC_INDEX_PARTS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "daemon/index.h"
+#include "daemon/jobs.h"
+#include "daemon/sql.h"
+
+struct index {
+	int dir_fd; /* borrowed */
+	struct log *log;
+	uint8_t boot_id[16];
+	char file[SC_PATH_MAX + 16]; /* a path of index.db for SQLite */
+
+	/* the loop's thread */
+	struct sql *reader;
+	unsigned reader_epoch, told_epoch;
+	bool listing; /* a statement of the reader is in use */
+
+	/* the index thread; before it is born and after it has died the loop's */
+	struct sql *writer; /* NULL: could not be opened anew; the next job tries */
+
+	/* both */
+	pthread_t thread;
+	struct jobs jobs;
+	_Atomic uint64_t order, count;
+	_Atomic int64_t boot;	/* boots.id of boot_id in the file of this epoch */
+	_Atomic unsigned epoch; /* stepped for each file that is opened; from 1 */
+};
+
+/* Where SQLite finds index.db in dir_fd. Before anything else. SC_ESYS. */
+int index_locate(struct index *ix);
+/* Opens the writing connection anew, makes the file and its tables if need be, sets order, count, boot and epoch. What is
+ * there is moved aside if it is bad, or known to be. SC_ECORRUPT only if that did not help. */
+int index_open_writer(struct index *ix, bool bad);
+/* The id of a boot, made if it is new; inside a transaction. */
+int index_find_boot(struct index *ix, const uint8_t boot_id[16], int64_t *id);
+
+/* What index_expire and index_next_expiry go by. */
+void index_read_times(struct sql *q, struct entry *e); /* of a row of OF_BOOT */
+uint64_t index_life(const struct entry *e);	       /* ttl + stale, or SC_FOREVER */
+
+/* Takes jobs until it is told to stop. SC_ESYS. */
+int index_start_thread(struct index *ix);
+
+#endif

@@ -1,0 +1,356 @@
+/* The index thread: takes jobs, does several in one transaction, answers them, unlinks the objects of rows that are gone, and
+ * checkpoints. The only one that writes to index.db while the daemon runs. Never judges what may be served, never gives up: a
+ * job that cannot be done is answered with its error, and the next one is taken. */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "daemon/index_parts.h"
+#include "lib/err.h"
+#include "lib/object.h"
+
+/* Jobs of one transaction: the answer to the first waits for the last. */
+#define GROUP_MAX 256
+/* Checkpoint when the WAL has so many pages of 4 KiB: 4 MiB. */
+#define WAL_PAGES 1024
+
+/* What one transaction changes of meta. */
+struct tally {
+	uint64_t order;
+	int64_t entries;
+};
+
+static void doom(struct job *j, int64_t id, const struct gen *g)
+{
+	BUG_ON(j->ndead == j->room);
+	j->dead[j->ndead++] = (struct dead){id, *g};
+}
+
+static int delete_row(struct sql *q, int64_t id, struct tally *t)
+{
+	sql_bind_number(q, SQL_DELETE, 1, id);
+	t->entries--;
+	return sql_run(q, SQL_DELETE);
+}
+
+/* ---- one job ---- */
+
+/* The key's row: 1 and its facts, 0, or an error. */
+static int find_standing(struct sql *q, const struct entry *e, int64_t *id, uint64_t *order, struct gen *g)
+{
+	int rc;
+
+	sql_bind_name(q, SQL_STANDING, 1, bytes_of(e->bucket));
+	sql_bind_blob(q, SQL_STANDING, 2, e->key, e->key_len);
+	rc = sql_step(q, SQL_STANDING);
+	if (rc <= 0)
+		return rc;
+	*id = sql_number(q, SQL_STANDING, 0);
+	*order = sql_u64(q, SQL_STANDING, 1);
+	rc = sql_exact(q, SQL_STANDING, 2, g->b, sizeof g->b) ? 1 : SC_ECORRUPT;
+	sql_done(q, SQL_STANDING);
+	return rc;
+}
+
+/* The row's id is bound already. */
+static int put_row(struct sql *q, const struct entry *e, int64_t boot)
+{
+	uint64_t life = index_life(e), end = e->created_boot_ms + life;
+
+	if (life == SC_FOREVER || end < life || end > INT64_MAX)
+		end = SC_FOREVER;
+	sql_bind_name(q, SQL_PUT, 2, bytes_of(e->bucket));
+	sql_bind_blob(q, SQL_PUT, 3, e->key, e->key_len);
+	sql_bind_blob(q, SQL_PUT, 4, e->gen.b, sizeof e->gen.b);
+	sql_bind_u64(q, SQL_PUT, 5, e->order);
+	sql_bind_u64(q, SQL_PUT, 6, e->exit);
+	sql_bind_u64(q, SQL_PUT, 7, e->signal);
+	sql_bind_u64(q, SQL_PUT, 8, e->out_len);
+	sql_bind_u64(q, SQL_PUT, 9, e->err_len);
+	sql_bind_blob(q, SQL_PUT, 10, e->out_sum, sizeof e->out_sum);
+	sql_bind_blob(q, SQL_PUT, 11, e->err_sum, sizeof e->err_sum);
+	sql_bind_u64(q, SQL_PUT, 12, e->created_wall_ms);
+	sql_bind_u64(q, SQL_PUT, 13, e->created_boot_ms);
+	sql_bind_number(q, SQL_PUT, 14, boot);
+	sql_bind_time(q, SQL_PUT, 15, e->ttl_ms);
+	sql_bind_time(q, SQL_PUT, 16, e->stale_ms);
+	sql_bind_time(q, SQL_PUT, 17, end);
+	return sql_run(q, SQL_PUT);
+}
+
+static int do_commit(struct index *ix, struct job *j, struct tally *t)
+{
+	struct sql *q = ix->writer;
+	int64_t id = 0, boot = ix->boot;
+	uint64_t order = 0;
+	struct gen old;
+	bool stands, again;
+	int rc = find_standing(q, &j->e, &id, &order, &old);
+
+	if (rc < 0)
+		return rc;
+	stands = rc > 0;
+	/* Said twice (a writer asks again after our crash): its objects are the row's, whatever else is true. */
+	again = stands && gen_equal(&old, &j->e.gen);
+	if (stands && order > j->e.order) {
+		if (!again)
+			doom(j, 0, &j->e.gen);
+		return 0;
+	}
+	if (memcmp(j->e.boot_id, ix->boot_id, sizeof ix->boot_id) != 0 && (rc = index_find_boot(ix, j->e.boot_id, &boot)))
+		return rc;
+	if (stands)
+		sql_bind_number(q, SQL_PUT, 1, id);
+	else
+		sql_bind_null(q, SQL_PUT, 1);
+	rc = put_row(q, &j->e, boot);
+	if (rc)
+		return rc;
+	if (stands && !again)
+		doom(j, 0, &old);
+	if (!stands)
+		t->entries++;
+	if (t->order < j->e.order)
+		t->order = j->e.order;
+	j->changed = 1;
+	return 0;
+}
+
+static int do_remove(struct index *ix, struct job *j, struct tally *t)
+{
+	int64_t id;
+	uint64_t order;
+	struct gen g;
+	int rc = find_standing(ix->writer, &j->e, &id, &order, &g);
+
+	if (rc <= 0)
+		return rc;
+	if (order > j->max_order)
+		return 0;
+	doom(j, id, &g);
+	j->changed = 1;
+	return delete_row(ix->writer, id, t);
+}
+
+/* The rows of our boot whose end is past. */
+static int find_ended(struct index *ix, struct job *j)
+{
+	struct sql *q = ix->writer;
+	struct gen g;
+	int rc;
+
+	sql_bind_number(q, SQL_ENDED, 1, ix->boot);
+	sql_bind_u64(q, SQL_ENDED, 2, j->now.boot_ms);
+	sql_bind_u64(q, SQL_ENDED, 3, j->room);
+	while ((rc = sql_step(q, SQL_ENDED)) > 0) {
+		if (!sql_exact(q, SQL_ENDED, 1, g.b, sizeof g.b)) {
+			sql_done(q, SQL_ENDED);
+			return SC_ECORRUPT;
+		}
+		doom(j, sql_number(q, SQL_ENDED, 0), &g);
+	}
+	return rc;
+}
+
+/* The rows of another boot that are over, among its first ones. Within a boot the order of ends by BOOTTIME is that by the
+ * wall clock, unless it was set while they were made; what hides behind living rows waits, and is a miss all the same. */
+static int find_over(struct index *ix, struct job *j, int64_t boot, const uint8_t boot_id[16])
+{
+	struct sql *q = ix->writer;
+	struct entry *e = &j->e; /* this kind of job has no other use for it */
+	uint64_t age;
+	struct gen g;
+	int rc;
+
+	memcpy(e->boot_id, boot_id, sizeof e->boot_id);
+	sql_bind_number(q, SQL_OF_BOOT, 1, boot);
+	sql_bind_u64(q, SQL_OF_BOOT, 2, j->room - j->ndead);
+	while ((rc = sql_step(q, SQL_OF_BOOT)) > 0) {
+		index_read_times(q, e);
+		if (entry_age(e, ix->boot_id, &j->now, &age) && age <= index_life(e))
+			continue;
+		if (!sql_exact(q, SQL_OF_BOOT, 1, g.b, sizeof g.b)) {
+			sql_done(q, SQL_OF_BOOT);
+			return SC_ECORRUPT;
+		}
+		doom(j, sql_number(q, SQL_OF_BOOT, 0), &g);
+	}
+	return rc;
+}
+
+static int do_expire(struct index *ix, struct job *j, struct tally *t)
+{
+	struct sql *q = ix->writer;
+	uint8_t boot_id[16];
+	int rc = find_ended(ix, j);
+
+	sql_bind_number(q, SQL_OTHER_BOOTS, 1, ix->boot);
+	while (!rc && j->ndead < j->room && (rc = sql_step(q, SQL_OTHER_BOOTS)) > 0) {
+		rc = SC_ECORRUPT;
+		if (sql_exact(q, SQL_OTHER_BOOTS, 1, boot_id, sizeof boot_id))
+			rc = find_over(ix, j, sql_number(q, SQL_OTHER_BOOTS, 0), boot_id);
+	}
+	sql_done(q, SQL_OTHER_BOOTS);
+	for (unsigned i = 0; i < j->ndead && !rc; i++)
+		rc = delete_row(q, j->dead[i].id, t);
+	j->changed = j->ndead;
+	return rc;
+}
+
+static int do_job(struct index *ix, struct job *j, struct tally *t)
+{
+	j->changed = 0;
+	j->ndead = 0;
+	switch (j->kind) {
+	case JOB_COMMIT:
+		return do_commit(ix, j, t);
+	case JOB_REMOVE:
+		return do_remove(ix, j, t);
+	case JOB_EXPIRE:
+		return do_expire(ix, j, t);
+	case JOB_DISCARD: /* is of files only */
+		return 0;
+	case JOB_RENEW:
+		return j->epoch == ix->epoch ? SC_ECORRUPT : 0;
+	}
+	BUG("no such job");
+}
+
+/* ---- a group of jobs ---- */
+
+/* The first n jobs in one transaction: all of them, or nothing. */
+static int transact(struct index *ix, struct job *j, unsigned n)
+{
+	struct tally t = {0};
+	int rc = ix->writer ? 0 : index_open_writer(ix, false);
+
+	if (rc)
+		return rc;
+	rc = sql_run(ix->writer, SQL_BEGIN);
+	for (; n > 0 && !rc; n--, j = j->next)
+		rc = do_job(ix, j, &t);
+	if (!rc && (t.order || t.entries)) {
+		sql_bind_u64(ix->writer, SQL_TALLY, 1, t.order);
+		sql_bind_number(ix->writer, SQL_TALLY, 2, t.entries);
+		rc = sql_run(ix->writer, SQL_TALLY);
+	}
+	if (!rc)
+		rc = sql_run(ix->writer, SQL_COMMIT);
+	if (rc) {
+		sql_rollback(ix->writer);
+		return rc;
+	}
+	if (t.order > ix->order)
+		ix->order = t.order;
+	ix->count += (uint64_t)t.entries;
+	return 0;
+}
+
+/* A corrupt file costs the entries it had, not the jobs. */
+static int transact_anew(struct index *ix, struct job *j, unsigned n)
+{
+	int rc = transact(ix, j, n);
+
+	if (rc != SC_ECORRUPT)
+		return rc;
+	rc = index_open_writer(ix, true);
+	return rc ? rc : transact(ix, j, n);
+}
+
+static int unlink_objects(struct index *ix, const struct gen *g)
+{
+	int rc = object_unlink(ix->dir_fd, g);
+
+	if (rc) {
+		char hex[SC_GEN_HEX];
+
+		gen_format(g, hex);
+		log_event(ix->log, "unlink-failed", "gen=%s error=%s", hex, sc_strerror(rc));
+	}
+	return rc;
+}
+
+/* In order. Commits are answered before the older objects go, because somebody's prompt waits for them and a large file takes
+ * its time; everything else after. A job that failed has changed nothing, so nothing goes. */
+static void answer(struct index *ix, struct job *first)
+{
+	struct gen later[GROUP_MAX];
+	unsigned nlater = 0;
+
+	for (struct job *j = first, *next; j; j = next) {
+		next = j->next;
+		if (j->kind == JOB_DISCARD) {
+			j->status = unlink_objects(ix, &j->e.gen);
+			j->err = j->status ? errno : 0;
+		} else if (j->kind == JOB_COMMIT && !j->status && j->ndead) {
+			later[nlater++] = j->dead[0].gen;
+		} else if (!j->status) {
+			for (unsigned i = 0; i < j->ndead; i++)
+				unlink_objects(ix, &j->dead[i].gen);
+		}
+		jobs_answer(&ix->jobs, j);
+	}
+	for (unsigned i = 0; i < nlater; i++)
+		unlink_objects(ix, &later[i]);
+}
+
+/* A group that fails is tried again one by one, so that a bad job fails alone. */
+static void work(struct index *ix, struct job *group)
+{
+	unsigned n = 0, rows = 0;
+	int rc = 0;
+
+	for (struct job *j = group; j; j = j->next) {
+		n++;
+		rows += j->kind != JOB_DISCARD;
+	}
+	if (rows)
+		rc = transact_anew(ix, group, n);
+	for (struct job *j = group; j; j = j->next) {
+		j->status = rc && n > 1 ? transact_anew(ix, j, 1) : rc;
+		j->err = j->status == SC_ESYS ? errno : 0;
+	}
+	if (rc)
+		log_event(ix->log, "index-failed", "jobs=%u error=%s", n, sc_strerror(rc));
+	answer(ix, group);
+}
+
+/* After the answers, because it syncs. What a reader is in the way of is copied another time. */
+static void checkpoint(struct index *ix)
+{
+	int rc;
+
+	if (!ix->writer || sql_wal_pages(ix->writer) < WAL_PAGES)
+		return;
+	rc = sql_checkpoint(ix->writer);
+	if (rc && !(rc == SC_ESYS && errno == EBUSY))
+		log_event(ix->log, "checkpoint-failed", "error=%s", sc_strerror(rc));
+}
+
+static void *index_thread(void *arg)
+{
+	struct index *ix = arg;
+	struct job *group;
+
+	while ((group = jobs_take(&ix->jobs, GROUP_MAX))) {
+		work(ix, group);
+		checkpoint(ix);
+	}
+	return NULL;
+}
+
+int index_start_thread(struct index *ix)
+{
+	sigset_t all, old;
+	int rc;
+
+	/* Signals are the loop's. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	rc = pthread_create(&ix->thread, NULL, index_thread, ix);
+	if (!rc)
+		pthread_setname_np(ix->thread, "index");
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	errno = rc;
+	return rc ? SC_ESYS : 0;
+}

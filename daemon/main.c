@@ -1,0 +1,389 @@
+/* scd: one daemon for one cache directory. Flags, limits, lock, index, flights, socket, "ready", loop, and the way out, which
+ * leaves everything as a kill -9 would, only synced. Started by a client, by a person, or by a service manager. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "daemon/conn.h"
+#include "daemon/daemon.h"
+#include "daemon/flight.h"
+#include "daemon/index.h"
+#include "daemon/listener.h"
+#include "daemon/ticker.h"
+#include "lib/build.h"
+#include "lib/clock.h"
+#include "lib/digest.h"
+#include "lib/err.h"
+#include "lib/killpoint.h"
+#include "lib/lockfile.h"
+
+/* Rows that go in one job of the index: small, so that commits are not held up behind them. */
+#define EXPIRE_ROWS 256
+/* How often at most the timer looks for rows that are over. */
+#define EXPIRE_MIN_MS 200
+#define EXPIRE_MAX_MS (60 * 60 * 1000)
+
+struct main {
+	struct daemon d;
+	struct lockfile lock;
+	uv_loop_t loop;
+	uv_poll_t index_poll;
+	uv_prepare_t turn;
+	struct signals *signals;
+	int ready_fd;
+};
+
+/* To whoever started us: one line that says why not, or "ready". Then it is closed, which ends their wait. */
+static void tell_starter(struct main *m, const char *text)
+{
+	if (m->ready_fd < 0) {
+		if (strcmp(text, "ready") != 0)
+			fprintf(stderr, "scd: %s\n", text);
+		return;
+	}
+	while (write(m->ready_fd, text, strlen(text)) < 0 && errno == EINTR)
+		;
+	close(m->ready_fd);
+	m->ready_fd = -1;
+}
+
+/* ---- what daemon.h promises ---- */
+
+void daemon_stop(struct daemon *d, const char *why)
+{
+	log_event(d->log, "stop", "why=\"%s\" flights=%u conns=%u", why, flights_count(d), d->nconns);
+	uv_stop(d->loop);
+}
+
+void daemon_reckon(struct daemon *d)
+{
+	if (d->stopping)
+		return;
+	if (d->draining && d->drain == 0) {
+		d->draining = false;
+		daemon_stop(d, "its flights have ended");
+		return;
+	}
+	if (d->nconns || flights_count(d) || d->config.idle_exit_ms == SC_FOREVER)
+		ticker_stop(d->idle);
+	else if (!ticker_is_running(d->idle))
+		ticker_start(d->idle, d->config.idle_exit_ms);
+	if (d->nconns && !ticker_is_running(d->greeting))
+		ticker_start(d->greeting, SC_HANDSHAKE_MS);
+}
+
+void daemon_arm_expiry(struct daemon *d)
+{
+	struct now now = clock_now();
+	uint64_t ms = index_next_expiry(d->index, &now);
+
+	if (d->expiring || d->stopping)
+		return;
+	if (ms == SC_FOREVER) {
+		ticker_stop(d->expiry);
+		return;
+	}
+	/* Not at once although one may be over: a row the index cannot remove must not become a busy loop. */
+	ticker_start(d->expiry, ms < EXPIRE_MIN_MS ? EXPIRE_MIN_MS : ms > EXPIRE_MAX_MS ? EXPIRE_MAX_MS : ms);
+}
+
+static void on_expired(void *arg, int status, uint64_t changed)
+{
+	struct daemon *d = arg;
+
+	d->expiring = false;
+	if (status)
+		log_event(d->log, "expiry-failed", "why=\"%s\"", sc_strerror(status));
+	else if (changed)
+		log_event(d->log, "expired", "rows=%llu", (unsigned long long)changed);
+	daemon_arm_expiry(d);
+}
+
+static void on_expiry(struct daemon *d, void *arg)
+{
+	struct now now = clock_now();
+
+	(void)arg;
+	d->expiring = index_expire(d->index, &now, EXPIRE_ROWS, on_expired, d) == 0;
+}
+
+static void on_idle(struct daemon *d, void *arg)
+{
+	(void)arg;
+	if (d->nconns || flights_count(d))
+		return;
+	daemon_stop(d, "idle");
+}
+
+static void on_pulse(struct daemon *d, void *arg)
+{
+	(void)arg; /* that the loop turned is all there is to it */
+	if (d->nwaiting)
+		ticker_start(d->pulse, SC_SILENCE_MS / 4);
+}
+
+static void on_greeting(struct daemon *d, void *arg)
+{
+	uint64_t now = clock_boot_ms();
+	struct conn *c, *next;
+
+	(void)arg;
+	for (c = d->conns; c; c = next) {
+		next = c->next;
+		if ((c->state & (CONN_NEW | CONN_READY)) && !c->removal && now - c->opened_ms >= SC_HANDSHAKE_MS)
+			conn_close(c, "said nothing in time");
+	}
+	if (d->nconns)
+		ticker_start(d->greeting, SC_HANDSHAKE_MS);
+}
+
+/* ---- the loop ---- */
+
+static void on_index(uv_poll_t *poll, int status, int events)
+{
+	struct main *m = poll->data;
+
+	(void)status, (void)events;
+	index_collect(m->d.index);
+}
+
+static void on_turn(uv_prepare_t *turn)
+{
+	struct main *m = turn->data;
+
+	lockfile_step(&m->lock);
+	conn_flush_all(&m->d);
+}
+
+/* ---- start ---- */
+
+static void raise_limits(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0) {
+		r.rlim_cur = r.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &r);
+	}
+}
+
+/* Nothing inherited reaches the loop: a pipe kept open here would hang whoever waits for its end. */
+static int drop_inheritance(struct main *m)
+{
+	sigset_t none;
+	int null_fd;
+
+	umask(077);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	for (int s = 1; s < NSIG; s++)
+		signal(s, SIG_DFL);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+	if (m->ready_fd >= 0) {
+		if (m->ready_fd != 3 && dup2(m->ready_fd, 3) < 0)
+			return SC_ESYS;
+		m->ready_fd = 3;
+		fcntl(3, F_SETFD, FD_CLOEXEC);
+		null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+		if (null_fd < 0)
+			return SC_ESYS;
+		for (int fd = 0; fd < 3; fd++)
+			dup2(null_fd, fd);
+		close_range(4, ~0U, 0);
+	} else {
+		close_range(3, ~0U, 0);
+	}
+	return 0;
+}
+
+static void on_complaint(void *arg, const char *file, int line, const char *why)
+{
+	struct daemon *d = arg;
+
+	log_event(d->log, "config", "file=\"%s\" line=%d why=\"%s\"", file, line, why);
+}
+
+static int open_store(struct main *m, char *why, size_t size)
+{
+	struct daemon *d = &m->d;
+	int rc = lockfile_open(&m->lock, d->place.dir_fd);
+
+	if (rc == 0)
+		rc = lockfile_hold(&m->lock, SC_LOCK_WAIT_MS);
+	if (rc) {
+		snprintf(why, size, "%s/lock: %s", d->place.path, rc == SC_EBUSY ? "another daemon has it" : sc_strerror(rc));
+		return rc;
+	}
+	d->log = log_open(d->place.dir_fd, m->ready_fd >= 0 ? "scd.log" : NULL);
+	if (!d->log) {
+		snprintf(why, size, "no memory");
+		return SC_ENOMEM;
+	}
+	config_init(&d->config);
+	config_read(&d->config, d->place.dir_fd, on_complaint, d);
+	clock_boot_id(d->boot_id);
+	rc = digest_init();
+	if (rc == 0)
+		rc = index_open(&d->index, d->place.dir_fd, d->boot_id, d->log);
+	if (rc) {
+		snprintf(why, size, "%s/index.db: %s", d->place.path, sc_strerror(rc));
+		return rc;
+	}
+	d->order = index_order(d->index);
+	return 0;
+}
+
+static int open_loop(struct main *m)
+{
+	struct daemon *d = &m->d;
+
+	if (uv_loop_init(&m->loop))
+		return SC_ENOMEM;
+	d->loop = &m->loop;
+	d->idle = ticker_new(d, on_idle, NULL);
+	d->expiry = ticker_new(d, on_expiry, NULL);
+	d->pulse = ticker_new(d, on_pulse, NULL);
+	d->greeting = ticker_new(d, on_greeting, NULL);
+	m->signals = signals_start(d);
+	if (!d->idle || !d->expiry || !d->pulse || !d->greeting || !m->signals)
+		return SC_ENOMEM;
+	uv_prepare_init(&m->loop, &m->turn);
+	m->turn.data = m;
+	uv_prepare_start(&m->turn, on_turn);
+	uv_poll_init(&m->loop, &m->index_poll, index_fd(d->index));
+	m->index_poll.data = m;
+	uv_poll_start(&m->index_poll, UV_READABLE, on_index);
+	return 0;
+}
+
+static int start(struct main *m, const char *path, char *why, size_t size)
+{
+	struct daemon *d = &m->d;
+	int rc;
+
+	d->started_ms = clock_boot_ms();
+	rc = place_open_at(&d->place, path, 1);
+	if (rc) {
+		snprintf(why, size, "%s", d->place.why);
+		return rc;
+	}
+	if (chdir("/") < 0)
+		return SC_ESYS;
+	rc = open_store(m, why, size);
+	if (rc)
+		return rc;
+	rc = open_loop(m);
+	/* Before anybody is let in: a run that is going on must not be taken for none. */
+	if (rc == 0)
+		rc = flights_open(d);
+	if (rc) {
+		snprintf(why, size, "%s: %s", d->place.path, sc_strerror(rc));
+		return rc;
+	}
+	rc = listener_open(&d->listener, d);
+	if (rc)
+		snprintf(why, size, "%s/sock: %s", d->place.path,
+			 rc == SC_EUNSAFE ? "something that is not a socket lies there (remove it)" : sc_strerror(rc));
+	return rc;
+}
+
+/* ---- the way out ---- */
+
+static void finish(struct main *m)
+{
+	struct daemon *d = &m->d;
+	struct conn *c, *next;
+
+	KILLPOINT("idle_before_close");
+	listener_close(d->listener);
+	uv_close((uv_handle_t *)&m->index_poll, NULL);
+	index_close(d->index);
+	conn_flush_all(d);
+	/* Under the lock, so it can be nobody else's. */
+	unlinkat(d->place.dir_fd, "sock", 0);
+	d->stopping = true;
+	for (c = d->conns; c; c = next) {
+		next = c->next;
+		conn_close(c, NULL);
+	}
+	flights_close(d);
+	ticker_free(d->idle);
+	ticker_free(d->expiry);
+	ticker_free(d->pulse);
+	ticker_free(d->greeting);
+	signals_stop(m->signals);
+	uv_close((uv_handle_t *)&m->turn, NULL);
+	uv_run(&m->loop, UV_RUN_DEFAULT);
+	if (uv_loop_close(&m->loop) != 0)
+		BUG("something is left in the loop");
+	log_event(d->log, "gone", "uptime_ms=%llu", (unsigned long long)(clock_boot_ms() - d->started_ms));
+	log_close(d->log);
+	lockfile_close(&m->lock);
+	place_close(&d->place);
+}
+
+static int usage(FILE *to, int status)
+{
+	fputs("usage: scd [--ready-fd=N] DIRECTORY\n"
+	      "       scd --version\n"
+	      "The daemon of one cache directory. Clients start it by themselves; `sc daemon run` runs it in the foreground.\n",
+	      to);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"ready-fd", required_argument, NULL, 'r'},
+		{"version", no_argument, NULL, 'V'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	struct main m = {.ready_fd = -1, .lock = {.fd = -1}};
+	char why[SC_PATH_MAX + 256] = "cannot start";
+	int o, rc;
+
+	while ((o = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		if (o == 'r') {
+			m.ready_fd = atoi(optarg);
+		} else if (o == 'V') {
+			printf("scd %s\n", sc_build);
+			return 0;
+		} else {
+			return o == 'h' ? usage(stdout, 0) : usage(stderr, 2);
+		}
+	}
+	if (optind != argc - 1)
+		return usage(stderr, 2);
+	m.d.place.dir_fd = -1;
+	if (drop_inheritance(&m)) {
+		tell_starter(&m, strerror(errno));
+		return 1;
+	}
+	raise_limits();
+	rc = start(&m, argv[optind], why, sizeof why);
+	if (rc) {
+		if (m.d.log)
+			log_event(m.d.log, "no-start", "why=\"%s\"", why);
+		tell_starter(&m, why);
+		return 1;
+	}
+	log_event(m.d.log, "start", "build=%s flights=%u entries=%llu", sc_build, flights_count(&m.d),
+		  (unsigned long long)index_count(m.d.index));
+	tell_starter(&m, "ready");
+	daemon_arm_expiry(&m.d);
+	daemon_reckon(&m.d);
+	uv_run(&m.loop, UV_RUN_DEFAULT);
+	finish(&m);
+	return 0;
+}

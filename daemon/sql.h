@@ -1,0 +1,110 @@
+/* One connection to index.db, and every statement that is ever said to it. The only door to SQLite: it turns its results into
+ * ours, its integers into unsigned ones, and says nothing about what a row means. Used by the index's files only. A
+ * connection belongs to one thread at a time. */
+#ifndef SC_SQL_H
+#define SC_SQL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/buf.h"
+
+/* Which connections prepare a statement. */
+enum sql_who { SQL_READ = 1, SQL_WRITE = 2 };
+
+#define SQL_COLUMNS                                                                                    \
+	"e.bucket, e.key, e.gen, e.ord, e.exit, e.signal, e.out_len, e.err_len, e.out_sum, e.err_sum," \
+	" e.created_wall_ms, e.created_boot_ms, b.boot_id, e.ttl_ms, e.stale_ms"
+
+/* Name, connections, text. The test asks SQLite for the plan of each: only `boots` may be scanned. CROSS JOIN keeps the order
+ * as written. */
+#define SQL_STATEMENTS(X)                                                                                                      \
+	/* lookups */                                                                                                          \
+	X(FIND, SQL_READ,                                                                                                      \
+	  "SELECT " SQL_COLUMNS " FROM entry AS e CROSS JOIN boots AS b WHERE e.bucket = ?1 AND e.key = ?2"                    \
+	  " AND b.id = e.boot")                                                                                                \
+	X(LIST, SQL_READ,                                                                                                      \
+	  "SELECT " SQL_COLUMNS " FROM entry AS e CROSS JOIN boots AS b WHERE e.bucket = ?1 AND e.key >= ?2"                   \
+	  " AND e.key < ?3 AND b.id = e.boot ORDER BY e.key LIMIT ?4")                                                         \
+	X(FIRST_END, SQL_READ, "SELECT purge_boot FROM entry WHERE boot = ?1 AND purge_boot >= 0 ORDER BY purge_boot LIMIT 1") \
+	X(OTHER_BOOTS, SQL_READ | SQL_WRITE, "SELECT id, boot_id FROM boots WHERE id <> ?1")                                   \
+	X(OF_BOOT, SQL_READ | SQL_WRITE,                                                                                       \
+	  "SELECT id, gen, created_wall_ms, created_boot_ms, ttl_ms, stale_ms FROM entry"                                      \
+	  " WHERE boot = ?1 AND purge_boot >= 0 ORDER BY purge_boot LIMIT ?2")                                                 \
+	/* changes */                                                                                                          \
+	X(STANDING, SQL_WRITE, "SELECT id, ord, gen FROM entry WHERE bucket = ?1 AND key = ?2")                                \
+	X(PUT, SQL_WRITE,                                                                                                      \
+	  "REPLACE INTO entry (id, bucket, key, gen, ord, exit, signal, out_len, err_len, out_sum, err_sum,"                   \
+	  " created_wall_ms, created_boot_ms, boot, ttl_ms, stale_ms, purge_boot)"                                             \
+	  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)")                              \
+	X(DELETE, SQL_WRITE, "DELETE FROM entry WHERE id = ?1")                                                                \
+	X(ENDED, SQL_WRITE, "SELECT id, gen FROM entry WHERE boot = ?1 AND purge_boot < ?2 ORDER BY purge_boot LIMIT ?3")      \
+	X(ADD_BOOT, SQL_WRITE, "INSERT OR IGNORE INTO boots (boot_id) VALUES (?1)")                                            \
+	X(GET_BOOT, SQL_WRITE, "SELECT id FROM boots WHERE boot_id = ?1")                                                      \
+	X(TALLY, SQL_WRITE, "UPDATE meta SET ord = max(ord, ?1), entries = entries + ?2 WHERE id = 1")                         \
+	X(BEGIN, SQL_WRITE, "BEGIN IMMEDIATE")                                                                                 \
+	X(COMMIT, SQL_WRITE, "COMMIT")                                                                                         \
+	X(ROLLBACK, SQL_WRITE, "ROLLBACK")                                                                                     \
+	/* the opening */                                                                                                      \
+	X(DROP_BOOTS, SQL_WRITE,                                                                                               \
+	  "DELETE FROM boots WHERE id <> ?1 AND NOT EXISTS (SELECT 1 FROM entry WHERE entry.boot = boots.id)")                 \
+	X(META, SQL_WRITE, "SELECT ord, entries FROM meta WHERE id = 1")
+
+enum sql_statement {
+#define X(name, who, text) SQL_##name,
+	SQL_STATEMENTS(X)
+#undef X
+		SQL_COUNT
+};
+
+struct sql;
+
+/* Opens a file that is there. `path` is taken as it is, links in it are followed, but not at its end; it must outlive the
+ * connection. Never waits for a lock when reading. All functions: SC_ECORRUPT (not a database, or a broken one) · SC_ESYS ·
+ * SC_ENOMEM. */
+int sql_open(struct sql **out, const char *path, enum sql_who who);
+/* Only now, because before this the tables may have to be made. SC_ECORRUPT if they are not those we know. */
+int sql_prepare(struct sql *q);
+/* The last writer to close leaves a file without a WAL. NULL is allowed; leaves errno alone. */
+void sql_close(struct sql *q);
+/* Closes a bad one without touching the files, so that they can be looked at, WAL and all. Otherwise the same. */
+void sql_abandon(struct sql *q);
+
+/* Writers of a fresh or identified file, outside a transaction. SC_ESYS (ENOTSUP): this file system cannot. */
+int sql_use_wal(struct sql *q);
+
+/* Unprepared text, for the opening: any number of statements; one number. */
+int sql_exec(struct sql *q, const char *text);
+int sql_ask(struct sql *q, const char *text, int64_t *value);
+
+/* Parameters, counted from 1. Bytes must stay until the statement is over. */
+void sql_bind_number(struct sql *q, enum sql_statement s, int i, int64_t v);
+void sql_bind_u64(struct sql *q, enum sql_statement s, int i, uint64_t v);   /* at most 2^63 - 1: larger is cut */
+void sql_bind_time(struct sql *q, enum sql_statement s, int i, uint64_t ms); /* SC_FOREVER is NULL */
+void sql_bind_blob(struct sql *q, enum sql_statement s, int i, const void *p, size_t n);
+void sql_bind_name(struct sql *q, enum sql_statement s, int i, struct bytes name); /* as text */
+void sql_bind_null(struct sql *q, enum sql_statement s, int i);
+
+/* 1: a row, to be read before the next step. 0: no more. Or an error. After 0 and errors the statement is over. */
+int sql_step(struct sql *q, enum sql_statement s);
+/* Ends a statement that was not stepped to its end. Always allowed; leaves errno alone. */
+void sql_done(struct sql *q, enum sql_statement s);
+/* For statements that give no row. */
+int sql_run(struct sql *q, enum sql_statement s);
+/* Undoes an open transaction, if there is one; leaves errno alone. */
+void sql_rollback(struct sql *q);
+
+/* Columns, counted from 0. Bytes are valid until the next step. */
+int64_t sql_number(struct sql *q, enum sql_statement s, int i);
+uint64_t sql_u64(struct sql *q, enum sql_statement s, int i);  /* negative: 0 */
+uint64_t sql_time(struct sql *q, enum sql_statement s, int i); /* NULL: SC_FOREVER */
+struct bytes sql_bytes(struct sql *q, enum sql_statement s, int i);
+bool sql_exact(struct sql *q, enum sql_statement s, int i, void *out, size_t n); /* false: not n bytes */
+
+/* How long the WAL was after the last commit, in pages of 4 KiB; 0 after a checkpoint was tried. */
+int sql_wal_pages(const struct sql *q);
+/* Copies of it what it can without waiting for a reader. Syncs. */
+int sql_checkpoint(struct sql *q);
+
+#endif

@@ -1,0 +1,80 @@
+/* Owns the words for results, and the way out for a broken invariant of our own. Called from everywhere; calls nobody. */
+#include "lib/err.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+const char *sc_strerror(int err)
+{
+	switch (err) {
+	case SC_OK:
+		return "no error";
+	case SC_ESYS:
+		return strerror(errno);
+	case SC_ENOMEM:
+		return "out of memory";
+	case SC_EPROTO:
+		return "the other side broke the protocol";
+	case SC_ETOOBIG:
+		return "too large";
+	case SC_EAGAIN:
+		return "not now";
+	case SC_EEOF:
+		return "the other side is gone";
+	case SC_EPEER:
+		return "the other side is another user";
+	case SC_EINVAL:
+		return "not a valid value";
+	case SC_ENOENT:
+		return "no such thing";
+	case SC_EBUSY:
+		return "in use";
+	case SC_EUNSAFE:
+		return "not safe to use";
+	case SC_ECORRUPT:
+		return "damaged";
+	case SC_ETIME:
+		return "took too long";
+	default:
+		return "unknown error";
+	}
+}
+
+/* write(2) and not stdio: this may run in the middle of stdio, after a fork, or with no memory left. */
+static void say(const char *text)
+{
+	size_t n = strlen(text);
+
+	while (n > 0) {
+		ssize_t w = write(STDERR_FILENO, text, n);
+
+		if (w <= 0)
+			return;
+		text += w;
+		n -= (size_t)w;
+	}
+}
+
+_Noreturn void sc_bug(const char *file, int line, const char *what)
+{
+	char digits[16];
+	char *p = digits + sizeof(digits) - 1;
+	unsigned n = line > 0 ? (unsigned)line : 0;
+
+	*p = '\0';
+	do {
+		*--p = (char)('0' + n % 10);
+		n /= 10;
+	} while (n > 0);
+
+	say(SC_BIN ": BUG: ");
+	say(file);
+	say(":");
+	say(p);
+	say(": ");
+	say(what);
+	say("\n");
+	abort();
+}

@@ -1,0 +1,69 @@
+/* Every bound of the project, with its reason. Sizes are bytes, times milliseconds unless the name says otherwise. */
+#ifndef SC_LIMITS_H
+#define SC_LIMITS_H
+
+/* A key is data, never a path; 4096 lets people use a path or a command line as a key. */
+#define SC_KEY_MAX 4096
+#define SC_BUCKET_MAX 64
+
+/* One frame of the protocol, header excluded. The largest message is an ASK: a key, a bucket and a chain of flights. */
+#define SC_FRAME_MAX (64 * 1024)
+/* Fields of one message, and how deep a value from a newer peer may nest before we stop looking at it. */
+#define SC_FIELDS_MAX 64
+#define SC_NESTING_MAX 8
+/* LEAD carries the most descriptors: two objects to read, two to write, the page, the flight's socket, its lock. */
+#define SC_FDS_MAX 8
+/* Descriptors that may wait on one connection for their frame to be complete. */
+#define SC_FDS_QUEUED_MAX 16
+/* What the daemon keeps for a peer that does not read, before it drops that peer. */
+#define SC_QUEUE_MAX (256 * 1024)
+/* SC_FLIGHTS: how many runs may be nested in each other. 16 bytes each. */
+#define SC_CHAIN_MAX 64
+
+/* The kernel's default net.core.somaxconn; a larger number is cut to it. */
+#define SC_BACKLOG 4096
+/* sun_path with its final NUL. Longer paths go through /proc/self/fd. */
+#define SC_SUN_PATH 108
+/* A cache directory's path: PATH_MAX less what we put behind it. */
+#define SC_PATH_MAX 4096
+
+/* A peer that has not said HELLO by then is dropped. */
+#define SC_HANDSHAKE_MS 5000
+/* A daemon that neither answers nor steps its loop counter for so long is hung. */
+#define SC_SILENCE_MS 2000
+/* How long a new daemon waits for the writer of a flight it found to register. */
+#define SC_REGISTER_MS 3000
+/* A writer without a daemon looks for the next one this often; several times within SC_REGISTER_MS. */
+#define SC_RECONNECT_MS 200
+/* Between the first signal to a command nobody reads any more, and SIGKILL. */
+#define SC_GRACE_MS 5000
+/* Longest sleep on a page: a peer may have died between two steps (lost wake-up), so look again. */
+#define SC_PAGE_WAIT_MS 1000
+/* A daemon that crashed this often within the window is not started again before the window is over. */
+#define SC_CRASHES_MAX 3
+#define SC_CRASH_WINDOW_MS 60000
+/* A daemon that has not said "ready" by then is given up on; on a busy machine its first steps may take seconds. */
+#define SC_START_MS 15000
+/* How long a starting daemon waits for one that is just going to let go of the lock. */
+#define SC_LOCK_WAIT_MS 2000
+
+/* Default life of a finished entry, and of a daemon nobody uses. */
+#define SC_TTL_DEFAULT_MS (60ULL * 60 * 1000)
+#define SC_IDLE_EXIT_MS (10ULL * 60 * 1000)
+/* "Unknown" and "for ever", in every field that is a time. */
+#define SC_FOREVER UINT64_MAX
+/* Longest duration that is not for ever: two of them and a time of day still fit a signed 64-bit column. */
+#define SC_DURATION_MAX (1ULL << 61)
+
+/* Reader slots of a page, and the ring that is touched only when the disk fails. */
+#define SC_SLOTS 4096
+#define SC_RING_SIZE (4 * 1024 * 1024)
+
+/* A record of an error stream carries at most this many bytes; one read of a pipe. */
+#define SC_RECORD_MAX (64 * 1024)
+
+/* The log is begun anew (the old one kept once) at this size, and takes this many lines a second. */
+#define SC_LOG_MAX (1024 * 1024)
+#define SC_LOG_RATE 200
+
+#endif

@@ -1,0 +1,145 @@
+/* The lock file's three uses, each on a byte or field of its own. Called by the daemon (holds, steps) and by clients (start,
+ * pulse). */
+#include "lib/lockfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/limits.h"
+
+/* Locked bytes. */
+enum { BYTE_LIFE = 0, BYTE_START = 1 };
+/* Fields. */
+enum { AT_PULSE = 0, AT_CRASHES = 64, LOCK_SIZE = 4096 };
+
+#define POLL_MS 5
+
+struct crashes {
+	uint64_t count;
+	uint64_t first_ms; /* CLOCK_BOOTTIME of the first one in the window */
+};
+
+int lockfile_open(struct lockfile *l, int dir_fd)
+{
+	struct stat st;
+
+	l->pulse = NULL;
+	l->fd = openat(dir_fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	if (l->fd < 0)
+		return errno == ELOOP || errno == EISDIR || errno == ENXIO ? SC_EUNSAFE : SC_ESYS;
+	if (fstat(l->fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid()) {
+		lockfile_close(l);
+		return SC_EUNSAFE;
+	}
+	return 0;
+}
+
+void lockfile_close(struct lockfile *l)
+{
+	if (l->pulse)
+		munmap((void *)(uintptr_t)l->pulse, LOCK_SIZE);
+	if (l->fd >= 0)
+		close(l->fd);
+	l->pulse = NULL;
+	l->fd = -1;
+}
+
+static int try_lock(int fd, int byte)
+{
+	struct flock k = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+
+	if (fcntl(fd, F_OFD_SETLK, &k) == 0)
+		return 0;
+	return errno == EAGAIN || errno == EACCES ? SC_EBUSY : SC_ESYS;
+}
+
+/* Tries again and again: a blocking wait for a lock has no bound, and a timer signal would be the caller's affair. */
+static int wait_lock(int fd, int byte, uint64_t wait_ms)
+{
+	uint64_t until = clock_boot_ms() + wait_ms;
+	struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
+	int rc;
+
+	while ((rc = try_lock(fd, byte)) == SC_EBUSY && clock_boot_ms() < until)
+		nanosleep(&pause, NULL);
+	return rc;
+}
+
+int lockfile_hold(struct lockfile *l, uint64_t wait_ms)
+{
+	struct stat st;
+	void *at;
+	int rc = wait_lock(l->fd, BYTE_LIFE, wait_ms);
+
+	if (rc)
+		return rc;
+	if (fstat(l->fd, &st) < 0 || (st.st_size < LOCK_SIZE && ftruncate(l->fd, LOCK_SIZE) < 0))
+		return SC_ESYS;
+	at = mmap(NULL, LOCK_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, l->fd, 0);
+	if (at == MAP_FAILED)
+		return SC_ESYS;
+	l->pulse = (_Atomic uint64_t *)at + AT_PULSE;
+	return 0;
+}
+
+void lockfile_step(struct lockfile *l)
+{
+	atomic_fetch_add_explicit(l->pulse, 1, memory_order_relaxed);
+}
+
+bool lockfile_pulse(const struct lockfile *l, uint64_t *pulse)
+{
+	/* Read, not mapped: a file cut short by somebody would be a SIGBUS in a mapping. */
+	return pread(l->fd, pulse, sizeof *pulse, AT_PULSE) == sizeof *pulse;
+}
+
+int lockfile_begin_start(struct lockfile *l)
+{
+	int rc = wait_lock(l->fd, BYTE_START, SC_START_MS);
+
+	return rc == SC_EBUSY ? SC_ETIME : rc;
+}
+
+void lockfile_end_start(struct lockfile *l)
+{
+	struct flock k = {.l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = BYTE_START, .l_len = 1};
+
+	fcntl(l->fd, F_OFD_SETLK, &k);
+}
+
+static struct crashes read_crashes(const struct lockfile *l, uint64_t boot_ms)
+{
+	struct crashes c;
+
+	/* From another boot, or a window that is over: begin anew. */
+	if (pread(l->fd, &c, sizeof c, AT_CRASHES) != sizeof c || c.first_ms > boot_ms || boot_ms - c.first_ms > SC_CRASH_WINDOW_MS)
+		memset(&c, 0, sizeof c);
+	return c;
+}
+
+bool lockfile_may_start(const struct lockfile *l, uint64_t boot_ms)
+{
+	return read_crashes(l, boot_ms).count < SC_CRASHES_MAX;
+}
+
+void lockfile_note_start(struct lockfile *l, uint64_t boot_ms, bool failed)
+{
+	struct crashes c = read_crashes(l, boot_ms);
+
+	if (!failed && c.count == 0)
+		return;
+	if (!failed)
+		memset(&c, 0, sizeof c);
+	else if (c.count++ == 0)
+		c.first_ms = boot_ms;
+	if (pwrite(l->fd, &c, sizeof c, AT_CRASHES) < 0)
+		return; /* a full disk: then every start is tried, which is only slower */
+}

@@ -1,0 +1,36 @@
+/* `lock` in the cache directory: who is its daemon, who may start one, and whether the daemon's loop still turns. Locks belong
+ * to open file descriptions, so the kernel frees them when their holder dies, however it dies. lib/FORMAT.md has its bytes. */
+#ifndef SC_LOCKFILE_H
+#define SC_LOCKFILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct lockfile {
+	int fd;			  /* owned; -1 when not open */
+	_Atomic uint64_t *pulse; /* the daemon's mapping of the loop counter; NULL for others */
+};
+
+/* Opens or makes it (0600). SC_EUNSAFE: a link, not a file, not ours · SC_ESYS. */
+int lockfile_open(struct lockfile *l, int dir_fd);
+void lockfile_close(struct lockfile *l); /* lets go of what it holds */
+
+/* The daemon's lock, for life. Waits up to wait_ms for one that is just going. Maps the loop counter. SC_EBUSY: another daemon
+ * lives · SC_ESYS. */
+int lockfile_hold(struct lockfile *l, uint64_t wait_ms);
+void lockfile_step(struct lockfile *l); /* one turn of the loop */
+
+/* The loop counter, for who wonders whether a silent daemon is hung. False: cannot be read. */
+bool lockfile_pulse(const struct lockfile *l, uint64_t *pulse);
+
+/* The lock under which a daemon is started: whoever gets it looks first whether there is one by now. Waits for others, at most
+ * SC_START_MS. SC_ETIME, SC_ESYS. */
+int lockfile_begin_start(struct lockfile *l);
+void lockfile_end_start(struct lockfile *l);
+
+/* Under the start lock. After SC_CRASHES_MAX starts that failed within SC_CRASH_WINDOW_MS none is tried before the window is
+ * over. `boot_ms`: clock_boot_ms. */
+bool lockfile_may_start(const struct lockfile *l, uint64_t boot_ms);
+void lockfile_note_start(struct lockfile *l, uint64_t boot_ms, bool failed);
+
+#endif

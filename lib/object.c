@@ -1,0 +1,145 @@
+/* Objects: names, birth, growth, opening anew with every check, and the records of the error stream. Called by the daemon
+ * (makes, opens, unlinks) and the writer (appends). Never truncates, never overwrites. */
+#include "lib/object.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/err.h"
+#include "lib/limits.h"
+
+static const char *const suffix[] = {[STREAM_OUT] = "out", [STREAM_ERR] = "err"};
+
+void object_name(const struct gen *g, enum stream s, char out[SC_OBJECT_NAME])
+{
+	char hex[SC_GEN_HEX];
+
+	gen_format(g, hex);
+	snprintf(out, SC_OBJECT_NAME, "objects/%.2s/%s.%s", hex, hex, suffix[s]);
+}
+
+static int make_parents(int dir_fd, const char *name)
+{
+	char dir[sizeof "objects/ab"];
+
+	memcpy(dir, name, sizeof dir - 1);
+	dir[sizeof dir - 1] = '\0';
+	if (mkdirat(dir_fd, "objects", 0700) < 0 && errno != EEXIST)
+		return SC_ESYS;
+	if (mkdirat(dir_fd, dir, 0700) < 0 && errno != EEXIST)
+		return SC_ESYS;
+	return 0;
+}
+
+int object_create(int dir_fd, const struct gen *g, enum stream s, int *fd)
+{
+	char name[SC_OBJECT_NAME];
+	int flags = O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+
+	object_name(g, s, name);
+	*fd = openat(dir_fd, name, flags, 0600);
+	if (*fd < 0 && errno == ENOENT) {
+		if (make_parents(dir_fd, name))
+			return SC_ESYS;
+		*fd = openat(dir_fd, name, flags, 0600);
+	}
+	if (*fd < 0)
+		return errno == EEXIST ? SC_EBUSY : SC_ESYS;
+	return 0;
+}
+
+int object_open(int dir_fd, const struct gen *g, enum stream s, int *fd, uint64_t *size)
+{
+	char name[SC_OBJECT_NAME];
+	struct stat st;
+	int f;
+
+	object_name(g, s, name);
+	/* O_NONBLOCK: a planted FIFO must not be waited for. It has no effect on a regular file. */
+	f = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (f < 0) {
+		if (errno == ENOENT || errno == ENOTDIR)
+			return SC_ENOENT;
+		return errno == ELOOP || errno == ENXIO ? SC_EUNSAFE : SC_ESYS;
+	}
+	if (fstat(f, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022)) {
+		close(f);
+		return SC_EUNSAFE;
+	}
+	*fd = f;
+	*size = (uint64_t)st.st_size;
+	return 0;
+}
+
+int object_same(int fd_a, int fd_b)
+{
+	struct stat a, b;
+
+	if (fstat(fd_a, &a) < 0 || fstat(fd_b, &b) < 0)
+		return SC_ESYS;
+	return a.st_dev == b.st_dev && a.st_ino == b.st_ino ? 0 : SC_ECORRUPT;
+}
+
+int object_append(int fd, const void *bytes, size_t n)
+{
+	const char *p = bytes;
+
+	while (n > 0) {
+		ssize_t w = write(fd, p, n);
+
+		if (w < 0) {
+			if (errno == EINTR)
+				continue;
+			return SC_ESYS;
+		}
+		p += w;
+		n -= (size_t)w;
+	}
+	return 0;
+}
+
+int object_unlink(int dir_fd, const struct gen *g)
+{
+	int rc = 0;
+
+	for (enum stream s = STREAM_OUT; s <= STREAM_ERR; s++) {
+		char name[SC_OBJECT_NAME];
+
+		object_name(g, s, name);
+		if (unlinkat(dir_fd, name, 0) < 0 && errno != ENOENT && errno != ENOTDIR)
+			rc = SC_ESYS;
+	}
+	return rc;
+}
+
+static void put_le(uint8_t *p, uint64_t v, int n)
+{
+	for (int i = 0; i < n; i++)
+		p[i] = (uint8_t)(v >> (8 * i));
+}
+
+static uint64_t get_le(const uint8_t *p, int n)
+{
+	uint64_t v = 0;
+
+	for (int i = 0; i < n; i++)
+		v |= (uint64_t)p[i] << (8 * i);
+	return v;
+}
+
+void record_encode(const struct record *r, uint8_t out[SC_RECORD_HEAD])
+{
+	put_le(out, r->position, 8);
+	put_le(out + 8, r->length, 4);
+}
+
+int record_decode(struct record *r, const uint8_t in[SC_RECORD_HEAD])
+{
+	r->position = get_le(in, 8);
+	r->length = (uint32_t)get_le(in + 8, 4);
+	return r->length >= 1 && r->length <= SC_RECORD_MAX ? 0 : SC_ECORRUPT;
+}

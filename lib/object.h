@@ -1,0 +1,46 @@
+/* The file that holds one stream of one generation: objects/ab/<generation>.out and .err. Grows in the open by one writer,
+ * is read by many, is only ever appended to and unlinked: its pages may lie in somebody's pipe. Files are 0600 whatever the
+ * umask, opened O_NOFOLLOW, and must be regular, ours, and not writable by others. */
+#ifndef SC_OBJECT_H
+#define SC_OBJECT_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "lib/gen.h"
+
+enum stream { STREAM_OUT = 0, STREAM_ERR = 1 };
+
+#define SC_OBJECT_NAME 48
+
+/* "objects/ab/<32 hex>.out", relative to the cache directory. */
+void object_name(const struct gen *g, enum stream s, char out[SC_OBJECT_NAME]);
+
+/* A new empty file, open for appending; makes its directories. *fd is close-on-exec. SC_EBUSY: the name is taken · SC_ESYS. */
+int object_create(int dir_fd, const struct gen *g, enum stream s, int *fd);
+
+/* Anew, read-only. *size: bytes now. SC_ENOENT · SC_EUNSAFE: a link, a FIFO, not ours … · SC_ESYS. */
+int object_open(int dir_fd, const struct gen *g, enum stream s, int *fd, uint64_t *size);
+
+/* SC_ECORRUPT unless both descriptors are the same file, on the same device. */
+int object_same(int fd_a, int fd_b);
+
+/* All n bytes at the end of the file, whatever short writes and interrupts there are. SC_ESYS: some of it may be there. */
+int object_append(int fd, const void *bytes, size_t n);
+
+/* Both streams; one that is not there is no error. SC_ESYS. */
+int object_unlink(int dir_fd, const struct gen *g);
+
+/* The error stream is a row of records: u64 position in the output, u32 length, both little-endian, and that many bytes.
+ * A record is to be printed when exactly `position` bytes of output have been. */
+#define SC_RECORD_HEAD 12
+
+struct record {
+	uint64_t position; /* never less than the one before */
+	uint32_t length;   /* 1 … SC_RECORD_MAX */
+};
+
+void record_encode(const struct record *r, uint8_t out[SC_RECORD_HEAD]);
+int record_decode(struct record *r, const uint8_t in[SC_RECORD_HEAD]); /* SC_ECORRUPT: a length out of bounds */
+
+#endif

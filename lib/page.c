@@ -1,0 +1,287 @@
+/* The page of a flight: layout, seals, the one transition, slots by record lock, and the order of loads and stores.
+ * Called by the daemon (makes it, ends it for a writer that is gone), the writer and the readers. Never blocks but in
+ * page_wait, and there with a bound. */
+#include "lib/page.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/err.h"
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
+#define LINE 64
+#define MAGIC "scpage1"
+#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
+/* One reader's progress; a cache line each, so that readers do not slow each other. */
+struct slot {
+	_Alignas(LINE) _Atomic uint64_t out_pos;
+	_Atomic uint64_t err_pos;
+};
+
+/* What is constant, what the writer stores at each step, and what readers store lie on lines of their own. */
+struct head {
+	char magic[8];
+	uint32_t size;
+	uint32_t slots;
+	struct gen gen;
+	uint8_t key_hash[16];
+	uint64_t order;
+
+	_Alignas(LINE) _Atomic uint32_t word;
+	_Atomic uint32_t end; /* state, exit and signal in one word, so that they change together; 0 is running */
+	_Atomic uint64_t out_len;
+	_Atomic uint64_t err_len;
+
+	_Alignas(LINE) _Atomic uint32_t high; /* one more than the highest slot ever taken */
+};
+
+#define HEAD_SIZE 4096
+#define SLOTS_SIZE (SC_SLOTS * sizeof(struct slot))
+#define PAGE_SIZE_ALL (HEAD_SIZE + SLOTS_SIZE + SC_RING_SIZE)
+
+_Static_assert(sizeof(struct head) <= HEAD_SIZE, "the head fits its page");
+_Static_assert(sizeof(struct slot) == LINE, "a slot is a cache line");
+_Static_assert(sizeof(_Atomic uint32_t) == 4 && sizeof(_Atomic uint64_t) == 8, "atomics are plain words");
+
+#define NO_SLOT UINT32_MAX
+
+struct page {
+	struct head *head;
+	int fd;
+	uint32_t slot; /* what this process holds: a number, SC_SLOTS for the shared place, or NO_SLOT */
+};
+
+static struct slot *slot_at(const struct page *p, uint32_t i)
+{
+	return (struct slot *)(void *)((char *)p->head + HEAD_SIZE) + i;
+}
+
+static uint32_t end_pack(enum page_state state, uint32_t exit, uint32_t signal)
+{
+	return (uint32_t)state | (exit & 0xff) << 8 | (signal & 0xff) << 16;
+}
+
+static int map(struct page **out, int fd)
+{
+	struct page *p = calloc(1, sizeof *p);
+	void *at;
+
+	if (!p) {
+		close(fd);
+		return SC_ENOMEM;
+	}
+	at = mmap(NULL, PAGE_SIZE_ALL, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (at == MAP_FAILED) {
+		int saved = errno;
+
+		close(fd);
+		free(p);
+		errno = saved;
+		return SC_ESYS;
+	}
+	p->head = at;
+	p->fd = fd;
+	p->slot = NO_SLOT;
+	*out = p;
+	return 0;
+}
+
+int page_create(struct page **out, const struct gen *g, const uint8_t key_hash[16], uint64_t order)
+{
+	struct head *h;
+	int fd, rc;
+
+	/* Kernels before 6.3 do not know the flag; newer ones complain in their log when it is missing. */
+	fd = memfd_create("sc-page", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+	if (fd < 0 && errno == EINVAL)
+		fd = memfd_create("sc-page", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0)
+		return SC_ESYS;
+	if (ftruncate(fd, PAGE_SIZE_ALL) < 0 || fcntl(fd, F_ADD_SEALS, SEALS) < 0) {
+		rc = errno;
+		close(fd);
+		errno = rc;
+		return SC_ESYS;
+	}
+	rc = map(out, fd);
+	if (rc)
+		return rc;
+	h = (*out)->head;
+	memcpy(h->magic, MAGIC, sizeof h->magic);
+	h->size = PAGE_SIZE_ALL;
+	h->slots = SC_SLOTS;
+	h->gen = *g;
+	memcpy(h->key_hash, key_hash, sizeof h->key_hash);
+	h->order = order;
+	return 0;
+}
+
+int page_map(struct page **out, int fd, const struct gen *g)
+{
+	const struct head *h;
+	struct stat st;
+	int seals, rc;
+
+	/* Size before mapping, seals before trusting the size: an unsealed one could be cut under us (SIGBUS). */
+	seals = fcntl(fd, F_GET_SEALS);
+	if (seals < 0 || (seals & SEALS) != SEALS || fstat(fd, &st) < 0 || st.st_size != (off_t)PAGE_SIZE_ALL) {
+		close(fd);
+		return SC_ECORRUPT;
+	}
+	rc = map(out, fd);
+	if (rc)
+		return rc;
+	h = (*out)->head;
+	if (memcmp(h->magic, MAGIC, sizeof h->magic) != 0 || h->size != PAGE_SIZE_ALL || h->slots != SC_SLOTS ||
+	    !gen_equal(&h->gen, g)) {
+		page_free(*out);
+		*out = NULL;
+		return SC_ECORRUPT;
+	}
+	return 0;
+}
+
+void page_free(struct page *p)
+{
+	if (!p)
+		return;
+	munmap(p->head, PAGE_SIZE_ALL);
+	close(p->fd);
+	free(p);
+}
+
+int page_fd(const struct page *p)
+{
+	return p->fd;
+}
+
+uint64_t page_order(const struct page *p)
+{
+	return p->head->order;
+}
+
+void page_poke(struct page *p)
+{
+	/* seq_cst: who goes to sleep after this sees the new number, who slept before is woken. The kernel compares the
+	 * word again under its own lock, so there is no gap between the two. */
+	atomic_fetch_add(&p->head->word, 1);
+	syscall(SYS_futex, &p->head->word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+void page_publish(struct page *p, uint64_t out_len, uint64_t err_len)
+{
+	/* Output first: a reader that sees a record of the error stream must see the output it stands behind. */
+	atomic_store_explicit(&p->head->out_len, out_len, memory_order_release);
+	atomic_store_explicit(&p->head->err_len, err_len, memory_order_release);
+	page_poke(p);
+}
+
+bool page_end(struct page *p, enum page_state state, uint32_t exit, uint32_t signal)
+{
+	uint32_t running = 0;
+	bool ended = atomic_compare_exchange_strong(&p->head->end, &running, end_pack(state, exit, signal));
+
+	page_poke(p);
+	return ended;
+}
+
+static struct flock slot_lock(short type, uint32_t first, uint32_t count)
+{
+	return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = first, .l_len = count};
+}
+
+bool page_has_readers(const struct page *p)
+{
+	struct flock l = slot_lock(F_WRLCK, 0, SC_SLOTS + 1);
+
+	/* When in doubt somebody reads: a run that goes on too long is better than one killed under a reader. */
+	return fcntl(p->fd, F_GETLK, &l) < 0 || l.l_type != F_UNLCK;
+}
+
+static void raise_high(struct page *p, uint32_t high)
+{
+	uint32_t seen = atomic_load(&p->head->high);
+
+	while (seen < high && !atomic_compare_exchange_weak(&p->head->high, &seen, high))
+		;
+}
+
+int page_take_slot(struct page *p, uint32_t hint)
+{
+	for (uint32_t i = 0; i < SC_SLOTS; i++) {
+		uint32_t n = (hint + i) % SC_SLOTS;
+		struct flock l = slot_lock(F_WRLCK, n, 1);
+
+		if (fcntl(p->fd, F_SETLK, &l) == 0) {
+			atomic_store(&slot_at(p, n)->out_pos, 0);
+			atomic_store(&slot_at(p, n)->err_pos, 0);
+			raise_high(p, n + 1);
+			p->slot = n;
+			return 0;
+		}
+		if (errno != EAGAIN && errno != EACCES)
+			return SC_ESYS;
+	}
+	/* All taken: be counted as a reader, not for the pace. */
+	struct flock l = slot_lock(F_RDLCK, SC_SLOTS, 1);
+
+	if (fcntl(p->fd, F_SETLK, &l) < 0)
+		return SC_ESYS;
+	p->slot = SC_SLOTS;
+	return 0;
+}
+
+void page_leave_slot(struct page *p)
+{
+	struct flock l = slot_lock(F_UNLCK, 0, SC_SLOTS + 1);
+
+	fcntl(p->fd, F_SETLK, &l);
+	p->slot = NO_SLOT;
+}
+
+void page_set_position(struct page *p, uint64_t out_pos, uint64_t err_pos)
+{
+	if (p->slot >= SC_SLOTS)
+		return;
+	atomic_store_explicit(&slot_at(p, p->slot)->out_pos, out_pos, memory_order_release);
+	atomic_store_explicit(&slot_at(p, p->slot)->err_pos, err_pos, memory_order_release);
+}
+
+void page_view(const struct page *p, struct page_view *v)
+{
+	uint32_t end;
+
+	v->word = atomic_load(&p->head->word);
+	end = atomic_load(&p->head->end);
+	v->state = (enum page_state)(end & 0xff);
+	v->exit = end >> 8 & 0xff;
+	v->signal = end >> 16 & 0xff;
+	v->err_len = atomic_load_explicit(&p->head->err_len, memory_order_acquire);
+	v->out_len = atomic_load_explicit(&p->head->out_len, memory_order_acquire);
+}
+
+bool page_wait(struct page *p, const struct page_view *v, uint64_t timeout_ms)
+{
+	struct timespec ts;
+
+	if (timeout_ms > SC_PAGE_WAIT_MS)
+		timeout_ms = SC_PAGE_WAIT_MS;
+	ts.tv_sec = (time_t)(timeout_ms / 1000);
+	ts.tv_nsec = (long)(timeout_ms % 1000) * 1000000;
+	return syscall(SYS_futex, &p->head->word, FUTEX_WAIT, v->word, &ts, NULL, 0) < 0 && errno == ETIMEDOUT;
+}

@@ -1,0 +1,76 @@
+/* The shared memory of a flight: how far the object has grown, who reads where, how the run ended. One writer, many
+ * readers, and the daemon that made it. A memfd sealed against shrinking, growing and further seals; whoever maps one
+ * checks that first. Nothing in it is trusted further than its bounds.
+ *
+ *   running ──▶ complete | failed | cancelled | lost        once, by compare-and-swap
+ *
+ * Order. The writer appends to the files, stores out_len, then err_len (release), then bumps the word (seq_cst) and wakes.
+ * A reader loads the word, then the state, then err_len, then out_len (acquire), reads up to them, and sleeps only while the
+ * word is what it loaded first. So no growth is slept through, a record of the error stream never points past the output a
+ * reader can see, and lengths loaded after a final state are final. */
+#ifndef SC_PAGE_H
+#define SC_PAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/gen.h"
+#include "lib/limits.h"
+
+enum page_state { PAGE_RUNNING = 0, PAGE_COMPLETE = 1, PAGE_FAILED = 2, PAGE_CANCELLED = 3, PAGE_LOST = 4 };
+
+struct page;
+
+/* What a reader sees at one moment. */
+struct page_view {
+	uint32_t word; /* to be given to page_wait */
+	enum page_state state;
+	uint64_t out_len, err_len;
+	uint32_t exit, signal; /* meaningful when state is complete or failed */
+};
+
+/* Makes the memory and its descriptor. SC_ESYS, SC_ENOMEM. */
+int page_create(struct page **p, const struct gen *g, const uint8_t key_hash[16], uint64_t order);
+
+/* Maps one that was handed over. Takes fd in every case (also on failure it is closed). SC_ECORRUPT: not a page of this
+ * generation, wrong size, seals missing · SC_ESYS · SC_ENOMEM. */
+int page_map(struct page **p, int fd, const struct gen *g);
+
+/* Unmaps and closes: gives up every slot this process holds in it. NULL is allowed. */
+void page_free(struct page *p);
+
+int page_fd(const struct page *p); /* borrowed; a process that closes any descriptor of the memfd loses its slot */
+uint64_t page_order(const struct page *p);
+
+/* ---- the writer ---- */
+
+/* Publishes the lengths and wakes who sleeps. Lengths never go down. */
+void page_publish(struct page *p, uint64_t out_len, uint64_t err_len);
+
+/* The one transition. Puts exit and signal there first. False: it had ended already, nothing changed. Wakes everybody. */
+bool page_end(struct page *p, enum page_state state, uint32_t exit, uint32_t signal);
+
+/* True if any process but this one holds a slot (or the shared place for those without one). */
+bool page_has_readers(const struct page *p);
+
+/* ---- a reader ---- */
+
+/* Takes the first free slot from `hint`, or the shared place. Always succeeds unless locking itself fails: SC_ESYS. */
+int page_take_slot(struct page *p, uint32_t hint);
+void page_leave_slot(struct page *p);
+
+/* How far this reader has printed, in its slot. Bumps the readers' word if a writer sleeps on it. */
+void page_set_position(struct page *p, uint64_t out_pos, uint64_t err_pos);
+
+void page_view(const struct page *p, struct page_view *v);
+
+/* Sleeps until the word is no longer v->word, at most timeout_ms (bounded by SC_PAGE_WAIT_MS), or a signal came. True: the time
+ * was over. */
+bool page_wait(struct page *p, const struct page_view *v, uint64_t timeout_ms);
+
+/* ---- anybody ---- */
+
+/* Wakes every sleeper without publishing anything: for whoever has just sent a message to one of them. */
+void page_poke(struct page *p);
+
+#endif

@@ -1,0 +1,26 @@
+/* Which directory is the cache, and is it fit to be trusted. The only reader of SC_DIR, XDG_CACHE_HOME and HOME for that
+ * purpose. Opened once; everything else is relative to dir_fd. */
+#ifndef SC_PATHS_H
+#define SC_PATHS_H
+
+#include "lib/limits.h"
+
+struct place {
+	char path[SC_PATH_MAX]; /* absolute, for messages and for the daemon's command line */
+	int dir_fd;		/* owned; -1 when not open */
+	char why[512];		/* after a failure: one sentence, with the command that mends it where there is one */
+};
+
+/* Chooses SC_DIR, else XDG_CACHE_HOME/sc, else HOME/.cache/sc, else /tmp/sc-<uid>; where the default lies on a network file
+ * system /var/tmp/sc-<uid>. A default that cannot be made is passed over for the next, SC_DIR is not. The environment is
+ * not looked at in a set-uid process; a HOME that is not ours is passed over.
+ * Makes the directory 0700 (and parents below an existing HOME) if `create`; sets a merely readable one of ours to 0700.
+ * SC_ENOENT (not there and not create) · SC_EUNSAFE (a symlink, not ours, writable by others; `why` has the line that mends
+ * it) · SC_ESYS (`why` names path and reason). On success dir_fd is open, O_CLOEXEC. */
+int place_open(struct place *p, int create);
+
+/* The same checks for a path given outright: what the daemon does with its argument. */
+int place_open_at(struct place *p, const char *path, int create);
+void place_close(struct place *p);
+
+#endif

@@ -1,0 +1,112 @@
+/* The messages between client, writer and daemon: names, numbers, and flags. lib/PROTOCOL.md says what each one means. */
+#ifndef SC_PROTO_H
+#define SC_PROTO_H
+
+/* Raised when a peer of the older number could misunderstand. Fields are only ever added, so most changes do not. */
+#define SC_PROTO_VERSION 1
+
+enum msg_type {
+	MSG_HELLO = 1, /* both ways, first */
+
+	/* a client's questions */
+	MSG_ASK = 10,
+	MSG_ATTACH = 11,
+	MSG_LEAVE = 12,
+	MSG_REMOVE = 13,
+	MSG_LIST = 14,
+	MSG_FLIGHTS = 15,
+	MSG_STATUS = 16,
+	MSG_STOP = 17,
+
+	/* the daemon's answers */
+	MSG_HIT = 30,
+	MSG_FOLLOW = 31,
+	MSG_LEAD = 32,
+	MSG_WAIT = 33,
+	MSG_MISS = 34,
+	MSG_REFUSE = 35,
+	MSG_LEFT = 36,
+	MSG_ENDED = 37,
+	MSG_LOST = 38,
+	MSG_OK = 39,
+	MSG_ENTRY = 40,
+	MSG_FLIGHT = 41,
+	MSG_END = 42,
+	MSG_REPORT = 43,
+
+	/* a writer speaks */
+	MSG_REGISTER = 60,
+	MSG_STARTED = 61,
+	MSG_DONE = 62,
+	MSG_MAY_STOP = 63,
+
+	/* the daemon to a writer */
+	MSG_REGISTERED = 70,
+	MSG_LONELY = 71,
+	MSG_VERDICT = 72,
+	MSG_SETTLED = 73,
+
+	/* never sent: what a flight's file says of it */
+	MSG_RECORD = 90,
+};
+
+/* Who may send a message; a column of the table in msg.c. */
+enum msg_sender { SENDER_NONE = 0, SENDER_CLIENT = 1, SENDER_WRITER = 2, SENDER_DAEMON = 4 };
+
+/* ASK.flags */
+enum {
+	ASK_COMMAND = 1u << 0,	 /* I can run a command: may be answered LEAD */
+	ASK_REFRESH = 1u << 1,	 /* only a run begun after this question will do */
+	ASK_FINISH = 1u << 2,	 /* let the run end although nobody reads any more */
+	ASK_FINISHED = 1u << 3,	 /* only what is finished: never FOLLOW */
+	ASK_WAIT = 1u << 4,	 /* without a command: WAIT until the key begins to exist, instead of MISS */
+};
+
+/* LEAVE.signal: what took the reader away; 0 is a closed pipe. */
+
+/* WAIT.reason */
+enum wait_reason {
+	WAIT_REGISTERING = 1, /* a run is known but its writer has not yet spoken to this daemon */
+	WAIT_STOPPING = 2,    /* the run of this key is being stopped */
+	WAIT_REFRESHING = 3,  /* two runs are going on; the next one is shared */
+	WAIT_ABSENT = 4,      /* ASK_WAIT: nothing there yet */
+	WAIT_DRAINING = 5,    /* STOP: flights are still going on; `count` of them */
+};
+
+/* REFUSE.reason */
+enum refusal {
+	REFUSE_NESTED = 1,  /* the asker runs inside the run it asks for */
+	REFUSE_STORE = 2,   /* an object, page or flight could not be made; `errno` and `text` say why */
+	REFUSE_VERSION = 3, /* we do not speak the same protocol */
+	REFUSE_BUSY = 4,    /* too many at once */
+};
+
+/* How a run ended: DONE.outcome, ENDED.outcome. */
+enum outcome {
+	OUTCOME_ENDED = 1,     /* the command ended by itself; exit and signal say how */
+	OUTCOME_CANCELLED = 2, /* it was stopped because nobody read it */
+	OUTCOME_BROKEN = 3,    /* the object could not be written */
+};
+
+/* The descriptors of LEAD and (the first three) of FOLLOW, in their order. */
+enum lead_fd { LEAD_OUT, LEAD_ERR, LEAD_PAGE, LEAD_OUT_WRITE, LEAD_ERR_WRITE, LEAD_SOCKET, LEAD_LOCK, LEAD_FDS };
+#define FOLLOW_FDS 3
+
+/* LEFT.flags, VERDICT.flags, SETTLED.flags */
+enum { LEFT_STOPPING = 1u << 0 };
+enum { VERDICT_STOP = 1u << 0 };
+enum { SETTLED_COMMITTED = 1u << 0 };
+
+/* STOP.flags */
+enum { STOP_NOW = 1u << 0 };
+
+/* Bytes in a flight's file that are set later: where they lie. */
+enum flight_mark {
+	MARK_DOOMED = 8, /* not to be committed, not to be joined */
+	MARK_FINISH = 9, /* not to be stopped when nobody reads */
+};
+
+/* RECORD.kind */
+enum flight_kind { KIND_RUN = 1 };
+
+#endif

@@ -1,0 +1,345 @@
+#!/usr/bin/env bats
+# FAULTS A: processes that die or stop.
+load ../helper
+
+@test "A02: the leader is killed after LEAD, before there is a writer: exactly one of the waiters leads again, all get everything" {
+	use_test_build
+	start_daemon
+	for round in {1..20}; do
+		mkdir "$T/crowd$round"
+		bg killed env SC_KILLAT=lead_granted:1 "$SC" get "k$round" -- fails -n "$T/count$round" -o out
+		run -0 crowd 10 "$T/crowd$round" "$SC" get "k$round" -- fails -n "$T/count$round" -o out
+		assert_output '0 10'
+		# The doomed client was granted the lead in most rounds; where it came late it had a hit.
+		[[ $(rc killed) =~ ^(137|0)$ ]]
+		for i in {0..9}; do
+			is_file "$T/crowd$round/$i.out" 'out\n'
+			is_empty "$T/crowd$round/$i.err"
+		done
+		[ "$(lines_in "$T/count$round")" = 1 ]
+	done
+}
+
+@test "A02: a leader killed after LEAD leaves nothing behind: the next caller leads at once" {
+	use_test_build
+	SC_KILLAT=lead_granted:1 run -137 "$SC" get k -- fails -n "$T/count"
+	run -0 timeout 5 "$SC" get k -- fails -n "$T/count" -o x
+	assert_output x
+	[ "$(lines_in "$T/count")" = 1 ]
+	[ "$(flights)" = 0 ]
+}
+
+@test "A01: a client killed before it reaches the daemon: no entry, no run" {
+	use_test_build
+	SC_KILLAT=cli_start:1 run -137 "$SC" get k -- fails -n "$T/count"
+	[ ! -e "$T/count" ]
+	run -1 "$SC" get k
+}
+
+@test "A03: the leader is killed with SIGKILL in the middle: the others get everything, the entry is kept, one run" {
+	bg a "$SC" get k -- gate "$G"
+	gate_up
+	bg b "$SC" get k -- gate "$G"
+	bg c "$SC" get k
+	step "$G" fill 500K
+	for n in a b c; do wait_until "[ \"\$(stat -c %s '$T/$n.out')\" = 512000 ]"; done
+	kill -9 "$(pid_of a)"
+	assert_rc 137 a
+	step "$G" fill 500K
+	step "$G" exit 0
+	assert_rc 0 b c
+	is_flood "$T/b.out" 1000K
+	is_flood "$T/c.out" 1000K
+	"$SC" get k >"$T/d.out"
+	is_flood "$T/d.out" 1000K
+	[ "$(runs)" = 1 ]
+}
+
+@test "A04: SIGTERM of a lone leader stops the command, of one with followers or --finish it does not" {
+	bg a "$SC" get k -- gate "$G"
+	step "$G" out x
+	shows a 'x\n'
+	kill -TERM "$(pid_of a)"
+	assert_rc 143 a
+	wait_until 'dead "$(gate_pid)"'
+	wait_until nothing_kept
+	bg a "$SC" get --finish l -- gate "$G"
+	gate_up "$G" 2
+	kill -TERM "$(pid_of a)"
+	assert_rc 143 a
+	step "$G" exit 0
+	wait_until '[ "$("$SC" ls)" = l ]'
+}
+
+@test "A05: Ctrl-C on a lone leader: the command gets SIGINT once, sc waits for it and dies of SIGINT, a shell's loop stops" {
+	bg p pty "$T/control" bash -c 'for i in 1 2 3; do "$SC" get "k$i" -- gate "$G"; echo "behind $i"; done'
+	step "$G" trap INT
+	step "$G" out shown
+	wait_until 'grep -q shown "$T/p.out"'
+	printf 'key ^C\n' >"$T/control"
+	wait_until '[ -s "$G/signals" ]'
+	is_running p # the command is not dead yet
+	step "$G" out still
+	is_running p
+	step "$G" kill INT
+	assert_rc 130 p
+	grep -q 'killed by signal 2' "$T/p.err"
+	run -1 grep -q behind "$T/p.out"
+	[ "$(cat "$G/signals")" = INT ]
+	[ "$(runs)" = 1 ]
+	wait_until nothing_kept
+}
+
+@test "A05: Ctrl-C on a lone leader whose command does not catch it: nothing is left" {
+	bg p pty "$T/control" bash -c '"$SC" get k -- gate "$G"; echo behind'
+	step "$G" out shown
+	wait_until 'grep -q shown "$T/p.out"'
+	printf 'key ^C\n' >"$T/control"
+	assert_rc 130 p
+	dead "$(gate_pid)"
+	wait_until nothing_kept
+}
+
+@test "A06: Ctrl-C on a leader with followers: it leaves at once and says for whom the run goes on; they complete" {
+	bg p pty "$T/control" "$SC" get k -- gate "$G"
+	gate_up
+	for n in a b c; do bg $n "$SC" get k; done
+	step "$G" out one
+	for n in a b c; do shows $n 'one\n'; done
+	printf 'key ^C\n' >"$T/control"
+	assert_rc 130 p
+	grep -q 'still running for 3 others' "$T/p.out"
+	step "$G" out two
+	step "$G" exit 0
+	assert_rc 0 a b c
+	for n in a b c; do is_file "$T/$n.out" 'one\ntwo\n'; done
+	[ ! -s "$G/signals" ]
+}
+
+@test "A07: Ctrl-C on a follower ends only that follower" {
+	bg a "$SC" get k -- gate "$G"
+	gate_up
+	bg p pty "$T/control" "$SC" get k
+	step "$G" out one
+	wait_until 'grep -q one "$T/p.out"'
+	printf 'key ^C\n' >"$T/control"
+	assert_rc 130 p
+	step "$G" out two
+	step "$G" exit 0
+	assert_rc 0 a
+	is_file "$T/a.out" 'one\ntwo\n'
+}
+
+@test "A10: the leader is stopped and continued: followers are unaffected, then it prints the rest" {
+	bg a "$SC" get k -- gate "$G"
+	step "$G" fill 100K
+	bg b "$SC" get k
+	wait_until '[ "$(stat -c %s "$T/a.out")" = 102400 ]'
+	kill -STOP "$(pid_of a)"
+	step "$G" fill 300K
+	step "$G" exit 0
+	assert_rc 0 b
+	is_flood "$T/b.out" 400K
+	kill -CONT "$(pid_of a)"
+	assert_rc 0 a
+	is_flood "$T/a.out" 400K
+}
+
+@test "A14: a command killed by SIGKILL: everybody gets the bytes so far, 137, and is told; not cached" {
+	bg a "$SC" get k -- gate "$G"
+	step "$G" outn partial
+	bg b "$SC" get k
+	shows a partial
+	shows b partial
+	step "$G" kill KILL
+	assert_rc 137 a b
+	for n in a b; do
+		is_file "$T/$n.out" partial
+		grep -q 'command killed by signal 9' "$T/$n.err"
+	done
+	run -1 "$SC" get k
+	wait_until nothing_kept
+}
+
+@test "A15: a grandchild that keeps stdout open: the run lasts until end of file, as with \$(…)" {
+	bg a "$SC" get k -- gate "$G"
+	step "$G" fork child
+	step "$G" out one
+	step "$G" exit 0
+	shows a 'one\n'
+	bg b "$SC" get k
+	shows b 'one\n'
+	is_running a
+	step "$G:child" out two
+	shows a 'one\ntwo\n'
+	shows b 'one\ntwo\n'
+	step "$G:child" exit 0
+	assert_rc 0 a b
+	run -0 "$SC" get k
+	assert_output $'one\ntwo'
+}
+
+@test "A17: a command that closes stdout early and runs on: its status is awaited" {
+	bg a "$SC" get k -- gate "$G"
+	step "$G" out one
+	step "$G" close out
+	step "$G" close err
+	shows a 'one\n'
+	step "$G" trap USR1
+	is_running a
+	step "$G" exit 3
+	assert_rc 3 a
+}
+
+@test "A18: a thousand followers are killed with SIGKILL: nobody notices, the daemon holds no more descriptors" {
+	use_test_build
+	bg a "$SC" get k -- gate "$G"
+	step "$G" out one
+	shows a 'one\n'
+	bg b "$SC" get k
+	shows b 'one\n'
+	local pid before
+	pid=$(daemon_pid)
+	before=$(fd_count "$pid")
+	run -0 timeout $((120 * SLACK)) killer 1000 "$SC" get k
+	[ "$(daemon_pids)" = "$pid" ]
+	wait_until '[ "$(fd_count "$pid")" -le "$before" ]'
+	step "$G" out two
+	shows b 'one\ntwo\n'
+	step "$G" exit 0
+	assert_rc 0 a b
+	is_empty "$T/a.err"
+	is_empty "$T/b.err"
+	[ "$(runs)" = 1 ]
+}
+
+@test "A21: a closed stdout ends silently with 141: a leader's, others read on and notice nothing" {
+	bg_sh a '"$SC" get k -- gate "$G" | head -n 1'
+	gate_up
+	bg b "$SC" get k
+	step "$G" out one
+	shows b 'one\n'
+	[ "$(pipe_status a)" = '141 0' ]
+	is_empty "$T/a.err"
+	step "$G" out two
+	step "$G" exit 0
+	assert_rc 0 b
+	is_file "$T/b.out" 'one\ntwo\n'
+	is_empty "$T/b.err"
+	[ ! -s "$G/signals" ]
+	run -0 "$SC" get k
+	assert_output $'one\ntwo'
+}
+
+@test "A21: a closed stdout ends silently with 141: a follower's, the leader notices nothing" {
+	bg a "$SC" get k -- gate "$G"
+	gate_up
+	bg_sh b '"$SC" get k | head -n 1'
+	step "$G" out one
+	[ "$(pipe_status b)" = '141 0' ]
+	is_empty "$T/b.err"
+	step "$G" out two
+	step "$G" exit 0
+	assert_rc 0 a
+	is_file "$T/a.out" 'one\ntwo\n'
+	is_empty "$T/a.err"
+}
+
+@test "A21: a closed stdout ends silently with 141: the last reader's stops the command, with --finish the run is kept" {
+	bg_sh a '"$SC" get k -- gate "$G" | head -n 1'
+	step "$G" out one
+	[ "$(pipe_status a)" = '141 0' ]
+	is_empty "$T/a.err"
+	wait_until 'dead "$(gate_pid)"'
+	wait_until nothing_kept
+	bg_sh a '"$SC" get --finish k -- gate "$G" | head -n 1'
+	gate_up "$G" 2
+	step "$G" out one
+	[ "$(pipe_status a)" = '141 0' ]
+	step "$G" exit 0
+	wait_until '[ "$("$SC" ls)" = k ]'
+}
+
+@test "A22: the daemon is killed while idle: a hundred concurrent calls just work, without a message" {
+	mkdir "$T/one" "$T/two"
+	entry k 'x\n'
+	kill_daemon
+	run -0 crowd 100 "$T/one" "$SC" get k -- false
+	assert_output '0 100'
+	[ "$(daemon_pids | wc -l)" = 1 ]
+	kill_daemon
+	run -0 crowd 100 "$T/two" "$SC" get 'new{}' -- echo x
+	assert_output '0 100'
+	for i in {0..99}; do
+		for d in one two; do
+			is_file "$T/$d/$i.out" 'x\n'
+			is_empty "$T/$d/$i.err"
+		done
+	done
+	[ "$(daemon_pids | wc -l)" = 1 ]
+}
+
+@test "A23: the daemon is killed at random points of many runs: every stream completes and is kept, one run each" {
+	mkdir "$T/crowd"
+	local seed=$RANDOM rounds=12
+	if [ "${SOAK:-0}" = 1 ]; then rounds=200; fi
+	echo "seed $seed"
+	RANDOM=$seed
+	for ((round = 0; round < rounds; round++)); do
+		mkdir "$T/crowd/$round"
+		bg c crowd 12 "$T/crowd/$round" sh -c '"$SC" get "$0" -- sh -c "echo run >>\"$T/count-$0\"; flood 40K; flood -s 40K 60K"' "k$round-{}"
+		wait_until '[ -e "$T/crowd/$round/begun" ]'
+		for ((i = RANDOM % 400; i > 0; i--)); do :; done
+		pid=$(daemon_pid)
+		if [ -n "$pid" ]; then kill -9 "$pid" || true; fi
+		assert_rc 0 c
+		is_file "$T/c.out" '0 12\n'
+		for i in {0..11}; do
+			is_flood "$T/crowd/$round/$i.out" 100K
+			is_empty "$T/crowd/$round/$i.err"
+			[ "$(lines_in "$T/count-k$round-$i")" = 1 ]
+			"$SC" get "k$round-$i" | cmp - "$T/crowd/$round/$i.out"
+		done
+		rm -r "$T/crowd/$round"
+	done
+}
+
+@test "A25: the daemon is stopped with SIGSTOP: bypass after two seconds of silence, with one line" {
+	entry k 'x\n'
+	local start took pid
+	pid=$(daemon_pid)
+	kill -STOP "$pid"
+	start=$(now_ms)
+	run -5 --separate-stderr timeout $((20 * SLACK)) "$SC" get k -- sh -c 'echo direct; exit 5'
+	took=$(($(now_ms) - start))
+	assert_output direct
+	printf '%s\n' "$stderr" >"$T/err"
+	is_message "$T/err" 'daemon not answering'
+	[ $took -ge 1900 ]
+	[ $took -le $((8000 * SLACK)) ]
+	run -125 --separate-stderr timeout $((20 * SLACK)) "$SC" get --strict k -- touch "$T/ran"
+	[ ! -e "$T/ran" ]
+	run -125 timeout $((20 * SLACK)) "$SC" get k
+	kill -CONT "$pid"
+	run -0 --separate-stderr "$SC" get k
+	assert_output x
+	[ -z "$stderr" ]
+	[ "$(daemon_pid)" = "$pid" ]
+}
+
+@test "A25: a daemon that is merely busy is waited for: two hundred callers under a load of fifty" {
+	local pids=() i
+	start_daemon
+	for i in {1..50}; do
+		sh -c 'while :; do :; done' 3>&- &
+		pids+=($!)
+	done
+	mkdir "$T/crowd"
+	run timeout $((240 * SLACK)) crowd 200 "$T/crowd" "$SC" get 'k{}' -- fails -o x
+	kill -9 "${pids[@]}"
+	assert_output '0 200'
+	for i in {0..199}; do
+		is_file "$T/crowd/$i.out" 'x\n'
+		is_empty "$T/crowd/$i.err"
+	done
+}

@@ -1,0 +1,1343 @@
+/* The index, by its promises. Each test has a directory of its own, removed at the end; none waits for time to pass. */
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <poll.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "daemon/index.h"
+#include "daemon/sql.h"
+#include "lib/err.h"
+#include "lib/object.h"
+
+static const uint8_t BOOT[16] = {1}, OTHER[16] = {2};
+static const struct now NOW = {.boot_ms = 1000000, .wall_ms = 5000000000};
+static const char DEFAULT[] = "default";
+
+struct room {
+	char path[64];
+	int dir_fd;
+	struct index *ix;
+	struct log *log;
+};
+
+/* What callbacks have said. */
+struct said {
+	unsigned calls;
+	int status, err;
+	uint64_t changed, total;
+};
+
+static void on_done(void *arg, int status, uint64_t changed)
+{
+	struct said *s = arg;
+
+	s->err = errno;
+	s->calls++;
+	s->status = status;
+	s->changed = changed;
+	s->total += changed;
+}
+
+static void open_index(struct room *r)
+{
+	assert_int_equal(index_open(&r->ix, r->dir_fd, BOOT, r->log), 0);
+}
+
+static void close_index(struct room *r)
+{
+	index_close(r->ix);
+	r->ix = NULL;
+}
+
+static int set_up(void **state)
+{
+	struct room *r = calloc(1, sizeof *r);
+
+	assert_non_null(r);
+	strcpy(r->path, "/tmp/sc-test-index-XXXXXX");
+	assert_non_null(mkdtemp(r->path));
+	r->dir_fd = open(r->path, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+	assert_true(r->dir_fd >= 0);
+	r->log = log_open(r->dir_fd, "log");
+	assert_non_null(r->log);
+	*state = r;
+	return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *f)
+{
+	(void)st;
+	(void)kind;
+	(void)f;
+	return remove(path);
+}
+
+static int tear_down(void **state)
+{
+	struct room *r = *state;
+
+	index_close(r->ix);
+	log_close(r->log);
+	close(r->dir_fd);
+	assert_int_equal(nftw(r->path, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+	free(r);
+	return 0;
+}
+
+/* Until `s` has been said to `calls` times. */
+static void await(struct room *r, const struct said *s, unsigned calls)
+{
+	while (s->calls < calls) {
+		struct pollfd p = {.fd = index_fd(r->ix), .events = POLLIN};
+
+		assert_int_equal(poll(&p, 1, 60000), 1);
+		index_collect(r->ix);
+	}
+}
+
+static struct gen make_gen(uint64_t n)
+{
+	struct gen g = {{0xab}};
+
+	memcpy(g.b + 8, &n, sizeof n);
+	return g;
+}
+
+static struct bytes view(const void *p, size_t n)
+{
+	return (struct bytes){p, n};
+}
+
+static struct entry make_entry(const char *key, uint64_t order)
+{
+	struct entry e = {.bucket = "default",
+			  .key_len = strlen(key),
+			  .gen = make_gen(order),
+			  .order = order,
+			  .exit = 3,
+			  .signal = 9,
+			  .out_len = 1ULL << 40,
+			  .err_len = 12,
+			  .out_sum = {1, 2, 3},
+			  .err_sum = {4, 5, 6},
+			  .created_wall_ms = NOW.wall_ms,
+			  .created_boot_ms = NOW.boot_ms,
+			  .ttl_ms = 1000,
+			  .stale_ms = 500};
+
+	memcpy(e.key, key, e.key_len);
+	memcpy(e.boot_id, BOOT, sizeof e.boot_id);
+	return e;
+}
+
+static uint64_t commit(struct room *r, const struct entry *e)
+{
+	struct said s = {0};
+
+	assert_int_equal(index_commit(r->ix, e, on_done, &s), 0);
+	await(r, &s, 1);
+	assert_int_equal(s.status, 0);
+	return s.changed;
+}
+
+static uint64_t drop(struct room *r, const char *key, uint64_t max_order)
+{
+	struct said s = {0};
+
+	assert_int_equal(index_remove(r->ix, bytes_of(DEFAULT), bytes_of(key), max_order, on_done, &s), 0);
+	await(r, &s, 1);
+	assert_int_equal(s.status, 0);
+	return s.changed;
+}
+
+static uint64_t expire(struct room *r, struct now now, unsigned limit)
+{
+	struct said s = {0};
+
+	assert_int_equal(index_expire(r->ix, &now, limit, on_done, &s), 0);
+	await(r, &s, 1);
+	assert_int_equal(s.status, 0);
+	return s.changed;
+}
+
+static int find(struct room *r, const char *key, struct entry *e)
+{
+	return index_find(r->ix, bytes_of(DEFAULT), bytes_of(key), e);
+}
+
+static uint64_t order_of(struct room *r, const char *key)
+{
+	struct entry e;
+
+	assert_int_equal(find(r, key, &e), 0);
+	return e.order;
+}
+
+static void make_objects(struct room *r, const struct gen *g)
+{
+	for (enum stream s = STREAM_OUT; s <= STREAM_ERR; s++) {
+		int fd;
+
+		assert_int_equal(object_create(r->dir_fd, g, s, &fd), 0);
+		close(fd);
+	}
+}
+
+static bool has_objects(struct room *r, const struct gen *g)
+{
+	unsigned n = 0;
+
+	for (enum stream s = STREAM_OUT; s <= STREAM_ERR; s++) {
+		char name[SC_OBJECT_NAME];
+
+		object_name(g, s, name);
+		n += faccessat(r->dir_fd, name, F_OK, 0) == 0;
+	}
+	assert_true(n == 0 || n == 2);
+	return n == 2;
+}
+
+/* Everything asked for before this is done, unlinking included: one thread does it all in order. */
+static void settle(struct room *r)
+{
+	struct said s = {0};
+	struct gen g = make_gen(UINT64_MAX);
+
+	assert_int_equal(index_discard(r->ix, &g, on_done, &s), 0);
+	await(r, &s, 1);
+}
+
+static bool there(struct room *r, const char *name)
+{
+	struct stat st;
+
+	return fstatat(r->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static bool logged(struct room *r, const char *word)
+{
+	static char text[65536];
+	int fd = openat(r->dir_fd, "log", O_RDONLY | O_CLOEXEC);
+	ssize_t n = read(fd, text, sizeof text - 1);
+
+	assert_true(n >= 0);
+	close(fd);
+	text[n] = '\0';
+	return strstr(text, word) != NULL;
+}
+
+/* ---- rows ---- */
+
+static void what_is_committed_is_found_as_it_was(void **state)
+{
+	struct room *r = *state;
+	struct entry e = make_entry("key", 7), got;
+
+	open_index(r);
+	assert_int_equal(find(r, "key", &got), SC_ENOENT);
+	assert_int_equal(commit(r, &e), 1);
+	memset(&got, 0xff, sizeof got);
+	assert_int_equal(find(r, "key", &got), 0);
+	assert_string_equal(got.bucket, "default");
+	assert_int_equal(got.key_len, 3);
+	assert_memory_equal(got.key, "key", 3);
+	assert_true(gen_equal(&got.gen, &e.gen));
+	assert_int_equal(got.order, 7);
+	assert_int_equal(got.exit, 3);
+	assert_int_equal(got.signal, 9);
+	assert_int_equal(got.out_len, e.out_len);
+	assert_int_equal(got.err_len, e.err_len);
+	assert_memory_equal(got.out_sum, e.out_sum, SC_SUM_SIZE);
+	assert_memory_equal(got.err_sum, e.err_sum, SC_SUM_SIZE);
+	assert_int_equal(got.created_wall_ms, e.created_wall_ms);
+	assert_int_equal(got.created_boot_ms, e.created_boot_ms);
+	assert_memory_equal(got.boot_id, BOOT, 16);
+	assert_int_equal(got.ttl_ms, 1000);
+	assert_int_equal(got.stale_ms, 500);
+	assert_int_equal(index_count(r->ix), 1);
+	assert_int_equal(index_order(r->ix), 7);
+}
+
+static void forever_and_huge_times_come_back(void **state)
+{
+	struct room *r = *state;
+	struct entry e = make_entry("forever", 1), got;
+
+	open_index(r);
+	e.ttl_ms = SC_FOREVER;
+	e.stale_ms = SC_FOREVER;
+	commit(r, &e);
+	assert_int_equal(find(r, "forever", &got), 0);
+	assert_true(got.ttl_ms == SC_FOREVER && got.stale_ms == SC_FOREVER);
+
+	e = make_entry("huge", 2);
+	e.ttl_ms = SC_FOREVER - 1;
+	e.stale_ms = SC_FOREVER - 1;
+	commit(r, &e);
+	assert_int_equal(find(r, "huge", &got), 0);
+	assert_true(got.ttl_ms >= INT64_MAX && got.ttl_ms < SC_FOREVER);
+	assert_true(index_next_expiry(r->ix, &NOW) == SC_FOREVER);
+}
+
+static void keys_are_bytes_of_every_length_and_buckets_are_apart(void **state)
+{
+	struct room *r = *state;
+	struct entry e = make_entry("", 1), got;
+
+	open_index(r);
+	e.key_len = SC_KEY_MAX;
+	memset(e.key, 0xff, e.key_len);
+	commit(r, &e);
+	e.order = 2;
+	e.gen = make_gen(2);
+	e.key_len = SC_KEY_MAX - 1;
+	commit(r, &e);
+	assert_int_equal(index_find(r->ix, bytes_of(DEFAULT), view(e.key, SC_KEY_MAX), &got), 0);
+	assert_int_equal(got.order, 1);
+	assert_int_equal(index_find(r->ix, bytes_of(DEFAULT), view(e.key, SC_KEY_MAX - 1), &got), 0);
+	assert_int_equal(got.order, 2);
+	assert_int_equal(index_find(r->ix, bytes_of(DEFAULT), view(e.key, SC_KEY_MAX - 2), &got), SC_ENOENT);
+	assert_int_equal(index_find(r->ix, bytes_of(DEFAULT), view(NULL, 0), &got), SC_ENOENT);
+	assert_int_equal(index_find(r->ix, bytes_of("other"), view(e.key, SC_KEY_MAX), &got), SC_ENOENT);
+	strcpy(e.bucket, "other");
+	e.order = 3;
+	commit(r, &e);
+	assert_int_equal(index_count(r->ix), 3);
+}
+
+static void a_newer_run_replaces_an_older_one(void **state)
+{
+	struct room *r = *state;
+	struct entry a = make_entry("key", 1), b = make_entry("key", 2);
+
+	open_index(r);
+	assert_int_equal(commit(r, &a), 1);
+	assert_int_equal(commit(r, &b), 1);
+	assert_int_equal(order_of(r, "key"), 2);
+	assert_int_equal(index_count(r->ix), 1);
+}
+
+static void an_older_run_never_replaces_a_newer_one(void **state)
+{
+	struct room *r = *state;
+	struct entry a = make_entry("key", 1), b = make_entry("key", 2);
+
+	open_index(r);
+	make_objects(r, &a.gen);
+	make_objects(r, &b.gen);
+	assert_int_equal(commit(r, &b), 1);
+	assert_int_equal(commit(r, &a), 0);
+	settle(r);
+	assert_int_equal(order_of(r, "key"), 2);
+	assert_int_equal(index_count(r->ix), 1);
+	assert_int_equal(index_order(r->ix), 2);
+	assert_false(has_objects(r, &a.gen));
+	assert_true(has_objects(r, &b.gen));
+}
+
+static void objects_of_a_replaced_generation_go(void **state)
+{
+	struct room *r = *state;
+	struct entry a = make_entry("key", 1), b = make_entry("key", 2);
+
+	open_index(r);
+	make_objects(r, &a.gen);
+	make_objects(r, &b.gen);
+	commit(r, &a);
+	settle(r);
+	assert_true(has_objects(r, &a.gen));
+	commit(r, &b);
+	settle(r);
+	assert_false(has_objects(r, &a.gen));
+	assert_true(has_objects(r, &b.gen));
+}
+
+static void a_commit_said_twice_keeps_its_objects(void **state)
+{
+	struct room *r = *state;
+	struct entry a = make_entry("key", 1);
+
+	open_index(r);
+	make_objects(r, &a.gen);
+	assert_int_equal(commit(r, &a), 1);
+	assert_int_equal(commit(r, &a), 1);
+	settle(r);
+	assert_true(has_objects(r, &a.gen));
+	assert_int_equal(index_count(r->ix), 1);
+}
+
+static void objects_of_a_run_never_committed_go(void **state)
+{
+	struct room *r = *state;
+	struct gen g = make_gen(1);
+	struct said s = {0};
+
+	open_index(r);
+	make_objects(r, &g);
+	assert_int_equal(index_discard(r->ix, &g, on_done, &s), 0);
+	await(r, &s, 1);
+	assert_int_equal(s.status, 0);
+	assert_false(has_objects(r, &g));
+	assert_int_equal(index_discard(r->ix, &g, NULL, NULL), 0);
+}
+
+static void remove_takes_row_and_objects_up_to_an_order(void **state)
+{
+	struct room *r = *state;
+	struct entry a = make_entry("key", 5), got;
+
+	open_index(r);
+	make_objects(r, &a.gen);
+	commit(r, &a);
+	assert_int_equal(drop(r, "key", 4), 0);
+	assert_int_equal(drop(r, "none", UINT64_MAX), 0);
+	assert_true(has_objects(r, &a.gen));
+	assert_int_equal(drop(r, "key", 5), 1);
+	assert_false(has_objects(r, &a.gen));
+	assert_int_equal(find(r, "key", &got), SC_ENOENT);
+	assert_int_equal(index_count(r->ix), 0);
+	assert_int_equal(index_order(r->ix), 5);
+	assert_int_equal(drop(r, "key", UINT64_MAX), 0);
+}
+
+/* ---- ages ---- */
+
+static void age_is_told_by_the_right_clock(void **state)
+{
+	static const struct {
+		bool same_boot;
+		uint64_t created_boot, created_wall, boot, wall;
+		bool known;
+		uint64_t age;
+	} rows[] = {
+		{true, 100, 9000, 100, 9000, true, 0},
+		{true, 100, 9000, 350, 9250, true, 250},
+		{true, 100, 9000, 350, 1, true, 250},	      /* wall clock set back */
+		{true, 100, 9000, 350, 999999999, true, 250}, /* wall clock set ahead */
+		{true, 351, 9000, 350, 9999, false, 0},	      /* made in the future of this boot */
+		{false, 100, 9000, 50, 9250, true, 250},      /* after a reboot */
+		{false, 100, 9000, 5000, 9000, true, 0},
+		{false, 100, 9000, 5000, 8999, false, 0}, /* wall clock set back over a reboot */
+		{false, 100, UINT64_MAX, 5000, 8999, false, 0},
+		{false, 100, 0, 5000, UINT64_MAX, true, UINT64_MAX},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct entry e = {.created_boot_ms = rows[i].created_boot, .created_wall_ms = rows[i].created_wall};
+		struct now now = {.boot_ms = rows[i].boot, .wall_ms = rows[i].wall};
+		uint64_t age = 0;
+
+		memcpy(e.boot_id, rows[i].same_boot ? BOOT : OTHER, 16);
+		assert_int_equal(entry_age(&e, BOOT, &now, &age), rows[i].known);
+		assert_true(age == rows[i].age);
+	}
+}
+
+static struct now later(uint64_t boot_ms, int64_t wall_ms)
+{
+	return (struct now){.boot_ms = NOW.boot_ms + boot_ms, .wall_ms = NOW.wall_ms + (uint64_t)wall_ms};
+}
+
+static void expiry_begins_when_ttl_and_stale_are_over(void **state)
+{
+	struct room *r = *state;
+	struct entry e = make_entry("key", 1), f = make_entry("for ever", 2), got;
+	struct now now = later(1500, 1500);
+
+	open_index(r);
+	assert_true(index_next_expiry(r->ix, &NOW) == SC_FOREVER);
+	make_objects(r, &e.gen);
+	commit(r, &e);
+	f.ttl_ms = SC_FOREVER;
+	commit(r, &f);
+	assert_int_equal(index_next_expiry(r->ix, &NOW), 1501);
+	assert_int_equal(index_next_expiry(r->ix, &now), 1);
+	assert_int_equal(expire(r, now, 100), 0);
+	now = later(1501, -4000000);
+	assert_int_equal(index_next_expiry(r->ix, &now), 0);
+	assert_int_equal(expire(r, now, 0), 0);
+	assert_int_equal(expire(r, now, 100), 1);
+	assert_false(has_objects(r, &e.gen));
+	assert_int_equal(find(r, "key", &got), SC_ENOENT);
+	assert_int_equal(find(r, "for ever", &got), 0);
+	assert_true(index_next_expiry(r->ix, &now) == SC_FOREVER);
+	assert_int_equal(index_count(r->ix), 1);
+}
+
+static void rows_of_another_boot_expire_by_the_wall_clock(void **state)
+{
+	struct room *r = *state;
+	struct entry e = make_entry("key", 1), got;
+	struct now now = later(0, 1500);
+
+	open_index(r);
+	memcpy(e.boot_id, OTHER, 16);
+	e.created_boot_ms = 77777777777; /* means nothing here */
+	commit(r, &e);
+	assert_int_equal(index_next_expiry(r->ix, &NOW), 1501);
+	assert_int_equal(index_next_expiry(r->ix, &now), 1);
+	assert_int_equal(expire(r, now, 100), 0);
+	now = later(0, 1501);
+	assert_int_equal(index_next_expiry(r->ix, &now), 0);
+	assert_int_equal(expire(r, now, 100), 1);
+	assert_int_equal(find(r, "key", &got), SC_ENOENT);
+
+	/* Made in the future: it cannot be told how old it is. */
+	e.order = 2;
+	e.created_wall_ms = NOW.wall_ms + 1;
+	commit(r, &e);
+	assert_int_equal(index_next_expiry(r->ix, &NOW), 0);
+	assert_int_equal(expire(r, NOW, 100), 1);
+
+	e.order = 3;
+	e.ttl_ms = SC_FOREVER;
+	commit(r, &e);
+	assert_true(index_next_expiry(r->ix, &NOW) == SC_FOREVER);
+	assert_int_equal(expire(r, later(0, 4000000000), 100), 0);
+	assert_int_equal(find(r, "key", &got), 0);
+	assert_memory_equal(got.boot_id, OTHER, 16);
+}
+
+static void expiry_goes_in_batches(void **state)
+{
+	struct room *r = *state;
+	struct said s = {0};
+
+	open_index(r);
+	for (unsigned i = 0; i < 25; i++) {
+		char key[16];
+
+		snprintf(key, sizeof key, "%u", i);
+		struct entry e = make_entry(key, i + 1);
+
+		if (i % 2)
+			memcpy(e.boot_id, OTHER, 16);
+		assert_int_equal(index_commit(r->ix, &e, on_done, &s), 0);
+	}
+	await(r, &s, 25);
+	assert_int_equal(expire(r, later(5000, 5000), 10), 10);
+	assert_int_equal(expire(r, later(5000, 5000), 10), 10);
+	assert_int_equal(expire(r, later(5000, 5000), 10), 5);
+	assert_int_equal(expire(r, later(5000, 5000), 10), 0);
+	assert_int_equal(index_count(r->ix), 0);
+}
+
+/* ---- lists ---- */
+
+struct listing {
+	char text[4096];
+	uint8_t last[SC_KEY_MAX];
+	size_t last_len;
+	unsigned stop_at, n;
+};
+
+static int on_row(void *arg, const struct entry *e)
+{
+	struct listing *l = arg;
+
+	for (size_t i = 0; i < e->key_len; i++)
+		snprintf(l->text + strlen(l->text), sizeof l->text - strlen(l->text), "%02x", e->key[i]);
+	strcat(l->text, " ");
+	memcpy(l->last, e->key, e->key_len);
+	l->last_len = e->key_len;
+	return ++l->n == l->stop_at;
+}
+
+static void commit_keys(struct room *r)
+{
+	static const char *const keys[] = {"b",	 "\xff",	 "a",	  "\xff\xff", "a\xff", "a\xff\xff",
+					   "ab", "\xff\xff\x01", "a\x01", "b\x7f"};
+	struct said s = {0};
+
+	for (size_t i = 0; i < COUNT(keys); i++) {
+		struct entry e = make_entry(keys[i], i + 1);
+
+		assert_int_equal(index_commit(r->ix, &e, on_done, &s), 0);
+	}
+	await(r, &s, 10);
+}
+
+static void check_list(struct room *r, struct bytes prefix, struct bytes after, unsigned limit, const char *expected)
+{
+	struct listing l = {0};
+	unsigned spaces = 0;
+
+	for (const char *p = expected; *p; p++)
+		spaces += *p == ' ';
+	assert_int_equal(index_list(r->ix, bytes_of(DEFAULT), prefix, after, limit, on_row, &l), spaces);
+	assert_string_equal(l.text, expected);
+}
+
+static void keys_are_listed_bytewise_by_prefix(void **state)
+{
+	struct room *r = *state;
+	struct bytes none = {0};
+
+	open_index(r);
+	commit_keys(r);
+	check_list(r, none, none, 100, "61 6101 6162 61ff 61ffff 62 627f ff ffff ffff01 ");
+	check_list(r, bytes_of("a"), none, 100, "61 6101 6162 61ff 61ffff ");
+	check_list(r, bytes_of("a\xff"), none, 100, "61ff 61ffff ");
+	check_list(r, bytes_of("\xff"), none, 100, "ff ffff ffff01 ");
+	check_list(r, bytes_of("\xff\xff"), none, 100, "ffff ffff01 ");
+	check_list(r, bytes_of("\xff\xff\xff"), none, 100, "");
+	check_list(r, bytes_of("c"), none, 100, "");
+	check_list(r, none, none, 3, "61 6101 6162 ");
+	check_list(r, none, none, 0, "");
+}
+
+static void a_list_goes_on_after_a_key(void **state)
+{
+	struct room *r = *state;
+	struct bytes none = {0};
+	struct listing l = {0};
+	uint8_t long_key[SC_KEY_MAX + 1] = {0};
+	int n;
+
+	open_index(r);
+	commit_keys(r);
+	check_list(r, none, bytes_of("a"), 100, "6101 6162 61ff 61ffff 62 627f ff ffff ffff01 ");
+	check_list(r, bytes_of("a"), bytes_of("a\xff"), 100, "61ffff ");
+	check_list(r, bytes_of("b"), bytes_of("a"), 100, "62 627f ");
+	check_list(r, bytes_of("a"), bytes_of("b"), 100, "");
+	check_list(r, none, bytes_of("zz"), 2, "ff ffff ");
+	check_list(r, none, bytes_of("\xff\xff\x01"), 100, "");
+	/* By pages of three. */
+	while ((n = index_list(r->ix, bytes_of(DEFAULT), none, view(l.n ? l.last : NULL, l.last_len), 3, on_row, &l)) > 0)
+		assert_true(n <= 3);
+	assert_int_equal(n, 0);
+	assert_string_equal(l.text, "61 6101 6162 61ff 61ffff 62 627f ff ffff ffff01 ");
+	/* Until it is told to stop. */
+	l = (struct listing){.stop_at = 2};
+	assert_int_equal(index_list(r->ix, bytes_of(DEFAULT), none, none, 100, on_row, &l), 2);
+	assert_int_equal(index_list(r->ix, bytes_of(DEFAULT), none, view(long_key, sizeof long_key), 1, on_row, &l),
+			 SC_ETOOBIG);
+	assert_int_equal(index_list(r->ix, bytes_of(DEFAULT), view(long_key, sizeof long_key), none, 1, on_row, &l), 0);
+	assert_int_equal(index_list(r->ix, bytes_of("nobody"), none, none, 1, on_row, &l), 0);
+}
+
+/* ---- restarts ---- */
+
+static void a_restart_keeps_everything(void **state)
+{
+	struct room *r = *state;
+	struct entry e = make_entry("key", 41), other = make_entry("other boot", 42), got;
+	struct stat st;
+
+	open_index(r);
+	commit(r, &e);
+	memcpy(other.boot_id, OTHER, 16);
+	commit(r, &other);
+	drop(r, "other boot", UINT64_MAX);
+	close_index(r);
+	assert_false(there(r, "index.db-wal"));
+	open_index(r);
+	assert_int_equal(index_count(r->ix), 1);
+	assert_int_equal(index_order(r->ix), 42);
+	assert_int_equal(order_of(r, "key"), 41);
+	assert_int_equal(find(r, "other boot", &got), SC_ENOENT);
+	assert_false(there(r, "index.db.bad-1"));
+	assert_int_equal(fstatat(r->dir_fd, "index.db", &st, 0), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+}
+
+static void the_files_are_0600_whatever_the_umask(void **state)
+{
+	static const char *const names[] = {"index.db", "index.db-wal", "index.db-shm"};
+	struct room *r = *state;
+	mode_t masks[] = {0, 0277}, old = umask(0);
+
+	for (size_t m = 0; m < 2; m++) {
+		struct entry e = make_entry("key", 1);
+
+		umask(masks[m]);
+		open_index(r);
+		commit(r, &e);
+		umask(old);
+		for (size_t i = 0; i < 3; i++) {
+			struct stat st;
+
+			assert_int_equal(fstatat(r->dir_fd, names[i], &st, AT_SYMLINK_NOFOLLOW), 0);
+			assert_int_equal(st.st_mode & 07777, 0600);
+		}
+		close_index(r);
+		assert_int_equal(unlinkat(r->dir_fd, "index.db", 0), 0);
+	}
+}
+
+struct victim {
+	unsigned left;
+};
+
+static void on_last_die(void *arg, int status, uint64_t changed)
+{
+	struct victim *v = arg;
+
+	if (status || !changed)
+		_exit(9);
+	if (--v->left == 0)
+		raise(SIGKILL);
+}
+
+static void what_was_answered_survives_kill_9(void **state)
+{
+	struct room *r = *state;
+	struct entry got;
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		struct victim v = {.left = 300};
+
+		if (index_open(&r->ix, r->dir_fd, BOOT, NULL))
+			_exit(8);
+		for (unsigned i = 0; i < 300; i++) {
+			char key[16];
+
+			snprintf(key, sizeof key, "%u", i);
+			struct entry e = make_entry(key, i + 1);
+
+			if (index_commit(r->ix, &e, on_last_die, &v))
+				_exit(7);
+		}
+		for (;;) {
+			struct pollfd p = {.fd = index_fd(r->ix), .events = POLLIN};
+
+			poll(&p, 1, -1);
+			index_collect(r->ix);
+		}
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	open_index(r);
+	assert_int_equal(index_count(r->ix), 300);
+	assert_int_equal(index_order(r->ix), 300);
+	for (unsigned i = 0; i < 300; i++) {
+		char key[16];
+
+		snprintf(key, sizeof key, "%u", i);
+		assert_int_equal(find(r, key, &got), 0);
+	}
+	assert_false(there(r, "index.db.bad-1"));
+}
+
+static void closing_finishes_every_job(void **state)
+{
+	struct room *r = *state;
+	struct said s = {0};
+
+	open_index(r);
+	for (unsigned i = 0; i < 500; i++) {
+		char key[16];
+
+		snprintf(key, sizeof key, "%u", i);
+		struct entry e = make_entry(key, i + 1);
+
+		assert_int_equal(index_commit(r->ix, &e, on_done, &s), 0);
+	}
+	close_index(r);
+	assert_int_equal(s.calls, 500);
+	assert_int_equal(s.total, 500);
+	open_index(r);
+	assert_int_equal(index_count(r->ix), 500);
+}
+
+static void on_ask_more(void *arg, int status, uint64_t changed)
+{
+	struct room *r = arg;
+	struct entry e = make_entry("second", 2);
+
+	assert_int_equal(status, 0);
+	assert_int_equal(changed, 1);
+	assert_int_equal(index_commit(r->ix, &e, NULL, NULL), 0);
+}
+
+static void closing_finishes_what_a_callback_asks_for(void **state)
+{
+	struct room *r = *state;
+	struct entry e = make_entry("first", 1), got;
+
+	open_index(r);
+	assert_int_equal(index_commit(r->ix, &e, on_ask_more, r), 0);
+	close_index(r);
+	open_index(r);
+	assert_int_equal(find(r, "second", &got), 0);
+}
+
+static void callbacks_come_in_order(void **state)
+{
+	struct room *r = *state;
+	struct said s[3] = {{0}};
+	struct entry e = make_entry("key", 1);
+
+	open_index(r);
+	assert_int_equal(index_commit(r->ix, &e, on_done, &s[0]), 0);
+	assert_int_equal(index_remove(r->ix, bytes_of(DEFAULT), bytes_of("key"), 1, on_done, &s[1]), 0);
+	e.order = 2;
+	assert_int_equal(index_commit(r->ix, &e, on_done, &s[2]), 0);
+	await(r, &s[2], 1);
+	assert_int_equal(s[0].calls, 1);
+	assert_int_equal(s[1].calls, 1);
+	assert_int_equal(s[1].changed, 1);
+	assert_int_equal(s[2].changed, 1);
+	assert_int_equal(order_of(r, "key"), 2);
+}
+
+/* ---- bad files ---- */
+
+static void write_file(struct room *r, const char *name, const void *p, size_t n)
+{
+	int fd = openat(r->dir_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, p, n), n);
+	close(fd);
+}
+
+static void alter(struct room *r, const char *sql)
+{
+	char path[128];
+	sqlite3 *db;
+
+	snprintf(path, sizeof path, "%s/index.db", r->path);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+}
+
+/* Opens what lies there: it must have been moved to bad-1, and a fresh one must work. */
+static void check_fresh(struct room *r)
+{
+	struct entry e = make_entry("key", 1);
+
+	open_index(r);
+	assert_int_equal(index_count(r->ix), 0);
+	assert_int_equal(index_order(r->ix), 0);
+	assert_int_equal(commit(r, &e), 1);
+	assert_int_equal(order_of(r, "key"), 1);
+	assert_true(there(r, "index.db.bad-1"));
+	assert_true(logged(r, "index-bad"));
+	close_index(r);
+	open_index(r);
+	assert_int_equal(order_of(r, "key"), 1);
+	assert_false(there(r, "index.db.bad-2"));
+}
+
+static void fill(struct room *r, unsigned n)
+{
+	struct said s = {0};
+
+	for (unsigned i = 0; i < n; i++) {
+		char key[16];
+
+		snprintf(key, sizeof key, "%08u", i);
+		struct entry e = make_entry(key, i + 1);
+
+		assert_int_equal(index_commit(r->ix, &e, on_done, &s), 0);
+		if (i % 1000 == 0)
+			index_collect(r->ix);
+	}
+	await(r, &s, n);
+	assert_int_equal(s.total, n);
+}
+
+static void garbage_is_moved_aside(void **state)
+{
+	struct room *r = *state;
+	char garbage[8192];
+
+	memset(garbage, 0x5a, sizeof garbage);
+	write_file(r, "index.db", garbage, sizeof garbage);
+	write_file(r, "index.db-wal", garbage, sizeof garbage);
+	write_file(r, "index.db-shm", garbage, sizeof garbage);
+	check_fresh(r);
+	assert_true(there(r, "index.db.bad-1-wal"));
+	assert_true(there(r, "index.db.bad-1-shm"));
+}
+
+static void a_truncated_file_is_moved_aside(void **state)
+{
+	struct room *r = *state;
+	int fd;
+
+	open_index(r);
+	fill(r, 2000);
+	close_index(r);
+	fd = openat(r->dir_fd, "index.db", O_RDWR | O_CLOEXEC);
+	assert_int_equal(ftruncate(fd, 40000), 0);
+	close(fd);
+	check_fresh(r);
+}
+
+static void an_empty_file_becomes_an_index(void **state)
+{
+	struct room *r = *state;
+
+	write_file(r, "index.db", "", 0);
+	write_file(r, "index.db-wal", "left over", 9);
+	open_index(r);
+	assert_int_equal(index_count(r->ix), 0);
+	assert_false(there(r, "index.db.bad-1"));
+}
+
+static void a_newer_index_is_moved_aside(void **state)
+{
+	struct room *r = *state;
+
+	open_index(r);
+	close_index(r);
+	alter(r, "PRAGMA user_version = 2");
+	check_fresh(r);
+}
+
+static void a_foreign_database_is_moved_aside_as_it_was(void **state)
+{
+	struct room *r = *state;
+	char path[128];
+	sqlite3_stmt *st;
+	sqlite3 *db;
+
+	alter(r, "CREATE TABLE recipes (name TEXT); INSERT INTO recipes VALUES ('soup')");
+	check_fresh(r);
+	snprintf(path, sizeof path, "%s/index.db.bad-1", r->path);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, "SELECT name FROM recipes", -1, &st, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+	assert_string_equal((const char *)sqlite3_column_text(st, 0), "soup");
+	sqlite3_finalize(st);
+	assert_int_equal(sqlite3_prepare_v2(db, "PRAGMA journal_mode", -1, &st, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+	assert_string_equal((const char *)sqlite3_column_text(st, 0), "delete");
+	sqlite3_finalize(st);
+	sqlite3_close(db);
+}
+
+static void an_index_without_its_tables_is_moved_aside(void **state)
+{
+	struct room *r = *state;
+
+	open_index(r);
+	close_index(r);
+	alter(r, "DROP TABLE entry");
+	check_fresh(r);
+}
+
+static void an_index_without_its_counters_is_moved_aside(void **state)
+{
+	struct room *r = *state;
+
+	open_index(r);
+	close_index(r);
+	alter(r, "DELETE FROM meta");
+	check_fresh(r);
+}
+
+static void a_link_in_the_place_of_the_index_is_moved_aside(void **state)
+{
+	struct room *r = *state;
+
+	open_index(r);
+	fill(r, 1);
+	close_index(r);
+	assert_int_equal(renameat(r->dir_fd, "index.db", r->dir_fd, "elsewhere"), 0);
+	assert_int_equal(symlinkat("elsewhere", r->dir_fd, "index.db"), 0);
+	check_fresh(r);
+	close_index(r);
+	/* With a second name. */
+	assert_int_equal(linkat(r->dir_fd, "index.db", r->dir_fd, "second", 0), 0);
+	open_index(r);
+	assert_int_equal(index_count(r->ix), 0);
+	assert_true(there(r, "index.db.bad-2"));
+	close_index(r);
+	/* Writable by others. */
+	assert_int_equal(fchmodat(r->dir_fd, "index.db", 0666, 0), 0);
+	open_index(r);
+	assert_true(there(r, "index.db.bad-3"));
+	close_index(r);
+	/* A directory. */
+	assert_int_equal(unlinkat(r->dir_fd, "index.db", 0), 0);
+	assert_int_equal(mkdirat(r->dir_fd, "index.db", 0700), 0);
+	open_index(r);
+	assert_true(there(r, "index.db.bad-4"));
+}
+
+static void bad_files_do_not_pile_up(void **state)
+{
+	struct room *r = *state;
+
+	for (unsigned i = 0; i < 12; i++) {
+		write_file(r, "index.db", "not a database at all, whatever its name may say", 48);
+		open_index(r);
+		close_index(r);
+	}
+	assert_true(there(r, "index.db.bad-8"));
+	assert_false(there(r, "index.db.bad-9"));
+}
+
+/* By a process of its own: one that closed the file here would drop the locks SQLite holds on it. */
+static void spoil(struct room *r)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		static char garbage[4096];
+		int fd = openat(r->dir_fd, "index.db", O_WRONLY | O_CLOEXEC);
+		struct stat st;
+
+		memset(garbage, 0xa5, sizeof garbage);
+		if (fd < 0 || fstat(fd, &st) < 0)
+			_exit(1);
+		for (off_t at = 4096; at < st.st_size; at += 4096)
+			if (pwrite(fd, garbage, sizeof garbage, at) != sizeof garbage)
+				_exit(1);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static void rot_found_by_a_lookup_costs_the_entries_but_not_the_daemon(void **state)
+{
+	struct room *r = *state;
+	struct entry e = make_entry("key", 2001), got;
+
+	open_index(r);
+	fill(r, 2000);
+	close_index(r);
+	open_index(r);
+	spoil(r);
+	assert_int_equal(find(r, "00001000", &got), SC_ECORRUPT);
+	assert_int_equal(find(r, "00001000", &got), SC_ECORRUPT);
+	settle(r);
+	assert_int_equal(find(r, "00001000", &got), SC_ENOENT);
+	assert_int_equal(index_count(r->ix), 0);
+	assert_int_equal(index_order(r->ix), 2000);
+	assert_int_equal(commit(r, &e), 1);
+	assert_int_equal(order_of(r, "key"), 2001);
+	assert_true(there(r, "index.db.bad-1"));
+	assert_false(there(r, "index.db.bad-2"));
+	close_index(r);
+	assert_true(logged(r, "index-corrupt"));
+	assert_true(logged(r, "index-bad"));
+	open_index(r);
+	assert_int_equal(order_of(r, "key"), 2001);
+	assert_int_equal(index_order(r->ix), 2001);
+}
+
+static void rot_found_by_a_commit_does_not_lose_the_commit(void **state)
+{
+	struct room *r = *state;
+	struct entry e = make_entry("00001000", 2001), got;
+
+	open_index(r);
+	fill(r, 2000);
+	close_index(r);
+	open_index(r);
+	spoil(r);
+	assert_int_equal(commit(r, &e), 1);
+	assert_int_equal(order_of(r, "00001000"), 2001);
+	assert_int_equal(find(r, "00000999", &got), SC_ENOENT);
+	assert_int_equal(index_count(r->ix), 1);
+	assert_true(there(r, "index.db.bad-1"));
+}
+
+/* ---- trouble ---- */
+
+static void a_bad_job_fails_alone(void **state)
+{
+	struct room *r = *state;
+	struct said good = {0}, bad = {0};
+
+	open_index(r);
+	for (unsigned i = 0; i < 100; i++) {
+		char key[16];
+
+		snprintf(key, sizeof key, "%u", i);
+		struct entry e = make_entry(key, i + 1);
+
+		if (i % 10 == 5)
+			e.key_len = 0; /* against the schema */
+		assert_int_equal(index_commit(r->ix, &e, on_done, i % 10 == 5 ? &bad : &good), 0);
+		assert_true(good.status == 0);
+	}
+	await(r, &good, 90);
+	await(r, &bad, 10);
+	assert_int_equal(good.total, 90);
+	assert_int_equal(bad.status, SC_ESYS);
+	assert_int_equal(bad.err, EINVAL);
+	assert_int_equal(bad.total, 0);
+	assert_int_equal(index_count(r->ix), 90);
+}
+
+static void a_full_disk_fails_the_jobs_and_nothing_else(void **state)
+{
+	struct room *r = *state;
+	struct rlimit old, small;
+	struct said s = {0};
+	struct entry e = make_entry("before", 1), big = make_entry("", 2), got;
+
+	open_index(r);
+	make_objects(r, &e.gen);
+	commit(r, &e);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	small = (struct rlimit){.rlim_cur = 4096, .rlim_max = old.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	big.key_len = SC_KEY_MAX;
+	memset(big.key, 'x', SC_KEY_MAX);
+	assert_int_equal(index_commit(r->ix, &big, on_done, &s), 0);
+	await(r, &s, 1);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	assert_int_equal(s.status, SC_ESYS);
+	assert_int_equal(s.err, EFBIG);
+	assert_int_equal(order_of(r, "before"), 1);
+	assert_true(has_objects(r, &e.gen));
+	assert_int_equal(index_find(r->ix, bytes_of(DEFAULT), view(big.key, SC_KEY_MAX), &got), SC_ENOENT);
+	assert_int_equal(index_count(r->ix), 1);
+	assert_int_equal(commit(r, &big), 1);
+	assert_int_equal(index_count(r->ix), 2);
+}
+
+static void a_directory_that_is_gone_is_an_error(void **state)
+{
+	struct room *r = *state;
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof path, "%s/gone", r->path);
+	assert_int_equal(mkdir(path, 0700), 0);
+	fd = open(path, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(index_open(&r->ix, fd, BOOT, NULL), SC_ESYS);
+	assert_int_equal(errno, ENOENT);
+	close(fd);
+}
+
+static void a_renamed_directory_is_still_ours(void **state)
+{
+	struct room *r = *state;
+	char from[128], to[128];
+	struct entry e = make_entry("key", 1);
+	int fd;
+
+	snprintf(from, sizeof from, "%s/from", r->path);
+	snprintf(to, sizeof to, "%s/to", r->path);
+	assert_int_equal(mkdir(from, 0700), 0);
+	fd = open(from, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+	assert_int_equal(rename(from, to), 0);
+	assert_int_equal(symlink("/nonexistent", from), 0);
+	assert_int_equal(index_open(&r->ix, fd, BOOT, NULL), 0);
+	assert_int_equal(commit(r, &e), 1);
+	assert_int_equal(order_of(r, "key"), 1);
+	strcat(to, "/index.db");
+	assert_int_equal(access(to, F_OK), 0);
+	close_index(r);
+	close(fd);
+}
+
+/* 40 directories of 100 letters: longer than SQLite's own 512 and any sun_path. */
+static void a_long_path_is_no_trouble(void **state)
+{
+	struct room *r = *state;
+	char name[101];
+	int fd = dup(r->dir_fd);
+	struct entry e = make_entry("key", 1);
+
+	memset(name, 'd', 100);
+	name[100] = '\0';
+	for (int i = 0; i < 35; i++) {
+		int next;
+
+		assert_int_equal(mkdirat(fd, name, 0700), 0);
+		next = openat(fd, name, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+		assert_true(next >= 0);
+		close(fd);
+		fd = next;
+	}
+	assert_int_equal(index_open(&r->ix, fd, BOOT, NULL), 0);
+	assert_int_equal(commit(r, &e), 1);
+	assert_int_equal(order_of(r, "key"), 1);
+	close_index(r);
+	close(fd);
+}
+
+static void boots_without_entries_are_forgotten(void **state)
+{
+	struct room *r = *state;
+	uint8_t boot[16] = {0};
+	struct entry e = make_entry("for ever", 1);
+	char path[128];
+	sqlite3_stmt *st;
+	sqlite3 *db;
+
+	e.ttl_ms = SC_FOREVER;
+	for (uint8_t i = 1; i <= 5; i++) {
+		boot[0] = i;
+		assert_int_equal(index_open(&r->ix, r->dir_fd, boot, NULL), 0);
+		memcpy(e.boot_id, boot, 16);
+		if (i == 2)
+			commit(r, &e);
+		close_index(r);
+	}
+	snprintf(path, sizeof path, "%s/index.db", r->path);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, "SELECT count(*) FROM boots", -1, &st, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+	assert_int_equal(sqlite3_column_int(st, 0), 2);
+	sqlite3_finalize(st);
+	sqlite3_close(db);
+}
+
+/* ---- size ---- */
+
+struct count {
+	unsigned n;
+	uint8_t last[16];
+};
+
+static int on_count(void *arg, const struct entry *e)
+{
+	struct count *c = arg;
+
+	assert_int_equal(e->key_len, 8);
+	assert_true(c->n == 0 || memcmp(c->last, e->key, 8) < 0);
+	memcpy(c->last, e->key, 8);
+	c->n++;
+	return 0;
+}
+
+static void ten_thousand_entries_come_and_go(void **state)
+{
+	struct room *r = *state;
+	struct count c = {0};
+	struct entry got;
+	struct stat st;
+	uint64_t gone = 0;
+	int n;
+
+	open_index(r);
+	fill(r, 10000);
+	assert_int_equal(index_count(r->ix), 10000);
+	for (unsigned i = 0; i < 10000; i += 7) {
+		char key[16];
+
+		snprintf(key, sizeof key, "%08u", i);
+		assert_int_equal(find(r, key, &got), 0);
+		assert_int_equal(got.order, i + 1);
+	}
+	while ((n = index_list(r->ix, bytes_of(DEFAULT), view(NULL, 0), view(c.n ? c.last : NULL, 8), 1000, on_count, &c)) > 0)
+		;
+	assert_int_equal(n, 0);
+	assert_int_equal(c.n, 10000);
+	settle(r);
+	/* The thread checkpoints: the WAL stays near its bound. */
+	assert_int_equal(fstatat(r->dir_fd, "index.db-wal", &st, 0), 0);
+	assert_true(st.st_size < 16 << 20);
+	while ((n = (int)expire(r, later(5000, 5000), 2000)) > 0)
+		gone += (uint64_t)n;
+	assert_int_equal(gone, 10000);
+	assert_int_equal(index_count(r->ix), 0);
+}
+
+static void only_the_few_boots_are_ever_scanned(void **state)
+{
+	static const char *const texts[] = {
+#define X(name, who, text) text,
+		SQL_STATEMENTS(X)
+#undef X
+	};
+	static const char *const names[] = {
+#define X(name, who, text) #name,
+		SQL_STATEMENTS(X)
+#undef X
+	};
+	struct room *r = *state;
+	char path[128];
+	sqlite3 *db;
+
+	open_index(r);
+	snprintf(path, sizeof path, "%s/index.db", r->path);
+	assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+	for (size_t i = 0; i < COUNT(texts); i++) {
+		char sql[2048];
+		sqlite3_stmt *st;
+
+		if (strlen(texts[i]) < 20) /* BEGIN and the like have no plan */
+			continue;
+		snprintf(sql, sizeof sql, "EXPLAIN QUERY PLAN %s", texts[i]);
+		assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &st, NULL), SQLITE_OK);
+		while (sqlite3_step(st) == SQLITE_ROW) {
+			const char *detail = (const char *)sqlite3_column_text(st, 3);
+			bool scan = strstr(detail, "SCAN") && strcmp(detail, "SCAN CONSTANT ROW") != 0;
+
+			if ((scan && strncmp(detail, "SCAN boots", 10) != 0) || strstr(detail, "TEMP B-TREE"))
+				fail_msg("%s: %s", names[i], detail);
+			if (scan && strcmp(names[i], "OTHER_BOOTS") != 0 && strcmp(names[i], "DROP_BOOTS") != 0)
+				fail_msg("%s: %s", names[i], detail);
+		}
+		sqlite3_finalize(st);
+	}
+	sqlite3_close(db);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(what_is_committed_is_found_as_it_was),
+		T(forever_and_huge_times_come_back),
+		T(keys_are_bytes_of_every_length_and_buckets_are_apart),
+		T(a_newer_run_replaces_an_older_one),
+		T(an_older_run_never_replaces_a_newer_one),
+		T(objects_of_a_replaced_generation_go),
+		T(a_commit_said_twice_keeps_its_objects),
+		T(objects_of_a_run_never_committed_go),
+		T(remove_takes_row_and_objects_up_to_an_order),
+		cmocka_unit_test(age_is_told_by_the_right_clock),
+		T(expiry_begins_when_ttl_and_stale_are_over),
+		T(rows_of_another_boot_expire_by_the_wall_clock),
+		T(expiry_goes_in_batches),
+		T(keys_are_listed_bytewise_by_prefix),
+		T(a_list_goes_on_after_a_key),
+		T(a_restart_keeps_everything),
+		T(the_files_are_0600_whatever_the_umask),
+		T(what_was_answered_survives_kill_9),
+		T(closing_finishes_every_job),
+		T(closing_finishes_what_a_callback_asks_for),
+		T(callbacks_come_in_order),
+		T(garbage_is_moved_aside),
+		T(a_truncated_file_is_moved_aside),
+		T(an_empty_file_becomes_an_index),
+		T(a_newer_index_is_moved_aside),
+		T(a_foreign_database_is_moved_aside_as_it_was),
+		T(an_index_without_its_tables_is_moved_aside),
+		T(an_index_without_its_counters_is_moved_aside),
+		T(a_link_in_the_place_of_the_index_is_moved_aside),
+		T(bad_files_do_not_pile_up),
+		T(rot_found_by_a_lookup_costs_the_entries_but_not_the_daemon),
+		T(rot_found_by_a_commit_does_not_lose_the_commit),
+		T(a_bad_job_fails_alone),
+		T(a_full_disk_fails_the_jobs_and_nothing_else),
+		T(a_directory_that_is_gone_is_an_error),
+		T(a_renamed_directory_is_still_ours),
+		T(a_long_path_is_no_trouble),
+		T(boots_without_entries_are_forgotten),
+		T(ten_thousand_entries_come_and_go),
+		T(only_the_few_boots_are_ever_scanned),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
