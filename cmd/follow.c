@@ -17,7 +17,8 @@
 #define SEE_OFF_MS (SC_GRACE_MS + 2000)
 
 struct watch {
-	uint64_t moved_ms;	/* when something was last printed, or following began */
+	uint64_t moved_ms;	/* when something last came, or following began */
+	uint64_t seen;		/* bytes that had come by then */
 	uint64_t orphaned_ms;	/* when the daemon was found gone; 0: it is there */
 };
 
@@ -149,6 +150,15 @@ static bool stdout_is_closed(void)
 	return poll(&p, 1, 0) > 0 && (p.revents & POLLERR);
 }
 
+static void note_progress(struct follow *f, struct watch *w, const struct page_view *v)
+{
+	page_set_position(f->page, f->reader.out_pos, f->reader.err_pos);
+	if (v->out_len + v->err_len == w->seen)
+		return;
+	w->seen = v->out_len + v->err_len;
+	w->moved_ms = clock_boot_ms();
+}
+
 static uint64_t time_to_sleep(const struct follow *f, const struct watch *w)
 {
 	uint64_t silent = clock_boot_ms() - w->moved_ms;
@@ -161,33 +171,34 @@ static uint64_t time_to_sleep(const struct follow *f, const struct watch *w)
 enum follow_result follow_run(struct follow *f)
 {
 	struct watch w = {.moved_ms = clock_boot_ms()};
-	bool ended = false;
+	bool ended = false, mute = false;
 
 	signals_catch();
 	for (;;) {
-		uint64_t before = f->reader.out_pos + f->reader.err_pos, sleep_ms;
-		enum read_result rc;
+		enum read_result rc = READ_ALL;
 		enum follow_result fr;
 		struct page_view v;
+		uint64_t sleep_ms;
 
 		page_view(f->page, &v);
-		rc = reader_advance(&f->reader, v.out_len, v.err_len);
-		page_set_position(f->page, f->reader.out_pos, f->reader.err_pos);
-		if (f->reader.out_pos + f->reader.err_pos != before)
-			w.moved_ms = clock_boot_ms();
+		if (!mute)
+			rc = reader_advance(&f->reader, v.out_len, v.err_len);
+		/* A full disk at our end is no reason to lose the run for those who come later: stay, and print no more. */
+		mute |= rc == READ_CANNOT_WRITE;
 		if (signals_pending())
 			return leave(f);
-		if (rc)
+		if (rc && !mute)
 			return result_of(rc);
+		note_progress(f, &w, &v);
 		if (v.state != PAGE_RUNNING)
-			return result_of_end(f, &v);
+			return mute ? FOLLOW_CANNOT_WRITE : result_of_end(f, &v);
 		sleep_ms = time_to_sleep(f, &w);
 		if (sleep_ms == 0)
 			return FOLLOW_SILENT;
 		if (!page_wait(f->page, &v, sleep_ms))
 			continue;
 		/* Nothing for a while: does everybody still live? */
-		if (stdout_is_closed())
+		if (!mute && stdout_is_closed())
 			return FOLLOW_STDOUT_CLOSED;
 		fr = look_after_daemon(f, &w, &ended, &v);
 		if (fr == FOLLOW_LOST) {
@@ -196,6 +207,8 @@ enum follow_result follow_run(struct follow *f)
 			if (v.state == PAGE_RUNNING)
 				return fr;
 		}
+		if (ended && mute)
+			return FOLLOW_CANNOT_WRITE;
 		if (ended) {
 			rc = reader_advance(&f->reader, v.out_len, v.err_len);
 			return rc ? result_of(rc) : result_of_end(f, &v);

@@ -400,6 +400,7 @@ static int lead(struct get *g, const struct msg *m, const int *fds)
 
 	KILLPOINT("lead_granted");
 	g->status.source = "run";
+	g->status.ttl_ms = m->ttl;
 	g->status.reason = g->refresh ? "refresh" : "no entry";
 	verbose(g, "running the command", "");
 	if (!page)
@@ -447,12 +448,12 @@ static int missed(struct get *g)
 
 static int refused(struct get *g, const struct msg *m)
 {
-	char why[256];
+	char why[320], text[256];
 
 	if (m->reason == REFUSE_NESTED)
 		return bypass(g, "asked for inside its own run", NULL);
-	snprintf(why, sizeof why, "the cache cannot take it: %.*s", (int)(m->text.n < 128 ? m->text.n : 128),
-		 m->error ? strerror((int)m->error) : (const char *)m->text.p);
+	snprintf(why, sizeof why, "the cache cannot take it: %s",
+		 m->error ? strerror((int)m->error) : human_escape(m->text.p, m->text.n, text, sizeof text));
 	return bypass(g, why, m->error == ENOSPC ? "free some space" : NULL);
 }
 

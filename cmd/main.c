@@ -94,7 +94,11 @@ int run_help(const struct command *self, int argc, char **argv)
 {
 	const struct command *c;
 
-	(void)self;
+	if (argc > 2) {
+		struct options o = {.command = self};
+
+		return options_error(&o, "one VERB at most");
+	}
 	if (argc < 2) {
 		help_all(stdout);
 		return end_output();
@@ -108,7 +112,15 @@ int run_help(const struct command *self, int argc, char **argv)
 
 int run_version(const struct command *self, int argc, char **argv)
 {
-	(void)self, (void)argc, (void)argv;
+	struct options o;
+
+	options_start(&o, self, argc, argv);
+	while (options_next(&o))
+		;
+	if (options_failed(&o))
+		return EXIT_USAGE;
+	if (o.nwords)
+		return options_error(&o, "takes no words");
 	printf("%s %s\n", SC_BIN, sc_build);
 	return end_output();
 }

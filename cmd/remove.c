@@ -4,20 +4,21 @@
 #include "cmd/command.h"
 #include "cmd/options.h"
 #include "cmd/talk.h"
-#include "lib/err.h"
+#include "lib/human.h"
 
 const struct option_row rm_options[] = {{0}};
 
 static int remove_one(struct session *s, const char *key)
 {
 	struct msg q = {.type = MSG_REMOVE, .bucket = bytes_of("default"), .key = bytes_of(key)}, m;
+	char text[256];
 
 	/* With nothing there to remove there is no need of a daemon, but only it can promise that nothing is. */
 	if (talk_ask(s, SESSION_START, key, &q, &m))
 		return EXIT_FAILED;
 	if (m.type == MSG_OK)
 		return 0;
-	complainf(key, "could not be removed: %.*s", (int)m.text.n, m.text.n ? (const char *)m.text.p : "");
+	complainf(key, "could not be removed: %s", human_escape(m.text.p, m.text.n, text, sizeof text));
 	return EXIT_FAILED;
 }
 

@@ -20,10 +20,6 @@
 #include "lib/human.h"
 #include "lib/limits.h"
 
-#ifndef SC_LIBEXEC
-#define SC_LIBEXEC "/usr/local/libexec/sc"
-#endif
-
 /* 64 KiB is a pipe's default; a command that prints a lot should not be woken for each of them. */
 #define PIPE_SIZE (256 * 1024)
 
@@ -39,21 +35,25 @@ void spawn_fill_low_fds(void)
 
 /* ---- the daemon ---- */
 
-/* Beside ourselves, else in libexec; never through PATH, which is the caller's. */
+/* Beside ourselves, else in the libexec of the prefix we are installed in; never through PATH, which is the caller's. */
 static int find_daemon(char path[SC_PATH_MAX])
 {
-	ssize_t n = readlink("/proc/self/exe", path, SC_PATH_MAX - 8);
+	static const char *const places[] = {"scd", "../libexec/" SC_BIN "/scd"};
+	ssize_t n = readlink("/proc/self/exe", path, SC_PATH_MAX - 64);
 	char *slash;
 
-	if (n > 0) {
-		path[n] = '\0';
-		slash = strrchr(path, '/');
-		strcpy(slash ? slash + 1 : path, "scd");
+	if (n <= 0)
+		return SC_ENOENT;
+	path[n] = '\0';
+	slash = strrchr(path, '/');
+	if (!slash)
+		return SC_ENOENT;
+	for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+		strcpy(slash + 1, places[i]);
 		if (access(path, X_OK) == 0)
 			return 0;
 	}
-	snprintf(path, SC_PATH_MAX, "%s/scd", SC_LIBEXEC);
-	return access(path, X_OK) == 0 ? 0 : SC_ENOENT;
+	return SC_ENOENT;
 }
 
 /* A secret in somebody's environment does not belong into a process that outlives them. */
@@ -140,7 +140,7 @@ int spawn_daemon(const char *dir, char *why, size_t size)
 	pid_t pid;
 
 	if (find_daemon(path)) {
-		snprintf(why, size, "no scd beside %s or in %s", SC_BIN, SC_LIBEXEC);
+		snprintf(why, size, "there is no scd beside %s, nor in ../libexec/%s", SC_BIN, SC_BIN);
 		return SC_EEOF;
 	}
 	if (pipe2(pipe_fd, O_CLOEXEC) < 0)

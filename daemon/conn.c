@@ -20,6 +20,9 @@
 /* How long a descriptor the kernel would not pass on (too many of them in flight) waits before it is tried again. */
 #define RETRY_MS 5
 
+/* A parcel that has so many bytes takes no further frame. */
+#define PARCEL_BYTES 4096
+
 /* Frames that leave together; their descriptors go with the first byte. */
 struct parcel {
 	struct parcel *next, *prev;
@@ -207,13 +210,13 @@ struct conn *conn_open(struct daemon *d, int fd, enum conn_state state)
 	return c;
 }
 
-/* The parcel a message may still go into: not begun, and without descriptors of its own if the message has some, because
- * those of one parcel are one row. */
+/* The parcel a message may still go into: not begun, without descriptors of its own if the message has some, because those of
+ * one parcel are one row, and short, so that descriptors do not arrive long before their message. */
 static struct parcel *open_parcel(struct wire *w, size_t nfds)
 {
 	struct parcel *p = w->out ? w->out->prev : NULL;
 
-	if (p && p->sent == 0 && (p->nfds == 0 || nfds == 0))
+	if (p && p->sent == 0 && (p->nfds == 0 || nfds == 0) && p->bytes.len < PARCEL_BYTES)
 		return p;
 	p = calloc(1, sizeof *p);
 	if (p) {

@@ -464,6 +464,8 @@ int flight_begin(struct conn *c, const struct ask *ask)
 	for (struct flight *old = f->key->flights; old; old = old->next)
 		if (old != f)
 			flight_doom(old);
+	/* Those that waited for the key to begin to exist, or for the next run. */
+	key_changed(d, f->key);
 	return 0;
 }
 

@@ -187,7 +187,6 @@ static int drop_inheritance(struct main *m)
 	for (int s = 1; s < NSIG; s++)
 		signal(s, SIG_DFL);
 	signal(SIGPIPE, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 	if (m->ready_fd >= 0) {
 		if (m->ready_fd != 3 && dup2(m->ready_fd, 3) < 0)

@@ -16,10 +16,10 @@
 
 struct frames {
 	struct buf in;
-	size_t taken;			/* the front of `in` that is done with */
-	int fds[SC_FDS_QUEUED_MAX];	/* received, oldest first, not yet taken */
+	size_t taken;		    /* the front of `in` that is done with */
+	int fds[SC_FDS_QUEUED_MAX]; /* received, oldest first, not yet taken */
 	size_t nfds;
-	bool cut;			/* the last read was as long as its room: there may be more of what came */
+	bool cut; /* the last read was as long as its room: there may be more of what came */
 };
 
 void frames_init(struct frames *f);

@@ -17,35 +17,35 @@ enum field_kind { FIELD_UINT, FIELD_GEN, FIELD_BYTES };
 enum bytes_rule { RULE_NONE, RULE_BUCKET, RULE_NO_NUL, RULE_GENS };
 
 /* name, kind, least, most (of the number, or of the length), rule */
-#define FIELDS(F)                                                                                                       \
-	F(version, UINT, 0, UINT32_MAX, NONE)                                                                           \
-	F(build, BYTES, 0, 64, NONE)                                                                                    \
-	F(bucket, BYTES, 1, SC_BUCKET_MAX, BUCKET)                                                                      \
-	F(key, BYTES, 1, SC_KEY_MAX, NO_NUL)                                                                            \
-	F(text, BYTES, 0, 4096, NONE)                                                                                   \
-	F(chain, BYTES, 0, SC_CHAIN_MAX *SC_GEN_SIZE, GENS)                                                             \
-	F(gen, GEN, SC_GEN_SIZE, SC_GEN_SIZE, NONE)                                                                     \
-	F(flags, UINT, 0, UINT32_MAX, NONE)                                                                             \
-	F(reason, UINT, 0, UINT64_MAX, NONE)                                                                            \
-	F(outcome, UINT, 0, UINT64_MAX, NONE)                                                                           \
-	F(kind, UINT, 0, UINT64_MAX, NONE)                                                                              \
-	F(order, UINT, 0, UINT64_MAX, NONE)                                                                             \
-	F(ttl, UINT, 0, UINT64_MAX, NONE)                                                                               \
-	F(accept, UINT, 0, UINT64_MAX, NONE)                                                                            \
-	F(age, UINT, 0, UINT64_MAX, NONE)                                                                               \
-	F(exit, UINT, 0, 255, NONE)                                                                                     \
-	F(signal, UINT, 0, 64, NONE)                                                                                    \
-	F(out_len, UINT, 0, UINT64_MAX, NONE)                                                                           \
-	F(err_len, UINT, 0, UINT64_MAX, NONE)                                                                           \
-	F(out_sum, BYTES, SC_SUM_SIZE, SC_SUM_SIZE, NONE)                                                               \
-	F(err_sum, BYTES, SC_SUM_SIZE, SC_SUM_SIZE, NONE)                                                               \
-	F(slot, UINT, 0, SC_SLOTS - 1, NONE)                                                                            \
-	F(count, UINT, 0, UINT64_MAX, NONE)                                                                             \
-	F(pid, UINT, 0, INT32_MAX, NONE)                                                                                \
-	F(error, UINT, 0, 4095, NONE)                                                                                   \
-	F(created, UINT, 0, UINT64_MAX, NONE)                                                                           \
-	F(uptime, UINT, 0, UINT64_MAX, NONE)                                                                            \
-	F(entries, UINT, 0, UINT64_MAX, NONE)                                                                           \
+#define FIELDS(F)                                              \
+	F(version, UINT, 0, UINT32_MAX, NONE)                  \
+	F(build, BYTES, 0, 64, NONE)                           \
+	F(bucket, BYTES, 1, SC_BUCKET_MAX, BUCKET)             \
+	F(key, BYTES, 1, SC_KEY_MAX, NO_NUL)                   \
+	F(text, BYTES, 0, 4096, NONE)                          \
+	F(chain, BYTES, 0, (SC_CHAIN_MAX * SC_GEN_SIZE), GENS) \
+	F(gen, GEN, SC_GEN_SIZE, SC_GEN_SIZE, NONE)            \
+	F(flags, UINT, 0, UINT32_MAX, NONE)                    \
+	F(reason, UINT, 0, UINT64_MAX, NONE)                   \
+	F(outcome, UINT, 0, UINT64_MAX, NONE)                  \
+	F(kind, UINT, 0, UINT64_MAX, NONE)                     \
+	F(order, UINT, 0, UINT64_MAX, NONE)                    \
+	F(ttl, UINT, 0, UINT64_MAX, NONE)                      \
+	F(accept, UINT, 0, UINT64_MAX, NONE)                   \
+	F(age, UINT, 0, UINT64_MAX, NONE)                      \
+	F(exit, UINT, 0, 255, NONE)                            \
+	F(signal, UINT, 0, 64, NONE)                           \
+	F(out_len, UINT, 0, UINT64_MAX, NONE)                  \
+	F(err_len, UINT, 0, UINT64_MAX, NONE)                  \
+	F(out_sum, BYTES, SC_SUM_SIZE, SC_SUM_SIZE, NONE)      \
+	F(err_sum, BYTES, SC_SUM_SIZE, SC_SUM_SIZE, NONE)      \
+	F(slot, UINT, 0, SC_SLOTS - 1, NONE)                   \
+	F(count, UINT, 0, UINT64_MAX, NONE)                    \
+	F(pid, UINT, 0, INT32_MAX, NONE)                       \
+	F(error, UINT, 0, 4095, NONE)                          \
+	F(created, UINT, 0, UINT64_MAX, NONE)                  \
+	F(uptime, UINT, 0, UINT64_MAX, NONE)                   \
+	F(entries, UINT, 0, UINT64_MAX, NONE)                  \
 	F(conns, UINT, 0, UINT64_MAX, NONE)
 
 enum field {
@@ -64,7 +64,8 @@ struct field_row {
 };
 
 static const struct field_row fields[] = {
-#define AS_ROW(name, kind, least, most, rule) [F_##name] = {#name, FIELD_##kind, RULE_##rule, offsetof(struct msg, name), least, most},
+#define AS_ROW(name, kind, least, most, rule) \
+	[F_##name] = {#name, FIELD_##kind, RULE_##rule, offsetof(struct msg, name), least, most},
 	FIELDS(AS_ROW)
 #undef AS_ROW
 };
@@ -75,8 +76,8 @@ struct row {
 	enum msg_type type;
 	const char *name;
 	unsigned senders;
-	unsigned fds;	       /* how many descriptors come with it */
-	enum field one_more;   /* … and one more if this field is not zero */
+	unsigned fds;	     /* how many descriptors come with it */
+	enum field one_more; /* … and one more if this field is not zero */
 	uint8_t fields[ROW_FIELDS + 1];
 };
 

@@ -1,191 +1,451 @@
-/* Finds the cache directory and opens it, once. Called by client, writer and daemon; never touches what is inside. */
+/* Chooses, makes and checks the cache directory. Called once by every client, so the good case is four system calls: look at
+ * HOME, open, fstat, fstatfs. Opens first and judges what it has opened; makes only what was not there. Never makes HOME,
+ * never removes anything, and of what it did not make changes nothing but a mode that lets others read. */
 #include "lib/paths.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
+#include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "lib/config.h"
 #include "lib/err.h"
 
-/* Magic numbers the header lacks. */
-#define CIFS_SUPER 0xFF534D42
-#define SMB2_SUPER 0xFE534D42
-#define FUSE_SUPER 0x65735546
-#define CEPH_SUPER 0x00C36400
+/* Besides the results of lib/err.h, inside this file only. */
+enum { NEXT = 1, NETWORK = 2 };
 
-static int fail(struct place *p, int rc, const char *fmt, const char *more)
+/* ---- what is said ---- */
+
+#define SHOWN 240
+
+/* A path as one may type it: quoted for the shell where that is needed, control bytes as '?', the front of a long one cut. */
+static const char *shown(const char *path, char out[SHOWN])
 {
-	int saved = errno;
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+=:,@%";
+	bool quote = path[strspn(path, plain)] != '\0';
+	size_t room = SHOWN - sizeof "'...'", need = 0, n = 0;
+	const char *p = path + strlen(path);
 
-	snprintf(p->why, sizeof p->why, fmt, p->path, more);
-	errno = saved;
+	/* From its end as much as there is room for; a quote takes four. */
+	while (p > path && need + (p[-1] == '\'' ? 4 : 1) <= room)
+		need += *--p == '\'' ? 4 : 1;
+	if (quote)
+		out[n++] = '\'';
+	if (p > path) {
+		memcpy(out + n, "...", 3);
+		n += 3;
+	}
+	for (; *p; p++) {
+		if (*p == '\'') {
+			memcpy(out + n, "'\\''", 4);
+			n += 4;
+		} else {
+			out[n++] = (unsigned char)*p < ' ' || *p == 0x7f ? '?' : *p;
+		}
+	}
+	if (quote)
+		out[n++] = '\'';
+	out[n] = '\0';
+	return out;
+}
+
+/* Leaves errno alone. */
+static int __attribute__((format(printf, 3, 4))) because(struct place *p, int rc, const char *fmt, ...)
+{
+	int e = errno;
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(p->why, sizeof p->why, fmt, ap);
+	va_end(ap);
+	errno = e;
 	return rc;
 }
 
-static int is_network(int fd)
-{
-	static const unsigned types[] = {NFS_SUPER_MAGIC, SMB_SUPER_MAGIC, CIFS_SUPER, SMB2_SUPER,    FUSE_SUPER,
-					 V9FS_MAGIC,	  CEPH_SUPER,	   AFS_SUPER_MAGIC};
-	struct statfs fs;
+/* ---- the environment ---- */
 
-	if (fstatfs(fd, &fs) < 0)
-		return 0;
-	for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-		if ((unsigned)fs.f_type == types[i])
-			return 1;
-	return 0;
+/* Not looked at where it is somebody else's than the euid's. Empty is unset. */
+static const char *env(const char *name)
+{
+	const char *value = secure_getenv(name);
+
+	return value && *value ? value : NULL;
 }
 
-/* Parents are made only where `from` says: never a HOME that does not exist. */
-static int make_parents(const char *path, size_t from)
+/* Relative ones are to be ignored, says the XDG specification. */
+static const char *env_dir(const char *name)
 {
-	char dir[SC_PATH_MAX];
+	const char *value = env(name);
 
-	for (size_t i = from; path[i]; i++) {
-		if (path[i] != '/' || i == 0)
-			continue;
-		memcpy(dir, path, i);
-		dir[i] = '\0';
-		if (mkdir(dir, 0700) < 0 && errno != EEXIST)
-			return SC_ESYS;
-	}
-	return 0;
+	return value && *value == '/' ? value : NULL;
 }
 
-static int check(struct place *p, int fd)
+static bool is_our_dir(const char *path)
 {
 	struct stat st;
-	char more[128];
 
-	if (fstat(fd, &st) < 0)
-		return fail(p, SC_ESYS, "%s: %s", strerror(errno));
-	if (st.st_uid != geteuid()) {
-		snprintf(more, sizeof more, "belongs to uid %u, not to us (remove it, or set SC_DIR)", (unsigned)st.st_uid);
-		return fail(p, SC_EUNSAFE, "%s %s", more);
-	}
-	if (st.st_mode & 022)
-		return fail(p, SC_EUNSAFE, "%s is writable by others (chmod go-w %s)", p->path);
-	if ((st.st_mode & 0777) != 0700 && fchmod(fd, 0700) < 0)
-		return fail(p, SC_ESYS, "%s: %s", strerror(errno));
-	return 0;
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid();
 }
 
-/* Opens p->path; the parents from offset `from` on may be made. */
-static int open_path(struct place *p, int create, size_t from)
+int place_config(char out[SC_PATH_MAX])
 {
-	int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, fd = open(p->path, flags), rc;
+	const char *base = env_dir("XDG_CONFIG_HOME"), *tail = "sc/config";
+	int n;
 
-	p->why[0] = '\0';
-	if (fd < 0 && errno == ENOENT && create) {
-		if (make_parents(p->path, from) == 0 && (mkdir(p->path, 0700) == 0 || errno == EEXIST))
-			fd = open(p->path, flags);
-		/* Whatever the umask, whatever the parent's set-gid bit. */
-		if (fd >= 0)
-			fchmod(fd, 0700);
+	if (!base) {
+		base = env_dir("HOME");
+		tail = ".config/sc/config";
 	}
-	if (fd < 0 && (errno == ENOTDIR || errno == ELOOP)) {
-		struct stat st;
+	if (!base)
+		return SC_ENOENT;
+	n = snprintf(out, SC_PATH_MAX, "%s/%s", base, tail);
+	return n < SC_PATH_MAX ? 0 : SC_ENOENT;
+}
 
-		if (lstat(p->path, &st) == 0)
-			return fail(p, SC_EUNSAFE, "%s is %s, not a directory of ours (remove it, or set SC_DIR)",
-				    S_ISLNK(st.st_mode) ? "a symbolic link" : "not a directory");
-		return fail(p, SC_ESYS, "%s: %s", strerror(ENOTDIR));
+/* ---- one directory ---- */
+
+/* File systems on which locks, mmap and unlinked files may not do what they do on a local disk. virtiofs says it is FUSE. */
+static bool is_network(const struct statfs *fs)
+{
+	static const uint32_t types[] = {
+		0x00006969, /* NFS */
+		0xff534d42, /* CIFS */
+		0x0000517b, /* SMB */
+		0xfe534d42, /* SMB2 */
+		0x65735546, /* FUSE */
+		0x01021997, /* 9p */
+		0x00c36400, /* Ceph */
+		0x5346414f, /* AFS */
+		0x6b414653, /* kAFS */
+		0x73757245, /* Coda */
+		0x0bd00bd0, /* Lustre */
+	};
+
+	for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+		if ((uint32_t)fs->f_type == types[i])
+			return true;
+	return false;
+}
+
+/* Why it could not be opened. NEXT: not for anything it is itself. */
+static int explain(struct place *p)
+{
+	char path[SHOWN];
+	struct stat st;
+	int e = errno;
+
+	shown(p->path, path);
+	if (e == ENOENT)
+		return because(p, SC_ENOENT, "%s is not there", path);
+	if (e == EMFILE || e == ENFILE || e == ENOMEM || lstat(p->path, &st) < 0) {
+		errno = e;
+		return because(p, e == EMFILE || e == ENFILE || e == ENOMEM ? SC_ESYS : NEXT, "cannot open %s: %s", path,
+			       strerror(e));
 	}
+	errno = e;
+	if (S_ISLNK(st.st_mode))
+		return because(p, SC_EUNSAFE, "%s is a symbolic link (remove it, or set SC_DIR to where it points)", path);
+	if (!S_ISDIR(st.st_mode))
+		return because(p, SC_EUNSAFE, "%s is not a directory (remove it, or set SC_DIR to another place)", path);
+	if (st.st_uid != geteuid())
+		return because(p, SC_EUNSAFE,
+			       "%s belongs to uid %u (mode %04o), not to us (remove it, or set SC_DIR to another place)", path,
+			       (unsigned)st.st_uid, (unsigned)st.st_mode & 07777);
+	return because(p, SC_EUNSAFE, "cannot open %s: %s (chmod 0700 %s)", path, strerror(e), path);
+}
+
+/* Is what we have opened fit to be trusted? */
+static int check(struct place *p, int fd, bool made)
+{
+	char path[SHOWN];
+	struct statfs fs;
+	struct stat st;
+
+	shown(p->path, path);
+	if (fstat(fd, &st) < 0)
+		return because(p, SC_ESYS, "cannot look at %s: %s", path, strerror(errno));
+	if (st.st_uid != geteuid())
+		return because(p, SC_EUNSAFE,
+			       "%s belongs to uid %u (mode %04o), not to us (remove it, or set SC_DIR to another place)", path,
+			       (unsigned)st.st_uid, (unsigned)st.st_mode & 07777);
+	if (!made && (st.st_mode & 022))
+		return because(p, SC_EUNSAFE, "%s is writable by others (mode %04o) (chmod go-w %s)", path,
+			       (unsigned)st.st_mode & 07777, path);
+	/* One we made may have a set-group-id bit of its parent's. */
+	if ((made ? st.st_mode & 07777 : st.st_mode & 0777) != 0700 && fchmod(fd, 0700) < 0)
+		return because(p, SC_ESYS, "cannot make %s private: %s", path, strerror(errno));
+	if (fstatfs(fd, &fs) < 0)
+		return because(p, SC_ESYS, "cannot look at %s: %s", path, strerror(errno));
+	return is_network(&fs) ? NETWORK : 0;
+}
+
+/* Opens p->path and checks it. On success, and with NETWORK, p->dir_fd is open. */
+static int open_dir(struct place *p, bool made)
+{
+	int fd = open(p->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int rc;
+
 	if (fd < 0)
-		return fail(p, errno == ENOENT && !create ? SC_ENOENT : SC_ESYS, "%s cannot be opened or made: %s", strerror(errno));
-	rc = check(p, fd);
-	if (rc) {
-		int saved = errno;
+		return explain(p);
+	rc = check(p, fd, made);
+	if (rc < 0) {
+		int e = errno;
 
 		close(fd);
-		errno = saved;
+		errno = e;
 		return rc;
 	}
 	p->dir_fd = fd;
+	return rc;
+}
+
+/* The umask is set rather than the mode mended afterwards: there is then no moment at which others could get in, and none at
+ * which we ourselves could not. */
+static int make_one(const char *path)
+{
+	mode_t old = umask(077);
+	int rc = mkdir(path, 0700);
+	int e = errno;
+
+	umask(old);
+	errno = e;
+	return rc;
+}
+
+/* p->path and those of its parents that lie below the first `base` bytes of it. *made: by us, the last one. */
+static int make_dirs(struct place *p, size_t base, bool *made)
+{
+	char *slash;
+
+	*made = make_one(p->path) == 0;
+	if (*made || errno == EEXIST)
+		return 0;
+	if (errno != ENOENT || base == 0)
+		return SC_ESYS;
+	for (slash = p->path + base; (slash = strchr(slash + 1, '/')) != NULL;) {
+		int rc;
+
+		*slash = '\0';
+		rc = make_one(p->path);
+		*slash = '/';
+		if (rc < 0 && errno != EEXIST)
+			return SC_ESYS;
+	}
+	*made = make_one(p->path) == 0;
+	return *made || errno == EEXIST ? 0 : SC_ESYS;
+}
+
+static int make_and_open(struct place *p, size_t base)
+{
+	char path[SHOWN];
+	bool made;
+
+	if (make_dirs(p, base, &made)) {
+		shown(p->path, path);
+		if (errno == ENOENT)
+			return because(p, SC_ESYS, "cannot make %s: its parent is not there (mkdir -p %s)", path, path);
+		return because(p, SC_ESYS, "cannot make %s: %s (set SC_DIR to another place)", path, strerror(errno));
+	}
+	return open_dir(p, made);
+}
+
+/* ---- the defaults ---- */
+
+static void forget(struct place *p)
+{
+	place_close(p);
+	p->why[0] = '\0';
+}
+
+/* A default below `base`, which must be there and ours. NEXT: cannot be had. NETWORK: do not want it. */
+static int try_below(struct place *p, const char *base, const char *tail, int create)
+{
+	size_t len;
+	char *slash;
+	struct statfs fs;
+	int rc;
+
+	if (!base || !is_our_dir(base) || snprintf(p->path, sizeof p->path, "%s%s", base, tail) >= (int)sizeof p->path)
+		return NEXT;
+	rc = open_dir(p, false);
+	if (rc != SC_ENOENT)
+		return rc;
+	/* Could it be made? Asked of the nearest parent there is, before anything is left on a network file system; also of one
+	 * who makes nothing, so that everybody means the same place. */
+	len = strlen(base);
+	slash = strrchr(p->path, '/');
+	*slash = '\0';
+	rc = statfs(p->path, &fs);
+	if (rc < 0 && errno == ENOENT && (size_t)(slash - p->path) > len) {
+		char *up = strrchr(p->path, '/');
+
+		*up = '\0';
+		rc = statfs(p->path, &fs);
+		if (rc == 0)
+			rc = faccessat(AT_FDCWD, p->path, W_OK | X_OK, AT_EACCESS);
+		*up = '/';
+	} else if (rc == 0) {
+		rc = faccessat(AT_FDCWD, p->path, W_OK | X_OK, AT_EACCESS);
+	}
+	*slash = '/';
+	if (rc < 0)
+		return NEXT;
+	if (is_network(&fs))
+		return NETWORK;
+	if (!create)
+		return SC_ENOENT;
+	rc = make_and_open(p, len);
+	return rc == SC_ESYS || rc == SC_ENOENT ? NEXT : rc;
+}
+
+/* One that is named outright, or the last that is left. */
+static int take(struct place *p, size_t base, int create)
+{
+	struct config c;
+	char path[SHOWN];
+	int rc = open_dir(p, false);
+
+	if (rc == SC_ENOENT && create)
+		rc = make_and_open(p, base);
+	if (rc == NEXT)
+		rc = SC_ESYS;
+	if (rc != NETWORK)
+		return rc;
+	config_init(&c);
+	config_read(&c, p->dir_fd, NULL, NULL);
+	if (c.network_fs)
+		return 0;
+	place_close(p);
+	shown(p->path, path);
+	return because(p, SC_EUNSAFE,
+		       "%s is on a network file system (set SC_DIR to a local place, or put network-fs = on into %s/config)",
+		       path, path);
+}
+
+/* The specification has a missing base directory made by whoever needs it first; only in a directory of ours, and only it. */
+static void make_xdg_base(const char *base)
+{
+	char parent[SC_PATH_MAX];
+	char *slash;
+
+	if (!base || access(base, F_OK) == 0 || snprintf(parent, sizeof parent, "%s", base) >= (int)sizeof parent)
+		return;
+	slash = strrchr(parent, '/');
+	if (slash == parent)
+		return;
+	*slash = '\0';
+	if (is_our_dir(parent))
+		mkdir(base, 0700);
+}
+
+static int place_default(struct place *p, int create)
+{
+	const char *xdg = env_dir("XDG_CACHE_HOME");
+	int rc;
+
+	if (create)
+		make_xdg_base(xdg);
+	rc = try_below(p, xdg, "/sc", create);
+
+	if (rc == NEXT) {
+		forget(p);
+		rc = try_below(p, env_dir("HOME"), "/.cache/sc", create);
+	}
+	if (rc == NEXT) {
+		forget(p);
+		snprintf(p->path, sizeof p->path, "/tmp/sc-%u", (unsigned)geteuid());
+		rc = open_dir(p, false);
+		if (rc == SC_ENOENT && create)
+			rc = make_and_open(p, 0);
+		if (rc == NEXT)
+			rc = SC_ESYS;
+	}
+	if (rc == NETWORK) {
+		forget(p);
+		snprintf(p->path, sizeof p->path, "/var/tmp/sc-%u", (unsigned)geteuid());
+		rc = take(p, 0, create);
+	}
+	return rc;
+}
+
+/* ---- the doors ---- */
+
+static void begin(struct place *p)
+{
+	p->path[0] = '\0';
+	p->why[0] = '\0';
+	p->dir_fd = -1;
+}
+
+/* Absolute, and without a tail of "/" or "/.": behind one of those O_NOFOLLOW would follow. */
+static int make_absolute(struct place *p, const char *path)
+{
+	size_t len = 0, n;
+
+	if (*path != '/') {
+		if (!getcwd(p->path, sizeof p->path))
+			return because(p, SC_ESYS, "cannot tell the current directory: %s (set SC_DIR to an absolute path)",
+				       strerror(errno));
+		len = strlen(p->path);
+		if (len > 1 && len < sizeof p->path - 1)
+			p->path[len++] = '/';
+	}
+	n = strlen(path);
+	if (n >= sizeof p->path - len) {
+		errno = ENAMETOOLONG;
+		return because(p, SC_ESYS, "the path of SC_DIR is too long (set it to a shorter one)");
+	}
+	memcpy(p->path + len, path, n + 1);
+	for (len += n; len > 1; len--) {
+		if (p->path[len - 1] == '.' && p->path[len - 2] == '/')
+			continue;
+		if (p->path[len - 1] != '/')
+			break;
+	}
+	p->path[len] = '\0';
 	return 0;
 }
 
 int place_open_at(struct place *p, const char *path, int create)
 {
-	size_t n;
-
-	p->dir_fd = -1;
-	p->path[0] = '\0';
-	if (path[0] != '/') {
-		if (!getcwd(p->path, sizeof p->path - 1))
-			return fail(p, SC_ESYS, "%s%s", strerror(errno));
-		strcat(p->path, "/");
-	}
-	n = strlen(p->path);
-	if (n + strlen(path) >= sizeof p->path)
-		return errno = ENAMETOOLONG, fail(p, SC_ESYS, "%s… %s", "the path is too long");
-	strcpy(p->path + n, path);
-	/* A final slash would make open follow a link. */
-	for (n = strlen(p->path); n > 1 && p->path[n - 1] == '/'; n--)
-		p->path[n - 1] = '\0';
-	return open_path(p, create, 1);
-}
-
-/* A default place below a directory that must exist and be ours. SC_EAGAIN: pass it over. */
-static int try_below(struct place *p, const char *base, const char *below, int create)
-{
-	struct stat st;
+	const char *home;
+	size_t base = 0;
 	int rc;
 
-	if (!base || base[0] != '/' || strlen(base) + strlen(below) + 2 > sizeof p->path)
-		return SC_EAGAIN;
-	snprintf(p->path, sizeof p->path, "%s%s", base, below);
-	rc = open_path(p, 0, 0);
-	if (rc == SC_ENOENT && create) {
-		/* Not in somebody else's home: sudo leaves HOME as it was, and root's files would lie there. */
-		if (stat(base, &st) < 0 || st.st_uid != geteuid())
-			return SC_EAGAIN;
-		rc = open_path(p, 1, strlen(base) + 1);
-	}
-	if (rc == SC_ESYS || (rc == SC_ENOENT && create))
-		return SC_EAGAIN;
-	if (rc == 0 && is_network(p->dir_fd)) {
-		place_close(p);
-		return SC_ETOOBIG;
-	}
-	return rc;
-}
+	begin(p);
+	rc = make_absolute(p, path);
+	if (rc)
+		return rc;
+	/* Missing parents are made below a HOME of ours only: elsewhere one that is missing may be a disk not yet mounted. */
+	home = create ? env_dir("HOME") : NULL;
+	if (home) {
+		size_t n = strlen(home);
 
-static int try_fixed(struct place *p, const char *parent, int create)
-{
-	snprintf(p->path, sizeof p->path, "%s/sc-%u", parent, (unsigned)geteuid());
-	return open_path(p, create, strlen(parent) + 1);
+		while (n > 1 && home[n - 1] == '/')
+			n--;
+		if (strncmp(p->path, home, n) == 0 && p->path[n] == '/')
+			base = n;
+	}
+	rc = take(p, 0, 0);
+	if (rc == SC_ENOENT && create)
+		rc = take(p, base && is_our_dir(home) ? base : 0, create);
+	return rc;
 }
 
 int place_open(struct place *p, int create)
 {
-	int secure = getauxval(AT_SECURE) != 0, rc;
-	const char *dir = secure ? NULL : getenv("SC_DIR"), *xdg = secure ? NULL : getenv("XDG_CACHE_HOME"),
-		   *home = secure ? NULL : getenv("HOME");
+	const char *dir = env("SC_DIR");
 
-	p->dir_fd = -1;
-	if (dir && *dir) {
-		rc = place_open_at(p, dir, create);
-		if (rc == 0 && is_network(p->dir_fd)) {
-			place_close(p);
-			return fail(p, SC_EUNSAFE, "%s lies on a network file system (say network-fs = on in %s/config, or choose another)",
-				    p->path);
-		}
-		return rc;
-	}
-	rc = xdg && *xdg ? try_below(p, xdg, "/sc", create) : SC_EAGAIN;
-	if (rc == SC_EAGAIN && !(xdg && *xdg))
-		rc = try_below(p, home, "/.cache/sc", create);
-	if (rc == SC_ETOOBIG)
-		return try_fixed(p, "/var/tmp", create);
-	return rc == SC_EAGAIN ? try_fixed(p, "/tmp", create) : rc;
+	if (dir)
+		return place_open_at(p, dir, create);
+	begin(p);
+	return place_default(p, create);
 }
 
 void place_close(struct place *p)

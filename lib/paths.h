@@ -1,5 +1,5 @@
-/* Which directory is the cache, and is it fit to be trusted. The only reader of SC_DIR, XDG_CACHE_HOME and HOME for that
- * purpose. Opened once; everything else is relative to dir_fd. */
+/* Which directory is the cache, and is it fit to be trusted. The only reader of SC_DIR, HOME and the XDG variables. Opened
+ * once; everything else is relative to dir_fd. */
 #ifndef SC_PATHS_H
 #define SC_PATHS_H
 
@@ -12,15 +12,21 @@ struct place {
 };
 
 /* Chooses SC_DIR, else XDG_CACHE_HOME/sc, else HOME/.cache/sc, else /tmp/sc-<uid>; where the default lies on a network file
- * system /var/tmp/sc-<uid>. A default that cannot be made is passed over for the next, SC_DIR is not. The environment is
- * not looked at in a set-uid process; a HOME that is not ours is passed over.
- * Makes the directory 0700 (and parents below an existing HOME) if `create`; sets a merely readable one of ours to 0700.
- * SC_ENOENT (not there and not create) · SC_EUNSAFE (a symlink, not ours, writable by others; `why` has the line that mends
- * it) · SC_ESYS (`why` names path and reason). On success dir_fd is open, O_CLOEXEC. */
+ * system /var/tmp/sc-<uid>. A default that cannot be made is passed over for the next; one that is unsafe is not, and SC_DIR
+ * never. The environment is not looked at in a set-uid process; a HOME or XDG_CACHE_HOME that is not there or not ours is
+ * passed over.
+ * Makes the directory 0700 (and parents below an existing HOME, and XDG_CACHE_HOME itself) if `create`; sets a merely readable one of ours to 0700.
+ * SC_ENOENT (not there and not create) · SC_EUNSAFE (a symlink, not ours, writable by others, or on a network file system
+ * without `network-fs = on` in its config; `why` has the line that mends it) · SC_ESYS (`why` names path and reason). On
+ * success dir_fd is open, O_CLOEXEC. */
 int place_open(struct place *p, int create);
 
 /* The same checks for a path given outright: what the daemon does with its argument. */
 int place_open_at(struct place *p, const char *path, int create);
 void place_close(struct place *p);
+
+/* Where `config` lies if not in the cache directory: XDG_CONFIG_HOME/sc/config, else HOME/.config/sc/config. SC_ENOENT: the
+ * environment names neither, or is not to be looked at. Whether the file is there is not asked. */
+int place_config(char out[SC_PATH_MAX]);
 
 #endif

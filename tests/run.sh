@@ -18,9 +18,10 @@ run_file() {
 		chown "$SC_TEST_UID:$SC_TEST_UID" "$SC_CHECK/home/$id" "$SC_CHECK/tmp/$id"
 		as=(setpriv "--reuid=$SC_TEST_UID" "--regid=$SC_TEST_UID" --clear-groups)
 	fi
-	local env=(env -i "PATH=$PATH" LANG=C.UTF-8 TERM=dumb "HOME=$SC_CHECK/home/$id" "TMPDIR=$SC_CHECK/tmp/$id"
+	# Only where everybody may look: a directory on PATH that may not be searched makes "not found" a "not executable".
+	local env=(env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 TERM=dumb "HOME=$SC_CHECK/home/$id" "TMPDIR=$SC_CHECK/tmp/$id"
 		"SC=$SC" "SCD=$SCD" "SC_TEST=$SC_TEST" "SCD_TEST=$SCD_TEST" "HELPERS=$HELPERS" "SAN=$SAN" "TREE=$PWD"
-		BATS_LIB_PATH=/usr/lib/bats "BATS_TEST_TIMEOUT=$SC_TEST_SECONDS" CMOCKA_MESSAGE_OUTPUT=TAP
+		BATS_LIB_PATH=/usr/lib/bats CMOCKA_MESSAGE_OUTPUT=TAP
 		ASAN_OPTIONS=abort_on_error=1:allocator_may_return_null=1:detect_stack_use_after_return=1:verify_asan_link_order=0
 		UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 TSAN_OPTIONS=halt_on_error=1)
 	local run=("$file")
@@ -35,7 +36,7 @@ run_file() {
 	judge "$status" <"$log.tap" >"$log.out"
 	tail -n 1 "$log.out" >"$log.sum"
 	# One write, so that two files that end at the same time do not mix.
-	printf '%s\n' "$(printf '%-34s %s  %ss' "${file#"$SC_STRIP"}" "$(cat "$log.sum")" "$((SECONDS - start))"
+	printf '%s\n' "$(printf '%-40s %s  %ss\n' "${file#"$SC_STRIP"}" "$(cat "$log.sum")" "$((SECONDS - start))"
 		sed '$d' "$log.out")"
 }
 
@@ -78,11 +79,11 @@ PLAIN=${PLAIN:-build} HOOKED=${HOOKED:-build/test} B=${B:-build} BIN=${BIN:-sc} 
 cd "$(dirname "$0")/.." || exit 2
 # What is already running of somebody else's is no business of the tests.
 for name in $(compgen -e SC_ || true); do
-	case $name in SC_TEST_UID | SC_TEST_SECONDS | SC_FILE_SECONDS) ;; *) unset "$name" ;; esac
+	case $name in SC_TEST_UID | SC_FILE_SECONDS | SC_KEEP) ;; *) unset "$name" ;; esac
 done
 SC_TEST_UID=${SC_TEST_UID:-54321}
-SC_TEST_SECONDS=${SC_TEST_SECONDS:-$((SAN ? 300 : 120))}
-SC_FILE_SECONDS=${SC_FILE_SECONDS:-$((SAN ? 1800 : 600))}
+# Of one file. Not BATS_TEST_TIMEOUT: its own sleep looks like a process that the test has left behind.
+SC_FILE_SECONDS=${SC_FILE_SECONDS:-$((SAN ? 1600 : 400))}
 
 # Short, because a socket's path has 107 bytes; of our own making, because what still mentions it at the end is a leftover.
 SC_CHECK=$(mktemp -d /tmp/sc-check.XXXXXX) || exit 2
@@ -132,7 +133,7 @@ fi
 SC=$(where "$PLAIN/$BIN") SCD=$(where "$PLAIN/scd")
 SC_TEST=$(where "$HOOKED/$BIN") SCD_TEST=$(where "$HOOKED/scd")
 HELPERS=$(where "$B/helpers")
-export SC SCD SC_TEST SCD_TEST HELPERS SAN SC_CHECK SC_STRIP SC_TEST_UID SC_TEST_SECONDS SC_FILE_SECONDS
+export SC SCD SC_TEST SCD_TEST HELPERS SAN SC_CHECK SC_STRIP SC_TEST_UID SC_FILE_SECONDS
 
 wanted() {
 	local pattern

@@ -58,7 +58,9 @@ live_and_followed() {
 	[ -z "$output" ]
 	printf '%s\n' "$stderr" >"$T/err"
 	is_message "$T/err" 'no-such-command-here'
-	grep -q 'sh -c' "$T/err" # no shell is involved
+	run -127 --separate-stderr "$SC" get k -- 'echo x | cat'
+	printf '%s\n' "$stderr" >"$T/err"
+	is_message "$T/err" 'sh -c' # no shell is involved
 	run -127 "$SC" get k -- "$T/nothing/there"
 	echo x >"$T/plain"
 	run -126 --separate-stderr "$SC" get k -- "$T/plain"

@@ -6,8 +6,8 @@ rows() { sqlite3 -readonly "$SC_DIR/index.db" 'SELECT count(*) FROM entry'; }
 
 @test "expired rows and files are removed by a timer, without anybody asking" {
 	start_daemon
-	for i in 1 2 3; do
-		"$SC" get -t 300ms "gone$i" -- fails -o "$i" -e "$i" >/dev/null 2>&1
+	for nr in 1 2 3; do
+		"$SC" get -t 300ms "gone$nr" -- fails -o "$nr" -e "$nr" >/dev/null 2>&1
 	done
 	entry stays 'x\n'
 	wait_until '[ "$(find "$SC_DIR/objects" -name "*.out" | wc -l)" = 1 ]'

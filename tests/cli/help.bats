@@ -48,7 +48,7 @@ load ../helper
 @test "a full or closed stdout of ls: 125 with a message, 141 without one" {
 	local long got=0
 	long=$(printf 'x%.0s' {1..4000})
-	for i in {1..40}; do entry "$long$i" 'x\n'; done
+	for nr in {1..40}; do entry "$long$nr" 'x\n'; done
 	"$SC" ls 2>"$T/err" >/dev/full || got=$?
 	[ $got = 125 ]
 	is_message "$T/err" 'space|write'

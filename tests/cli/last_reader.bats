@@ -162,7 +162,7 @@ stopped() {
 @test "--finish, given by any caller ever attached, also one that left before the others" {
 	bg a "$SC" get k -- gate "$G"
 	gate_up
-	bg b "$SC" get --finish k
+	bg b "$SC" get --finish k -- gate "$G"
 	step "$G" out one
 	shows a 'one\n'
 	shows b 'one\n'

@@ -28,7 +28,7 @@ load ../helper
 	long=$(printf 'long%.0s' {1..250})
 	run -0 crowd 300 "$T/crowd" "$SC" get "$long-{}" -- true
 	assert_output '0 300'
-	for i in {0..299}; do echo "$long-$i"; done | LC_ALL=C sort >"$T/want"
+	for nr in {0..299}; do echo "$long-$nr"; done | LC_ALL=C sort >"$T/want"
 	"$SC" ls | cmp - "$T/want"
 }
 

@@ -8,10 +8,10 @@ load ../helper
 	bg b "$SC" get k -- gate "$G"
 	bg c "$SC" get k -- gate "$G"
 	bg d "$SC" get k # without a command it follows just the same
-	for i in 1 2 3 4; do
-		step "$G" out "line $i"
+	for nr in 1 2 3 4; do
+		step "$G" out "line $nr"
 		for n in a b c d; do
-			wait_until "[ \"\$(tail -n 1 '$T/$n.out')\" = 'line $i' ]" # before the next step
+			wait_until "[ \"\$(tail -n 1 '$T/$n.out')\" = 'line $nr' ]" # before the next step
 			is_running $n
 		done
 	done
@@ -81,9 +81,9 @@ load ../helper
 	assert_output '0 100'
 	[ "$(lines_in "$T/count")" = 1 ]
 	flood 300K >"$T/want"
-	for i in {0..99}; do
-		cmp "$T/want" "$T/crowd/$i.out"
-		is_empty "$T/crowd/$i.err"
+	for nr in {0..99}; do
+		cmp "$T/want" "$T/crowd/$nr.out"
+		is_empty "$T/crowd/$nr.err"
 	done
 }
 

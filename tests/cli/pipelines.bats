@@ -42,7 +42,7 @@ ends() { timeout $((20 * SLACK)) "$@"; } # 124: it hung
 }
 
 @test "make -j8 | cat ends with the build, with a cold daemon" {
-	printf 'all: 1 2 3 4 5 6 7 8 9 10 11 12\n%%:\n\t@"$(SC)" get $@ -- echo made $@\n' >"$T/Makefile"
+	printf 'K = 1 2 3 4 5 6 7 8 9 10 11 12\nall: $(K)\n$(K):\n\t@"$(SC)" get $@ -- echo made $@\n' >"$T/Makefile"
 	run -0 ends bash -c 'make -j8 -f "$T/Makefile" 2>&1 | cat'
 	[ "${#lines[@]}" = 12 ]
 	assert_line 'made 7'

@@ -3,11 +3,11 @@
 load ../helper
 
 @test "after kill -9 of the daemon every finished entry is still a hit, at once, without a message" {
-	for i in {1..50}; do entry "k$i" "value $i\n"; done
+	for nr in {1..50}; do entry "k$nr" "value $nr\n"; done
 	kill_daemon
-	for i in {1..50}; do
-		"$SC" get "k$i" -- false >"$T/out" 2>"$T/err"
-		is_file "$T/out" "value $i\n"
+	for nr in {1..50}; do
+		"$SC" get "k$nr" -- false >"$T/out" 2>"$T/err"
+		is_file "$T/out" "value $nr\n"
 		is_empty "$T/err"
 	done
 	run -0 "$SC" ls
@@ -15,11 +15,11 @@ load ../helper
 }
 
 @test "an entry is a hit after kill -9 right behind its run's end" {
-	for i in {1..15}; do
-		entry "k$i" "value $i\n"
+	for nr in {1..15}; do
+		entry "k$nr" "value $nr\n"
 		kill_daemon
-		run -0 "$SC" get "k$i"
-		assert_output "value $i"
+		run -0 "$SC" get "k$nr"
+		assert_output "value $nr"
 	done
 }
 
@@ -73,11 +73,11 @@ load ../helper
 @test "the daemon killed again and again under a run: one run, whole, kept" {
 	bg a "$SC" get k -- gate "$G"
 	local want=''
-	for i in {1..12}; do
-		step "$G" out "line $i"
-		want+="line $i\n"
-		bg "b$i" "$SC" get k
-		shows "b$i" "$want"
+	for nr in {1..12}; do
+		step "$G" out "line $nr"
+		want+="line $nr\n"
+		bg "b$nr" "$SC" get k
+		shows "b$nr" "$want"
 		kill_daemon
 	done
 	step "$G" exit 0
@@ -89,26 +89,26 @@ load ../helper
 }
 
 @test "daemon stop --now with runs: it goes at once, they go on, register with the next, and are kept" {
-	for i in 1 2 3 4 5; do
-		bg "a$i" "$SC" get "k$i" -- gate "$(new_gate "g$i")"
-		step "$T/g$i" out one
-		shows "a$i" 'one\n'
+	for nr in 1 2 3 4 5; do
+		bg "a$nr" "$SC" get "k$nr" -- gate "$(new_gate "g$nr")"
+		step "$T/g$nr" out one
+		shows "a$nr" 'one\n'
 	done
 	run -0 "$SC" daemon stop --now
 	wait_until no_daemon
-	for i in 1 2 3 4 5; do
-		bg "b$i" "$SC" get "k$i" -- false
-		shows "b$i" 'one\n'
-		step "$T/g$i" out two
-		step "$T/g$i" exit 0
+	for nr in 1 2 3 4 5; do
+		bg "b$nr" "$SC" get "k$nr" -- false
+		shows "b$nr" 'one\n'
+		step "$T/g$nr" out two
+		step "$T/g$nr" exit 0
 	done
 	assert_rc 0 a{1..5} b{1..5}
-	for i in 1 2 3 4 5; do
-		is_file "$T/a$i.out" 'one\ntwo\n'
-		is_file "$T/b$i.out" 'one\ntwo\n'
-		is_empty "$T/a$i.err"
-		[ "$(runs "$T/g$i")" = 1 ]
-		run -0 "$SC" get "k$i"
+	for nr in 1 2 3 4 5; do
+		is_file "$T/a$nr.out" 'one\ntwo\n'
+		is_file "$T/b$nr.out" 'one\ntwo\n'
+		is_empty "$T/a$nr.err"
+		[ "$(runs "$T/g$nr")" = 1 ]
+		run -0 "$SC" get "k$nr"
 		assert_output $'one\ntwo'
 	done
 }

@@ -3,7 +3,7 @@
 load ../helper
 
 @test "--status-fd: every field, of a run" {
-	"$SC" get --status-fd 3 k -- fails -o out -e error 3>"$T/s" 2>"$T/err" >"$T/out"
+	"$SC" get -t 1h --status-fd 3 k -- fails -o out -e error 3>"$T/s" 2>"$T/err" >"$T/out"
 	[ "$(lines_in "$T/s")" = 1 ]
 	[ "$(jq -r 'keys_unsorted[]' "$T/s" | sort | tr '\n' ' ')" = \
 		'age bucket bytes complete error exit generation key reason signal source stderr_bytes ttl ' ]

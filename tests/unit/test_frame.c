@@ -480,7 +480,8 @@ static void a_hundred_times_a_hundred_descriptors_leave_nothing(void **state)
 		fds[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	for (int i = 0; i < 100; i++) {
 		struct iovec iov = {.iov_base = (char[]){0}, .iov_len = 1};
-		struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+		struct msghdr msg = {
+			.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
 		unsigned before = open_fds();
 		struct cmsghdr *c;
 		struct ends e;
@@ -545,6 +546,17 @@ static void fewer_or_more_descriptors_than_said_are_refused(void **state)
 	for (size_t i = 0; i < COUNT(cases); i++)
 		for (size_t n = 0; n <= SC_FDS_QUEUED_MAX; n++)
 			assert_int_equal(tried_msg(&cases[i].m, n), n == cases[i].right ? SC_EAGAIN : SC_EPROTO);
+	/* Also with another message behind, which does not make up for it. */
+	for (size_t i = 0; i < COUNT(cases); i++)
+		for (size_t n = 0; n <= cases[i].right; n++) {
+			struct buf b;
+
+			buf_init(&b, 1 << 17);
+			assert_int_equal(msg_encode(&b, &cases[i].m), 0);
+			assert_int_equal(msg_encode(&b, &(struct msg){.type = MSG_STATUS}), 0);
+			assert_int_equal(tried(b.data, b.len, n), n == cases[i].right ? SC_EAGAIN : SC_EPROTO);
+			buf_release(&b);
+		}
 }
 
 /* P03 */

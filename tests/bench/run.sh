@@ -1,0 +1,267 @@
+#!/bin/bash
+# `make bench`: how fast, as ratios to the plain tool in the same run, beside what was promised. Prints one row a measurement:
+# medians of both sides, ratio, goal. With words as arguments (make bench ONLY="hit miss") only those rows. Every row has a cache
+# of its own on the same file system as the file it is compared with; nothing is left behind. Exits 0 also when a goal is missed:
+# times are looked at by people, never by tests.
+#
+#   $SC  the sc under test · $BENCH  where the programs of this directory are · TMPDIR  where to work, else $BENCH
+set -u
+set -m # children get groups of their own: an interrupt ends them by cleanup, in order
+
+ROWS='hit pipe miss capture followers delay callers idle'
+: "${SC:?}" "${BENCH:?}"
+unset SC_TTL SC_BUCKET SC_STRICT SC_DISABLE SC_FLIGHTS
+PATH=$BENCH:$PATH
+
+die() {
+	echo "bench: $*" >&2
+	exit 99
+}
+
+want=${*:-$ROWS}
+for row in $want; do
+	[[ " $ROWS " == *" $row "* ]] || die "no such row: $row ($ROWS)"
+done
+
+T=$(mktemp -d "${TMPDIR:-$BENCH}/tmp.XXXXXX") || exit 99
+job=
+running() {
+	local pid
+	pid=$("$SC" daemon status 2>/dev/null | sed -n 's/^running, pid \([0-9]*\),.*/\1/p')
+	[ -n "$pid" ] && echo "$pid"
+}
+cleanup() {
+	trap '' INT TERM HUP
+	if [ -n "$job" ] && kill -TERM -- "-$job" 2>/dev/null; then wait "$job"; fi
+	close_cache
+	rm -rf "$T"
+}
+trap 'cleanup 2>/dev/null' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+trap 'exit 129' HUP
+
+# A cache of its own for each row, with its daemon up, so that no row pays for another's leftovers.
+open_cache() {
+	export SC_DIR=$T/cache
+	mkdir "$SC_DIR" && "$SC" daemon start || die 'the daemon does not start'
+}
+close_cache() {
+	[ -d "$T/cache" ] || return 0
+	# Runs that were interrupted end first, else their writers would look for a daemon in a directory that is gone.
+	SC_DIR=$T/cache "$SC" daemon stop
+	rm -rf "$T/cache"
+}
+
+# get VARIABLE… -- CMD…: the numbers that CMD prints. In the background, so that an interrupt need not wait for its end.
+get() {
+	local names=()
+	while [ "$1" != -- ]; do
+		names+=("$1")
+		shift
+	done
+	shift
+	"$@" >"$T/numbers" &
+	job=$!
+	wait "$job" || die "failed: $*"
+	job=
+	# shellcheck disable=SC2229  # the names in it
+	read -r "${names[@]}" <"$T/numbers"
+}
+
+# median VARIABLE RUNS -- CMD…: CMD prints one number.
+median() {
+	local name=$1 runs=$2 n all=()
+	shift 3
+	while [ "${#all[@]}" -lt "$runs" ]; do
+		get n -- "$@"
+		all+=("$n")
+	done
+	n=$(printf '%s\n' "${all[@]}" | sort -n | sed -n "$(((runs + 1) / 2))p")
+	printf -v "$name" %s "$n"
+}
+
+# ---- what is printed ------------------------------------------------------------------------------------------------
+
+calc() {
+	awk "BEGIN { printf \"%.${2:-2f}\", $1 }"
+}
+time_of() { # nanoseconds
+	awk -v ns="$1" 'BEGIN {
+		if (ns < 1e6) printf "%.0f µs", ns / 1e3
+		else if (ns < 1e8) printf "%.2f ms", ns / 1e6
+		else printf "%.2f s", ns / 1e9
+	}'
+}
+rate_of() { # bytes nanoseconds
+	awk -v b="$1" -v ns="$2" 'BEGIN { printf "%.2f GiB/s", b / ns * 1e9 / 2 ^ 30 }'
+}
+pad() { # width text: printf counts bytes
+	printf '%s%*s' "$2" "$(($1 - ${#2} > 0 ? $1 - ${#2} : 0))" ''
+}
+# print_row WHAT OURS THEIRS RATIO [RELATION GOAL UNIT]
+print_row() {
+	local verdict='' goal=''
+	if [ $# -gt 4 ]; then
+		case $5 in
+		'<=') goal="≤ $6$7" ;;
+		'>=') goal="≥ $6$7" ;;
+		esac
+		verdict=$(awk "BEGIN { print ($4 $5 $6) ? \"met\" : \"missed\" }")
+	fi
+	printf '%s %s %s %s %s %s\n' "$(pad 31 "$1")" "$(pad 12 "$2")" "$(pad 32 "$3")" "$(pad 9 "$4${7:-×}")" "$(pad 9 "$goal")" "$verdict"
+}
+note() {
+	echo "  $*"
+}
+
+# ---- the rows -------------------------------------------------------------------------------------------------------
+
+GIB=$((1 << 30))
+
+row_hit() {
+	local a b
+	stream 100 >"$T/file" && "$SC" get key -- cat "$T/file" >/dev/null || die 'no entry'
+	get a b -- race -n 600 -w 20 -p "$SC" get key ::: cat "$T/file"
+	print_row 'hit, 100 bytes' "$(time_of "$a")" "cat FILE: $(time_of "$b")" "$(calc "$a/$b")" '<=' 0.80 ×
+}
+
+row_pipe() {
+	local a b
+	stream 1G >"$T/file" && "$SC" get key -- stream 1G >/dev/null || die 'no entry'
+	get a b -- race -n 11 -t 64M -p "$SC" get key ::: cat "$T/file"
+	print_row 'hit, 1 GiB into a pipe' "$(rate_of $GIB "$a")" "cat FILE |: $(rate_of $GIB "$b")" "$(calc "$b/$a")" '>=' 2.5 ×
+}
+
+row_miss() {
+	local a b
+	get a b -- race -n 300 -w 20 "$SC" get 'key{}' -- true ::: true
+	print_row 'miss of true' "$(time_of "$a")" "true: $(time_of "$b")" "$(calc "($a-$b)/1e6" '+.2f')" '<=' 1.5 ' ms'
+}
+
+row_capture() {
+	local a b
+	get a b -- race -n 5 -t 2200M -a "$SC rm key{}" -b "rm '$T/file'" \
+		"$SC" get 'key{}' -- stream 2G ::: sh -c "stream 2G | tee '$T/file' >/dev/null"
+	print_row 'capture, 2 GiB' "$(rate_of $((2 * GIB)) "$a")" "cmd | tee FILE >/dev/null: $(rate_of $((2 * GIB)) "$b")" \
+		"$(calc "$b/$a")" '>=' 1.5 ×
+}
+
+# followers N null|pipe RUNS: the median in $took.
+some_followers() {
+	local i all=()
+	for ((i = 0; i < $3; i++)); do
+		get took -- followers "$1" "$2" "$T/go" "$SC" get "key$i" -- stream -r -g "$T/go" 1G
+		all+=("$took")
+		"$SC" rm "key$i"
+	done
+	took=$(printf '%s\n' "${all[@]}" | sort -n | sed -n "$((($3 + 1) / 2))p")
+}
+row_followers() {
+	local took one=0 null=0 n
+	mkfifo "$T/go"
+	for n in 1 16 64; do
+		some_followers "$n" null 5
+		if [ "$n" = 1 ]; then
+			one=$took
+			print_row "1 follower of 1 GiB to /dev/null" "$(time_of "$took")" '' 1.00
+		else
+			print_row "$n followers" "$(time_of "$took")" "1 follower: $(time_of "$one")" "$(calc "$took/$one")" '<=' 1.6 ×
+		fi
+	done
+	null=$one
+	for n in 1 16 64; do
+		some_followers "$n" pipe $((n == 64 ? 1 : 3))
+		if [ "$n" = 1 ]; then
+			one=$took
+			print_row '1 follower into a pipe' "$(time_of "$took")" "1 to /dev/null: $(time_of "$null")" "$(calc "$took/$null")"
+		else
+			print_row "$n followers into pipes" "$(time_of "$took")" "1 into a pipe: $(time_of "$one")" "$(calc "$took/$one")"
+		fi
+	done
+}
+
+# The same reader and the same command on both sides; only what lies between them differs.
+follow_lines() {
+	"$SC" get "$1" -- lines say "$T/go" 500 2000 >/dev/null &
+	"$SC" get -w 10 "$1" | lines hear "$T/go"
+	wait "$!"
+}
+tee_lines() {
+	lines say "$T/go" 500 2000 | tee "$T/file" | lines hear "$T/go"
+}
+row_delay() {
+	local i a b a99 b99 p p99
+	local -a ours theirs ours99 theirs99
+	mkfifo "$T/go"
+	for i in 1 2 3 4 5; do
+		get p p99 -- follow_lines "key$i"
+		ours+=("$p") ours99+=("$p99")
+		get p p99 -- tee_lines
+		theirs+=("$p") theirs99+=("$p99")
+	done
+	a=$(printf '%s\n' "${ours[@]}" | sort -n | sed -n 3p) a99=$(printf '%s\n' "${ours99[@]}" | sort -n | sed -n 3p)
+	b=$(printf '%s\n' "${theirs[@]}" | sort -n | sed -n 3p) b99=$(printf '%s\n' "${theirs99[@]}" | sort -n | sed -n 3p)
+	print_row 'a line to a follower, median' "$(time_of "$a")" "cmd | tee FILE | reader: $(time_of "$b")" "$(calc "$a/$b")" '<=' 2 ×
+	print_row '  99th percentile' "$(time_of "$a99")" "$(time_of "$b99")" "$(calc "$a99/$b99")"
+}
+
+row_callers() {
+	local a b n i all_a=() all_b=() quick=()
+	mkfifo "$T/go"
+	stream 4096 >"$T/file"
+	for i in 1 2 3; do
+		# Held until the last has been started: nobody finds it finished.
+		get n -- callers -g "$T/go" 1000 "$T/file" "$SC" get "held$i" -- stream -c "$T/runs" -g "$T/go" 4096
+		all_a+=("$n")
+		get n -- callers 1000 "$T/file" cat "$T/file"
+		all_b+=("$n")
+		get n -- callers 1000 "$T/file" "$SC" get "quick$i" -- stream -c "$T/quick-runs" 4096
+		quick+=("$n")
+	done
+	a=$(printf '%s\n' "${all_a[@]}" | sort -n | sed -n 2p)
+	b=$(printf '%s\n' "${all_b[@]}" | sort -n | sed -n 2p)
+	n=$(printf '%s\n' "${quick[@]}" | sort -n | sed -n 2p)
+	print_row '1000 cold callers, all follow' "$(time_of "$a")" "1000 × cat: $(time_of "$b")" "$(calc "$a/$b")" '<=' 2 ×
+	print_row '  and of a command of no time' "$(time_of "$n")" "1000 × cat: $(time_of "$b")" "$(calc "$n/$b")" '<=' 2 ×
+	note "runs counted in 3 rounds of each: $(wc -l <"$T/runs") and $(wc -l <"$T/quick-runs") (one a round is the promise)"
+}
+
+row_idle() {
+	local i line n pids=() leader writer daemon
+	mkfifo "$T/go" "$T/ready"
+	exec 8<>"$T/ready" 9<>"$T/go"
+	for i in {0..16}; do
+		"$SC" get key -- stream -r -g "$T/go" 100 >/dev/null 2>"$T/ready" &
+		pids+=("$!")
+		read -r line <&8
+		[ "$line" = ready ] || die "not ready but: $line"
+	done
+	leader=${pids[0]}
+	daemon=$(running)
+	writer=$(cat "/proc/$leader/task/$leader/children")
+	# shellcheck disable=SC2086  # one word or none
+	get n -- idle 3 "$daemon" "${pids[@]}" $writer
+	echo >&9
+	wait "${pids[@]}"
+	exec 8>&- 9>&-
+	print_row 'idle: 16 followers' "$(calc "$n/3e6" .3f) ms/s" 'processor time, with the daemon' \
+		"$(calc "$n/3e9" .4f)" '<=' 0.001 ' s/s'
+}
+
+# ---- all of it ------------------------------------------------------------------------------------------------------
+
+free=$(df --output=avail -B1M "$T" | tail -1)
+[ "$free" -ge 8192 ] || die "8 GiB of disk are needed in ${T%/*}, ${free} MiB are free (set TMPDIR)"
+read -r load _ </proc/loadavg
+echo "$(nproc) cores, $(uname -srm), $(awk '/^MemTotal/ { printf "%.0f GiB", $2 / 2 ^ 20 }' /proc/meminfo) of memory," \
+	"$(stat -f -c %T "$T"), load $load before"
+awk -v l="$load" 'BEGIN { exit l > 0.7 }' || echo "the machine is busy: the ratios below are not to be trusted"
+echo
+printf '%s %s %s %s %s\n' "$(pad 31 what)" "$(pad 12 sc)" "$(pad 32 against)" "$(pad 9 ratio)" goal
+for row in $want; do
+	open_cache
+	"row_$row"
+	close_cache
+	rm -rf "${T:?}"/*
+done

@@ -1,0 +1,157 @@
+#!/usr/bin/env bats
+# FAULTS P: peers that do not keep to the protocol, numbers out of range, and the socket's place. While each of them talks a run
+# goes on and ends as it should.
+load ../helper
+
+prepare() {
+	use_test_build # whose descriptors can be counted
+	"$SC" get known -- echo known >/dev/null
+	bg run "$SC" get run -- gate "$G"
+	step "$G" out one
+	shows run 'one\n'
+	SOCK=$SC_DIR/sock
+	PID=$(daemon_pid)
+}
+
+# Everybody else is unaffected, and it is still the same daemon.
+unaffected() {
+	run -0 --separate-stderr timeout $((5 * SLACK)) "$SC" get known
+	assert_output known
+	[ -z "$stderr" ]
+	bg follower "$SC" get run
+	shows follower 'one\n'
+	step "$G" out two
+	step "$G" exit 0
+	assert_rc 0 run follower
+	is_file "$T/run.out" 'one\ntwo\n'
+	is_empty "$T/run.err"
+	is_file "$T/follower.out" 'one\ntwo\n'
+	run -0 "$SC" get run
+	assert_output $'one\ntwo'
+	[ "$(daemon_pids)" = "$PID" ]
+	rawclient "$SOCK" hello | grep -qx answered
+	[ "$(stat -c %s "$SC_DIR/scd.log")" -lt $((4 << 20)) ]
+}
+
+grown() { # less than so many KiB since $BEFORE
+	local now
+	now=$(memory "$PID" VmHWM)
+	echo "peak memory: $BEFORE KiB, now $now KiB"
+	[ $((now - BEFORE)) -lt $(($1 * SLACK * SLACK)) ]
+}
+
+@test "P01: garbage: that connection is closed" {
+	run -0 rawclient "$SOCK" bytes < <(printf 'GET / HTTP/1.0\r\n\r\n')
+	assert_output closed
+	run -0 rawclient "$SOCK" bytes < <(flood 100K)
+	assert_output closed
+	run -0 rawclient "$SOCK" after-hello < <(flood 100K)
+	assert_output closed
+	run -0 rawclient "$SOCK" after-hello < <(head -c 100 /dev/zero)
+	assert_output closed
+	unaffected
+}
+
+@test "P01: random frames: the daemon lives, memory does not grow, the log is limited" {
+	local n=200000 seed=$((RANDOM * 32768 + RANDOM))
+	if [ "${SOAK:-0}" = 1 ]; then n=1000000; fi
+	if [ "$SLACK" -gt 1 ]; then n=20000; fi
+	echo "seed $seed"
+	rawclient "$SOCK" random 2000 1
+	BEFORE=$(memory "$PID" VmHWM)
+	run -0 timeout $((90 * SLACK)) rawclient "$SOCK" random $n $seed
+	grown 4096
+	unaffected
+}
+
+@test "P02: frames cut at every byte, the peer gone: nothing is leaked" {
+	BEFORE=$(memory "$PID" VmHWM)
+	before=$(fd_count "$PID")
+	for _ in {1..30}; do rawclient "$SOCK" cut >/dev/null; done
+	wait_until '[ "$(fd_count "$PID")" -le "$before" ]'
+	grown 1024
+	unaffected
+}
+
+@test "P03: an oversized length is refused before anything is allocated" {
+	BEFORE=$(memory "$PID" VmHWM)
+	for n in 4294967295 2147483648 1000000000 65537 0; do
+		run -0 rawclient "$SOCK" header $n
+		assert_output closed
+	done
+	grown 1024
+	unaffected
+}
+
+@test "P04: five bytes that claim four billion elements: closed, memory grows by less than a MiB" {
+	BEFORE=$(memory "$PID" VmHWM)
+	run -0 rawclient "$SOCK" amplify
+	assert_output '20 closed, 0 open'
+	grown 1024
+	unaffected
+}
+
+@test "P05: a nesting bomb is refused" {
+	BEFORE=$(memory "$PID" VmHWM)
+	for n in 9 1000 65536 100000; do
+		run -0 rawclient "$SOCK" nest $n
+		assert_output closed
+	done
+	grown 1024
+	unaffected
+}
+
+@test "P06: five hundred connections that say nothing: a hit is not delayed, they are ended after the handshake limit" {
+	ulimit -S -n "$(ulimit -H -n)"
+	bg idle rawclient "$SOCK" idle 500
+	shows idle 'open 500\n'
+	local start
+	start=$(now_ms)
+	for _ in {1..20}; do
+		run -0 --separate-stderr "$SC" get known
+		assert_output known
+		[ -z "$stderr" ]
+	done
+	[ $(($(now_ms) - start)) -lt $((2000 * SLACK)) ]
+	assert_rc 0 idle
+	is_file "$T/idle.out" 'open 500\nclosed 500\n'
+	unaffected
+}
+
+@test "P07: a peer that never reads is dropped, the daemon keeps little for it" {
+	BEFORE=$(memory "$PID" VmHWM)
+	run -0 rawclient "$SOCK" deaf 9110 # STATUS
+	assert_output --regexp '^closed after '
+	grown 2048
+	unaffected
+}
+
+@test "P11: well-formed messages in any order, from anybody, in pieces: that connection only" {
+	local n=20000 seed=$((RANDOM * 32768 + RANDOM))
+	if [ "$SLACK" -gt 1 ]; then n=3000; fi
+	echo "seed $seed"
+	rawclient "$SOCK" orders 500 1
+	BEFORE=$(memory "$PID" VmHWM)
+	run -0 timeout $((90 * SLACK)) rawclient "$SOCK" orders $n $seed
+	grown 8192
+	unaffected
+}
+
+@test "P12: numbers out of range are usage errors, or saturate where a duration is meant" {
+	for d in -1 -0.5 nan NaN inf -inf 1e3 0x1 --; do
+		run -125 --separate-stderr "$SC" get "--ttl=$d" k -- touch "$T/ran"
+		printf '%s\n' "$stderr" >"$T/err"
+		is_message "$T/err" .
+		run -125 "$SC" get "--wait=$d" k -- touch "$T/ran"
+	done
+	for n in -1 2147483648 9223372036854775808 18446744073709551616 nan; do
+		run -125 "$SC" get "--status-fd=$n" k -- touch "$T/ran"
+	done
+	[ ! -e "$T/ran" ]
+	for d in 9223372036854775807 9223372036854775808 18446744073709551616d; do
+		run -0 "$SC" get -t "$d" "k$d" -- echo x
+	done
+	run -0 "$SC" get -t 18446744073709551616d k18446744073709551616d
+	assert_output x
+	unaffected
+}

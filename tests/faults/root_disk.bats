@@ -1,0 +1,66 @@
+#!/usr/bin/env bats
+# FAULTS B01, as root: a file system without room for a cache. Each in a mount namespace of its own.
+load ../helper
+
+# in_small OPTIONS SCRIPT: the script with a small tmpfs at $SMALL.
+in_small() {
+	mkdir -p "$T/small"
+	SMALL=$T/small OPTIONS=$1 SCRIPT=$2 run -0 unshare -m --propagation private bash -c '
+		mount -t tmpfs -o "$OPTIONS,mode=700" none "$SMALL" || exit 90
+		export SC_DIR=$SMALL/cache
+		eval "$SCRIPT"' 3>&-
+	echo "$output"
+}
+
+@test "B01: no space when the cache is made: bypass, one warning" {
+	in_small size=64k '
+		head -c 1M /dev/zero >"$SMALL/full" 2>/dev/null
+		"$SC" get k -- sh -c "echo direct; exit 3" >"$T/out" 2>"$T/err"
+		echo "status $?"'
+	assert_line 'status 3'
+	is_file "$T/out" 'direct\n'
+	is_message "$T/err" 'space|full'
+}
+
+@test "B01: no inodes when the cache is made: bypass, one warning" {
+	in_small size=1m,nr_inodes=12 '
+		for nr in {1..20}; do : >"$SMALL/$nr"; done 2>/dev/null
+		"$SC" get k -- sh -c "echo direct; exit 3" >"$T/out" 2>"$T/err"
+		echo "status $?"
+		"$SC" get --strict k -- touch "$T/ran" 2>/dev/null
+		echo "strict $?"'
+	assert_line 'status 3'
+	assert_line 'strict 125'
+	[ ! -e "$T/ran" ]
+	is_file "$T/out" 'direct\n'
+	is_message "$T/err" 'space|inode|full'
+}
+
+@test "B01: no inodes for an object, with the daemon there: bypass, one warning; with room again it is used again" {
+	in_small size=8m,nr_inodes=400 '
+		"$SC" get first -- echo x >"$T/first"
+		i=0; while : >"$SMALL/fill$((i += 1))"; do :; done 2>/dev/null
+		"$SC" get k -- sh -c "echo direct; exit 3" >"$T/out" 2>"$T/err"
+		echo "status $?"
+		"$SC" get first
+		rm "$SMALL"/fill*
+		"$SC" get k -- echo kept 2>&1
+		"$SC" get k 2>&1
+		"$SC" daemon stop'
+	assert_line --index 0 'status 3'
+	assert_line --index 1 x
+	assert_line --index 2 kept
+	assert_line --index 3 kept
+	is_file "$T/out" 'direct\n'
+	is_message "$T/err" 'space|inode|full'
+}
+
+@test "B01: a read-only file system: bypass, one warning" {
+	in_small size=1m '
+		mount -o remount,ro "$SMALL"
+		"$SC" get k -- sh -c "echo direct; exit 3" >"$T/out" 2>"$T/err"
+		echo "status $?"'
+	assert_line 'status 3'
+	is_file "$T/out" 'direct\n'
+	is_message "$T/err" 'read-only'
+}
