@@ -17,6 +17,7 @@ WERROR  = 0
 SAN     = 0
 V       = 0
 T       =
+ONLY    =
 
 # Where everything is built. Two makes at once in one tree need two of these.
 B = build
@@ -84,6 +85,7 @@ UNIT_SRC   = $(wildcard tests/unit/test_*.c)
 TSAN_SRC   = $(wildcard tests/unit/tsan_*.c)
 HELPER_SRC = $(filter-out tests/helpers/shim_%,$(wildcard tests/helpers/*.c))
 SHIM_SRC   = $(wildcard tests/helpers/shim_*.c)
+BENCH_SRC  = $(wildcard tests/bench/*.c)
 
 # ---- flags ----------------------------------------------------------------------------------------------------------
 
@@ -226,10 +228,15 @@ demo:
 	@$(MAKE) --no-print-directory $(JOBS) all
 	@SC=$(abspath $(PLAIN)/$(BIN)) tests/demo.sh
 
+# The programs that measure need nothing of ours.
+$(B)/bench/%: $(B)/obj/tests/bench/%.o
+	@mkdir -p $(@D)
+	$(call SAY,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -pie -o $@ $^
+
 bench:
 	@tests/deps.sh build
-	@$(MAKE) --no-print-directory $(JOBS) all $(HELPERS)
-	@SC=$(abspath $(PLAIN)/$(BIN)) HELPERS=$(abspath $(B)/helpers) tests/bench/run.sh $(T)
+	@$(MAKE) --no-print-directory $(JOBS) all $(BENCH_SRC:tests/bench/%.c=$(B)/bench/%)
+	@SC=$(abspath $(PLAIN)/$(BIN)) BENCH=$(abspath $(B)/bench) tests/bench/run.sh $(ONLY)
 
 # Each fuzzer runs this long, on what it has found before.
 SECONDS = 60
@@ -277,5 +284,5 @@ help:
 	@echo 'make install    $(DESTDIR)$(PREFIX)/bin/$(BIN) and $(DESTDIR)$(PREFIX)/libexec/$(BIN)/scd; make uninstall'
 	@echo 'make clean'
 	@echo
-	@echo 'Words: SAN=1 (ASan and UBSan) · WERROR=1 · STATIC=0 · T=cli/get.bats (check, bench: only these) · V=1 (show'
+	@echo 'Words: SAN=1 (ASan and UBSan) · WERROR=1 · STATIC=0 · T=cli/get.bats (check: only these) · ONLY=hit (bench) · V=1 (show'
 	@echo '       commands) · B=DIR (build there) · BIN=NAME · PREFIX=DIR · DESTDIR=DIR · CC=… · CFLAGS=…'

@@ -1,7 +1,10 @@
 /* `sc daemon …`: the daemon's life, by hand. Nothing needs it: clients start one, and it goes by itself. */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "cmd/command.h"
 #include "cmd/options.h"
@@ -10,6 +13,7 @@
 #include "cmd/talk.h"
 #include "lib/err.h"
 #include "lib/human.h"
+#include "lib/sock.h"
 
 enum { NOW, OPTIONS };
 
@@ -45,16 +49,25 @@ static int daemon_status(void)
 	return rc == 0 ? 0 : rc == SC_ENOENT ? EXIT_NO_KEY : EXIT_FAILED;
 }
 
-/* Returns when the daemon has let go of everything: its last act is to close our connection. */
+/* Returns when the daemon is gone, not only deaf: the end of its process, known from who is at the other end of our connection. */
 static int await_gone(struct session *s)
 {
-	int fds[SC_FDS_MAX], rc;
+	int fds[SC_FDS_MAX], rc, pidfd = -1;
 	struct msg m;
 	size_t nfds;
+	pid_t pid;
+
+	/* In another pid namespace it has no number here; then the end of the connection must do. */
+	if (sock_check_peer(s->fd, NULL, &pid) == 0 && pid > 0)
+		pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 
 	do {
 		rc = session_hear(s, &m, fds, &nfds, SC_FOREVER);
 	} while (rc == 0 || (rc == SC_ESYS && errno == EINTR));
+	while (rc == SC_EEOF && pidfd >= 0 && poll(&(struct pollfd){.fd = pidfd, .events = POLLIN}, 1, -1) < 0)
+		;
+	if (pidfd >= 0)
+		close(pidfd);
 	if (rc == SC_EEOF)
 		return 0;
 	complain("daemon", s->why[0] ? s->why : sc_strerror(rc), NULL);

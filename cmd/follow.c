@@ -94,21 +94,37 @@ static void see_off(struct follow *f)
 		page_wait(f->page, &v, SC_PAGE_WAIT_MS);
 }
 
-static enum follow_result leave(struct follow *f)
+/* False: nobody answered. */
+static bool say_leave(struct follow *f, uint64_t signal, uint64_t flags, struct msg *m)
 {
-	struct msg q = {.type = MSG_LEAVE, .gen = f->gen, .signal = (uint64_t)signals_pending()}, m;
+	struct msg q = {.type = MSG_LEAVE, .gen = f->gen, .signal = signal, .flags = flags};
 	int fds[SC_FDS_MAX], rc;
 	size_t nfds;
+
+	if (f->session->fd < 0 || session_say(f->session, &q, NULL, 0))
+		return false;
+	do {
+		rc = session_hear(f->session, m, fds, &nfds, SC_SILENCE_MS);
+	} while (rc == SC_ESYS && errno == EINTR && signals_count() < 2);
+	return rc == 0 && m->type == MSG_LEFT;
+}
+
+/* Whether the run would be stopped without us; if not, we have left it. */
+static bool is_needed(struct follow *f)
+{
+	struct msg m;
+
+	return say_leave(f, 0, LEAVE_UNLESS_LAST, &m) && (m.flags & LEFT_STAYED);
+}
+
+static enum follow_result leave(struct follow *f)
+{
+	struct msg m;
 
 	f->signal = (uint32_t)signals_pending();
 	/* The slot first: the writer looks for one that is taken before it stops the command. */
 	page_leave_slot(f->page);
-	if (f->session->fd < 0 || session_say(f->session, &q, NULL, 0))
-		return FOLLOW_SIGNAL;
-	do {
-		rc = session_hear(f->session, &m, fds, &nfds, SC_SILENCE_MS);
-	} while (rc == SC_ESYS && errno == EINTR && signals_count() < 2);
-	if (rc || m.type != MSG_LEFT)
+	if (!say_leave(f, f->signal, 0, &m))
 		return FOLLOW_SIGNAL;
 	f->others = m.count;
 	f->stopping = (m.flags & LEFT_STOPPING) != 0;
@@ -171,7 +187,7 @@ static uint64_t time_to_sleep(const struct follow *f, const struct watch *w)
 enum follow_result follow_run(struct follow *f)
 {
 	struct watch w = {.moved_ms = clock_boot_ms()};
-	bool ended = false, mute = false;
+	bool ended = false;
 
 	signals_catch();
 	for (;;) {
@@ -181,24 +197,30 @@ enum follow_result follow_run(struct follow *f)
 		uint64_t sleep_ms;
 
 		page_view(f->page, &v);
-		if (!mute)
-			rc = reader_advance(&f->reader, v.out_len, v.err_len);
-		/* A full disk at our end is no reason to lose the run for those who come later: stay, and print no more. */
-		mute |= rc == READ_CANNOT_WRITE;
+		rc = reader_advance(&f->reader, v.out_len, v.err_len);
 		if (signals_pending())
 			return leave(f);
-		if (rc && !mute)
+		if (rc == READ_CANNOT_WRITE && !f->reader.mute) {
+			/* Our full disk is no reason to lose the run for those who come later: if we are its last reader, stay. */
+			reader_mute(&f->reader);
+			if (!is_needed(f))
+				return FOLLOW_CANNOT_WRITE;
+			continue;
+		}
+		if (rc)
 			return result_of(rc);
 		note_progress(f, &w, &v);
 		if (v.state != PAGE_RUNNING)
-			return mute ? FOLLOW_CANNOT_WRITE : result_of_end(f, &v);
+			return f->reader.mute ? FOLLOW_CANNOT_WRITE : result_of_end(f, &v);
 		sleep_ms = time_to_sleep(f, &w);
 		if (sleep_ms == 0)
 			return FOLLOW_SILENT;
 		if (!page_wait(f->page, &v, sleep_ms))
 			continue;
 		/* Nothing for a while: does everybody still live? */
-		if (!mute && stdout_is_closed())
+		if (f->reader.mute && !is_needed(f))
+			return FOLLOW_CANNOT_WRITE;
+		if (!f->reader.mute && stdout_is_closed())
 			return FOLLOW_STDOUT_CLOSED;
 		fr = look_after_daemon(f, &w, &ended, &v);
 		if (fr == FOLLOW_LOST) {
@@ -207,11 +229,11 @@ enum follow_result follow_run(struct follow *f)
 			if (v.state == PAGE_RUNNING)
 				return fr;
 		}
-		if (ended && mute)
-			return FOLLOW_CANNOT_WRITE;
 		if (ended) {
 			rc = reader_advance(&f->reader, v.out_len, v.err_len);
-			return rc ? result_of(rc) : result_of_end(f, &v);
+			return rc		? result_of(rc)
+			       : f->reader.mute ? FOLLOW_CANNOT_WRITE
+						: result_of_end(f, &v);
 		}
 	}
 }

@@ -256,7 +256,7 @@ static int stdout_failed(struct get *g, const struct reader *r, enum read_result
 {
 	char why[128];
 
-	g->status.bytes = r->out_pos;
+	g->status.bytes = r->printed;
 	g->status.stderr_bytes = r->err_bytes;
 	if (rc == READ_STDOUT_CLOSED)
 		return finish(g, EXIT_PIPE, "stdout was closed");
@@ -285,7 +285,7 @@ static int replay(struct get *g, const struct msg *m, const int *fds, size_t nfd
 	} while (rc == READ_INTERRUPTED);
 	if (rc)
 		return stdout_failed(g, &r, rc);
-	g->status.bytes = r.out_pos;
+	g->status.bytes = r.printed;
 	g->status.stderr_bytes = r.err_bytes;
 	return command_status(g, (uint32_t)m->exit, (uint32_t)m->signal);
 }
@@ -333,7 +333,7 @@ static int follow(struct get *g, struct page *page, const struct msg *m, int out
 	g->status.gen = m->gen;
 	reader_init(&f.reader, out_fd, err_fd);
 	rc = follow_run(&f);
-	g->status.bytes = f.reader.out_pos;
+	g->status.bytes = f.reader.printed;
 	g->status.stderr_bytes = f.reader.err_bytes;
 	switch (rc) {
 	case FOLLOW_ENDED:

@@ -3,6 +3,7 @@
 #ifndef SC_READER_H
 #define SC_READER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/object.h"
@@ -17,6 +18,8 @@ struct reader {
 	struct record record;	   /* the next one, if has_record */
 	int has_record;
 	int error;		   /* errno of the write or read that failed */
+	bool mute;		   /* stdout cannot be written: pass its bytes over, print only stderr */
+	uint64_t printed;	   /* bytes of stdout that really went out */
 };
 
 enum read_result {
@@ -28,6 +31,9 @@ enum read_result {
 };
 
 void reader_init(struct reader *r, int out_fd, int err_fd);
+
+/* After READ_CANNOT_WRITE: the rest of stdout is passed over without a word, stderr goes on. */
+void reader_mute(struct reader *r);
 
 /* Prints what is there between what has been printed and these lengths, each record of the error stream where it belongs.
  * Blocks as long as stdout does. */

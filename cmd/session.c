@@ -111,7 +111,7 @@ int session_open(struct session *s, enum session_how how)
 	if (rc == SC_EPEER)
 		return fail(s, rc, "the daemon's socket belongs to another user", NULL);
 	if (rc == SC_ETIME)
-		return fail(s, rc, "the daemon does not answer", SC_BIN " daemon restart");
+		return fail(s, rc, "daemon not answering", SC_BIN " daemon restart");
 	snprintf(s->why, sizeof s->why, "%s/sock: %s", s->place.path,
 		 rc == SC_EUNSAFE ? "something that is not a socket lies there (remove it)" : sc_strerror(rc));
 	return rc;
@@ -194,7 +194,7 @@ static int await(struct session *s, uint64_t wait_ms)
 			looked_ms = now;
 			before = pulse;
 		} else if (now - looked_ms >= SC_SILENCE_MS - PATIENCE_MS) {
-			return fail(s, SC_ETIME, "the daemon is not answering", SC_BIN " daemon restart");
+			return fail(s, SC_ETIME, "daemon not answering", SC_BIN " daemon restart");
 		}
 	}
 }

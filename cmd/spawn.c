@@ -61,7 +61,7 @@ static char **daemon_environment(void)
 {
 	static const char *const allowed[] = {"SC_DIR=", "HOME=", "PATH=", "LANG=", "TZ=", "XDG_", "LISTEN_", "NOTIFY_SOCKET=",
 #ifdef SC_TEST_BUILD
-					      "SC_KILLAT_DAEMON=", "SC_FAULT=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=",
+					      "SC_KILLAT=", "SC_FAULT=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=",
 #endif
 					      NULL};
 	static char *env[64];

@@ -38,6 +38,8 @@ static struct verdict refresh(const struct question *q, const struct known *k)
 {
 	if (k->run != RUN_NONE && k->run_order > q->order)
 		return join(q, k);
+	if (!q->has_command)
+		return q->wait ? waiting(WAIT_ABSENT) : verdict(VERDICT_MISS);
 	if (k->nested)
 		return verdict(VERDICT_NESTED);
 	/* One run from before the question and one newer: never a third beside them. */
@@ -48,7 +50,7 @@ static struct verdict refresh(const struct question *q, const struct known *k)
 
 struct verdict decide(const struct question *q, const struct known *k)
 {
-	if (q->refresh && q->has_command)
+	if (q->refresh)
 		return refresh(q, k);
 	if (decide_is_fresh(q, k))
 		return verdict(VERDICT_HIT);

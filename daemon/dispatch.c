@@ -68,6 +68,11 @@ static void on_leave(struct conn *c, const struct msg *m, int *fds, size_t nfds)
 	bool stopping;
 
 	(void)fds, (void)nfds;
+	if ((m->flags & LEAVE_UNLESS_LAST) && flight_is_last(c)) {
+		answer.flags = LEFT_STAYED;
+		conn_send(c, &answer, NULL, 0);
+		return;
+	}
 	answer.count = flight_leave(c, (unsigned)m->signal, &stopping);
 	answer.flags = stopping ? LEFT_STOPPING : 0;
 	conn_send(c, &answer, NULL, 0);

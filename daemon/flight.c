@@ -522,6 +522,11 @@ unsigned flight_leave(struct conn *c, unsigned signal, bool *stopping)
 	return 0;
 }
 
+bool flight_is_last(const struct conn *c)
+{
+	return c->reads && c->reads->nreaders == 1 && !c->reads->finish;
+}
+
 void flight_doom(struct flight *f)
 {
 	if (f->doomed)
@@ -889,6 +894,7 @@ static int by_order(const struct flight *a, const struct flight *b)
 int flights_open(struct daemon *d)
 {
 	struct flights *fs = calloc(1, sizeof *fs);
+	int rc;
 
 	if (!fs)
 		return SC_ENOMEM;
@@ -897,8 +903,9 @@ int flights_open(struct daemon *d)
 	fs->census = ticker_new(d, on_census, NULL);
 	if (!fs->check || !fs->census)
 		return SC_ENOMEM;
-	if (flightfile_scan(d->place.dir_fd, on_found, d))
-		return SC_ESYS;
+	rc = flightfile_scan(d->place.dir_fd, on_found, d);
+	if (rc)
+		return rc;
 	HASH_SORT(fs->by_gen, by_order);
 	if (fs->awaited)
 		ticker_start(fs->check, AWAITED_CHECK_MS);

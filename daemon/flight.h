@@ -58,6 +58,9 @@ void flight_attach(struct flight *f, struct conn *c);
  * *stopping: whether the run will be stopped. */
 unsigned flight_leave(struct conn *c, unsigned signal, bool *stopping);
 
+/* Whether the run would be stopped if c left. */
+bool flight_is_last(const struct conn *c);
+
 /* Not to be committed, not to be joined any more. */
 void flight_doom(struct flight *f);
 /* Dooms every flight of the key: how many. */

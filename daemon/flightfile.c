@@ -212,7 +212,7 @@ int flightfile_scan(int dir_fd, void (*each)(void *arg, const char *name), void 
 	DIR *dir;
 
 	if (fd < 0)
-		return errno == ENOENT ? 0 : SC_ESYS;
+		return errno == ENOENT ? 0 : errno == ENOTDIR || errno == ELOOP ? SC_EUNSAFE : SC_ESYS;
 	dir = fdopendir(fd);
 	if (!dir) {
 		close(fd);

@@ -38,7 +38,8 @@ bool flightfile_is_locked(int dir_fd, const struct gen *g);
 /* One that is not there is no error. */
 int flightfile_unlink(int dir_fd, const struct gen *g);
 
-/* Calls each() for every name in flights/ that is a generation; others are not ours and are left alone. SC_ESYS. */
+/* Calls each() for every name in flights/ that is a generation; others are not ours and are left alone. SC_EUNSAFE:
+ * flights/ is a link or no directory · SC_ESYS. */
 int flightfile_scan(int dir_fd, void (*each)(void *arg, const char *name), void *arg);
 
 #endif

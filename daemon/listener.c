@@ -3,8 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/inotify.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -18,6 +22,10 @@
 
 struct listener {
 	uv_poll_t poll;
+	uv_poll_t watch;    /* of what happens to names in the cache directory, and to itself */
+	int watch_fd;	    /* -1: the kernel would not; then nobody watches */
+	struct stat socket; /* of ours, as it was bound */
+	unsigned handles;
 	struct daemon *d;
 	int fd;
 	int spare_fd; /* given up for a moment when there is no other, to tell the peer "no" instead of nothing */
@@ -76,6 +84,52 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	}
 }
 
+/* Reached by its path, and still the socket we bound? */
+static bool is_to_be_found(const struct listener *l)
+{
+	const struct place *place = &l->d->place;
+	struct stat dir, here, sock;
+
+	return stat(place->path, &dir) == 0 && fstat(place->dir_fd, &here) == 0 && dir.st_dev == here.st_dev &&
+	       dir.st_ino == here.st_ino && fstatat(place->dir_fd, "sock", &sock, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       sock.st_dev == l->socket.st_dev && sock.st_ino == l->socket.st_ino;
+}
+
+static void on_watch(uv_poll_t *watch, int status, int events)
+{
+	struct listener *l = watch->data;
+	char news[4096];
+
+	(void)events;
+	if (status < 0)
+		return;
+	while (read(l->watch_fd, news, sizeof news) > 0)
+		;
+	if (!is_to_be_found(l)) {
+		uv_poll_stop(&l->watch);
+		daemon_stop(l->d, "the cache directory or its socket was removed");
+	}
+}
+
+static void start_watching(struct listener *l)
+{
+	char path[64];
+
+	l->watch_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	snprintf(path, sizeof path, "/proc/self/fd/%d", l->d->place.dir_fd);
+	if (l->watch_fd < 0 || fstatat(l->d->place.dir_fd, "sock", &l->socket, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    inotify_add_watch(l->watch_fd, path, IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT) < 0 ||
+	    uv_poll_init(l->d->loop, &l->watch, l->watch_fd) < 0) {
+		if (l->watch_fd >= 0)
+			close(l->watch_fd);
+		l->watch_fd = -1;
+		return;
+	}
+	l->watch.data = l;
+	l->handles++;
+	uv_poll_start(&l->watch, UV_READABLE, on_watch);
+}
+
 int listener_open(struct listener **out, struct daemon *d)
 {
 	struct listener *l = calloc(1, sizeof *l);
@@ -92,7 +146,9 @@ int listener_open(struct listener **out, struct daemon *d)
 	l->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	uv_poll_init(d->loop, &l->poll, l->fd);
 	l->poll.data = l;
+	l->handles = 1;
 	uv_poll_start(&l->poll, UV_READABLE, on_readable);
+	start_watching(l);
 	*out = l;
 	return 0;
 }
@@ -101,6 +157,10 @@ static void on_closed(uv_handle_t *h)
 {
 	struct listener *l = h->data;
 
+	if (--l->handles > 0)
+		return;
+	if (l->watch_fd >= 0)
+		close(l->watch_fd);
 	close(l->fd);
 	close(l->spare_fd);
 	free(l);
@@ -108,6 +168,9 @@ static void on_closed(uv_handle_t *h)
 
 void listener_close(struct listener *l)
 {
-	if (l)
-		uv_close((uv_handle_t *)&l->poll, on_closed);
+	if (!l)
+		return;
+	if (l->watch_fd >= 0)
+		uv_close((uv_handle_t *)&l->watch, on_closed);
+	uv_close((uv_handle_t *)&l->poll, on_closed);
 }

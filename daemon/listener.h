@@ -1,4 +1,5 @@
-/* The listening socket in the loop: accepts, checks who it is, hands over. */
+/* The listening socket in the loop: accepts, checks who it is, hands over. Watches that the socket still lies where clients look
+ * for it: a daemon that cannot be found goes (daemon_stop), so that there are never two of one directory. */
 #ifndef SC_LISTENER_H
 #define SC_LISTENER_H
 

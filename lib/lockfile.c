@@ -35,7 +35,7 @@ int lockfile_open(struct lockfile *l, int dir_fd)
 	l->fd = openat(dir_fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 	if (l->fd < 0)
 		return errno == ELOOP || errno == EISDIR || errno == ENXIO ? SC_EUNSAFE : SC_ESYS;
-	if (fstat(l->fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid()) {
+	if (fstat(l->fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink > 1) {
 		lockfile_close(l);
 		return SC_EUNSAFE;
 	}

@@ -11,7 +11,7 @@ struct lockfile {
 	_Atomic uint64_t *pulse; /* the daemon's mapping of the loop counter; NULL for others */
 };
 
-/* Opens or makes it (0600). SC_EUNSAFE: a link, not a file, not ours · SC_ESYS. */
+/* Opens or makes it (0600). SC_EUNSAFE: a link of either kind, not a file, not ours · SC_ESYS. */
 int lockfile_open(struct lockfile *l, int dir_fd);
 void lockfile_close(struct lockfile *l); /* lets go of what it holds */
 

@@ -89,7 +89,7 @@ static const struct row rows[] = {
 
 	{MSG_ASK, "ASK", SENDER_CLIENT, 0, 0, {F_bucket, F_key, F_flags, F_ttl, F_accept, F_chain, F_gen}},
 	{MSG_ATTACH, "ATTACH", SENDER_CLIENT, 0, 0, {F_bucket, F_key, F_gen, F_flags}},
-	{MSG_LEAVE, "LEAVE", SENDER_CLIENT, 0, 0, {F_gen, F_signal}},
+	{MSG_LEAVE, "LEAVE", SENDER_CLIENT, 0, 0, {F_gen, F_signal, F_flags}},
 	{MSG_REMOVE, "REMOVE", SENDER_CLIENT, 0, 0, {F_bucket, F_key}},
 	{MSG_LIST, "LIST", SENDER_CLIENT, 0, 0, {F_bucket, F_text}},
 	{MSG_FLIGHTS, "FLIGHTS", SENDER_CLIENT, 0, 0, {F_bucket}},

@@ -4,9 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib/err.h"
@@ -22,30 +24,47 @@ void object_name(const struct gen *g, enum stream s, char out[SC_OBJECT_NAME])
 	snprintf(out, SC_OBJECT_NAME, "objects/%.2s/%s.%s", hex, hex, suffix[s]);
 }
 
+/* No link is followed, at no step of the way: one planted as objects/ab would lead us out of the cache. A kernel without the
+ * call looks at the last step only. */
+static int open_inside(int dir_fd, const char *name, int flags, mode_t mode)
+{
+	struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC),
+			       .mode = mode,
+			       .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
+	int fd = (int)syscall(SYS_openat2, dir_fd, name, &how, sizeof how);
+
+	if (fd < 0 && errno == ENOSYS)
+		fd = openat(dir_fd, name, flags | O_NOFOLLOW | O_CLOEXEC, mode);
+	return fd;
+}
+
 static int make_parents(int dir_fd, const char *name)
 {
-	char dir[sizeof "objects/ab"];
+	char last[3] = {name[sizeof "objects/" - 1], name[sizeof "objects/"], '\0'};
+	int fd, rc = 0;
 
-	memcpy(dir, name, sizeof dir - 1);
-	dir[sizeof dir - 1] = '\0';
 	if (mkdirat(dir_fd, "objects", 0700) < 0 && errno != EEXIST)
 		return SC_ESYS;
-	if (mkdirat(dir_fd, dir, 0700) < 0 && errno != EEXIST)
+	fd = open_inside(dir_fd, "objects", O_RDONLY | O_DIRECTORY, 0);
+	if (fd < 0)
 		return SC_ESYS;
-	return 0;
+	if (mkdirat(fd, last, 0700) < 0 && errno != EEXIST)
+		rc = SC_ESYS;
+	close(fd);
+	return rc;
 }
 
 int object_create(int dir_fd, const struct gen *g, enum stream s, int *fd)
 {
 	char name[SC_OBJECT_NAME];
-	int flags = O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+	int flags = O_WRONLY | O_APPEND | O_CREAT | O_EXCL;
 
 	object_name(g, s, name);
-	*fd = openat(dir_fd, name, flags, 0600);
+	*fd = open_inside(dir_fd, name, flags, 0600);
 	if (*fd < 0 && errno == ENOENT) {
 		if (make_parents(dir_fd, name))
 			return SC_ESYS;
-		*fd = openat(dir_fd, name, flags, 0600);
+		*fd = open_inside(dir_fd, name, flags, 0600);
 	}
 	if (*fd < 0)
 		return errno == EEXIST ? SC_EBUSY : SC_ESYS;
@@ -60,7 +79,7 @@ int object_open(int dir_fd, const struct gen *g, enum stream s, int *fd, uint64_
 
 	object_name(g, s, name);
 	/* O_NONBLOCK: a planted FIFO must not be waited for. It has no effect on a regular file. */
-	f = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	f = open_inside(dir_fd, name, O_RDONLY | O_NONBLOCK, 0);
 	if (f < 0) {
 		if (errno == ENOENT || errno == ENOTDIR)
 			return SC_ENOENT;
@@ -104,15 +123,23 @@ int object_append(int fd, const void *bytes, size_t n)
 
 int object_unlink(int dir_fd, const struct gen *g)
 {
-	int rc = 0;
+	char name[SC_OBJECT_NAME];
+	int fd, rc = 0, saved = 0;
 
+	object_name(g, STREAM_OUT, name);
+	name[sizeof "objects/ab" - 1] = '\0';
+	fd = open_inside(dir_fd, name, O_PATH | O_DIRECTORY, 0);
+	if (fd < 0)
+		return errno == ENOENT || errno == ENOTDIR ? 0 : SC_ESYS;
 	for (enum stream s = STREAM_OUT; s <= STREAM_ERR; s++) {
-		char name[SC_OBJECT_NAME];
-
 		object_name(g, s, name);
-		if (unlinkat(dir_fd, name, 0) < 0 && errno != ENOENT && errno != ENOTDIR)
+		if (unlinkat(fd, name + sizeof "objects/ab", 0) < 0 && errno != ENOENT) {
+			saved = errno;
 			rc = SC_ESYS;
+		}
 	}
+	close(fd);
+	errno = saved;
 	return rc;
 }
 

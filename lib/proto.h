@@ -62,7 +62,8 @@ enum {
 	ASK_WAIT = 1u << 4,	 /* without a command: WAIT until the key begins to exist, instead of MISS */
 };
 
-/* LEAVE.signal: what took the reader away; 0 is a closed pipe. */
+/* LEAVE.signal: what took the reader away; 0 is a closed pipe. LEAVE.flags: */
+enum { LEAVE_UNLESS_LAST = 1u << 0 }; /* stay a reader if nobody else is one: LEFT then says so */
 
 /* WAIT.reason */
 enum wait_reason {
@@ -93,7 +94,7 @@ enum lead_fd { LEAD_OUT, LEAD_ERR, LEAD_PAGE, LEAD_OUT_WRITE, LEAD_ERR_WRITE, LE
 #define FOLLOW_FDS 3
 
 /* LEFT.flags, VERDICT.flags, SETTLED.flags */
-enum { LEFT_STOPPING = 1u << 0 };
+enum { LEFT_STOPPING = 1u << 0, LEFT_STAYED = 1u << 1 };
 enum { VERDICT_STOP = 1u << 0 };
 enum { SETTLED_COMMITTED = 1u << 0 };
 

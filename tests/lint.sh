@@ -32,7 +32,7 @@ tidy() {
 }
 
 shell_scripts() {
-	shellcheck -x tests/*.sh tests/*/*.sh tests/*.bash tests/*/*.bash .ci/run
+	shellcheck -x -e SC2015 tests/*.sh tests/*/*.sh tests/*.bash tests/*/*.bash .ci/run
 }
 
 headers_alone() {
@@ -47,7 +47,7 @@ check clang-format clang-format --dry-run -Werror "${sources[@]}" "${headers[@]}
 check clang-tidy tidy
 check cppcheck cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 	--suppress=missingIncludeSystem --suppress=unmatchedSuppression -j "$(nproc)" -D_GNU_SOURCE '-DSC_BIN="sc"' \
-	'-DHASH_ITER(hh, head, el, tmp)=for (el = head; el; el = tmp)' -I. "-I${B:-build}" lib cmd daemon
+	--include=tests/cppcheck.h -I. "-I${B:-build}" lib cmd daemon
 check shellcheck shell_scripts
 check 'a header that does not compile alone' headers_alone
 

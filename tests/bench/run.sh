@@ -44,7 +44,8 @@ trap 'exit 129' HUP
 # A cache of its own for each row, with its daemon up, so that no row pays for another's leftovers.
 open_cache() {
 	export SC_DIR=$T/cache
-	mkdir "$SC_DIR" && "$SC" daemon start || die 'the daemon does not start'
+	mkdir "$SC_DIR" || exit 99
+	"$SC" daemon start || die 'the daemon does not start'
 }
 close_cache() {
 	[ -d "$T/cache" ] || return 0
@@ -69,22 +70,14 @@ get() {
 	read -r "${names[@]}" <"$T/numbers"
 }
 
-# median VARIABLE RUNS -- CMD…: CMD prints one number.
-median() {
-	local name=$1 runs=$2 n all=()
-	shift 3
-	while [ "${#all[@]}" -lt "$runs" ]; do
-		get n -- "$@"
-		all+=("$n")
-	done
-	n=$(printf '%s\n' "${all[@]}" | sort -n | sed -n "$(((runs + 1) / 2))p")
-	printf -v "$name" %s "$n"
+middle() { # of numbers
+	printf '%s\n' "$@" | sort -n | sed -n "$((($# + 1) / 2))p"
 }
 
 # ---- what is printed ------------------------------------------------------------------------------------------------
 
-calc() {
-	awk "BEGIN { printf \"%.${2:-2f}\", $1 }"
+calc() { # expression [format]
+	awk "BEGIN { printf \"${2:-%.2f}\", $1 }"
 }
 time_of() { # nanoseconds
 	awk -v ns="$1" 'BEGIN {
@@ -121,29 +114,31 @@ GIB=$((1 << 30))
 
 row_hit() {
 	local a b
-	stream 100 >"$T/file" && "$SC" get key -- cat "$T/file" >/dev/null || die 'no entry'
-	get a b -- race -n 600 -w 20 -p "$SC" get key ::: cat "$T/file"
+	stream 100 >"$T/file"
+	"$SC" get key -- stream 100 >/dev/null
+	get a b -- race -n 600 -w 20 -p "$SC" get --strict key ::: cat "$T/file"
 	print_row 'hit, 100 bytes' "$(time_of "$a")" "cat FILE: $(time_of "$b")" "$(calc "$a/$b")" '<=' 0.80 ×
 }
 
 row_pipe() {
 	local a b
-	stream 1G >"$T/file" && "$SC" get key -- stream 1G >/dev/null || die 'no entry'
-	get a b -- race -n 11 -t 64M -p "$SC" get key ::: cat "$T/file"
+	stream 1G >"$T/file"
+	"$SC" get key -- stream 1G >/dev/null
+	get a b -- race -n 11 -t 64M -p "$SC" get --strict key ::: cat "$T/file"
 	print_row 'hit, 1 GiB into a pipe' "$(rate_of $GIB "$a")" "cat FILE |: $(rate_of $GIB "$b")" "$(calc "$b/$a")" '>=' 2.5 ×
 }
 
 row_miss() {
 	local a b
 	get a b -- race -n 300 -w 20 "$SC" get 'key{}' -- true ::: true
-	print_row 'miss of true' "$(time_of "$a")" "true: $(time_of "$b")" "$(calc "($a-$b)/1e6" '+.2f')" '<=' 1.5 ' ms'
+	print_row 'miss of true' "$(time_of "$a")" "true: $(time_of "$b")" "$(calc "($a-$b)/1e6" %+.2f)" '<=' 1.5 ' ms'
 }
 
 row_capture() {
 	local a b
 	get a b -- race -n 5 -t 2200M -a "$SC rm key{}" -b "rm '$T/file'" \
 		"$SC" get 'key{}' -- stream 2G ::: sh -c "stream 2G | tee '$T/file' >/dev/null"
-	print_row 'capture, 2 GiB' "$(rate_of $((2 * GIB)) "$a")" "cmd | tee FILE >/dev/null: $(rate_of $((2 * GIB)) "$b")" \
+	print_row 'capture, 2 GiB' "$(rate_of $((2 * GIB)) "$a")" "cmd | tee FILE: $(rate_of $((2 * GIB)) "$b")" \
 		"$(calc "$b/$a")" '>=' 1.5 ×
 }
 
@@ -155,7 +150,7 @@ some_followers() {
 		all+=("$took")
 		"$SC" rm "key$i"
 	done
-	took=$(printf '%s\n' "${all[@]}" | sort -n | sed -n "$((($3 + 1) / 2))p")
+	took=$(middle "${all[@]}")
 }
 row_followers() {
 	local took one=0 null=0 n
@@ -164,9 +159,9 @@ row_followers() {
 		some_followers "$n" null 5
 		if [ "$n" = 1 ]; then
 			one=$took
-			print_row "1 follower of 1 GiB to /dev/null" "$(time_of "$took")" '' 1.00
+			print_row '1 follower of 1 GiB, /dev/null' "$(time_of "$took")" '' 1.00
 		else
-			print_row "$n followers" "$(time_of "$took")" "1 follower: $(time_of "$one")" "$(calc "$took/$one")" '<=' 1.6 ×
+			print_row "$n followers, /dev/null" "$(time_of "$took")" "1 follower: $(time_of "$one")" "$(calc "$took/$one")" '<=' 1.6 ×
 		fi
 	done
 	null=$one
@@ -183,27 +178,31 @@ row_followers() {
 
 # The same reader and the same command on both sides; only what lies between them differs.
 follow_lines() {
+	local status
 	"$SC" get "$1" -- lines say "$T/go" 500 2000 >/dev/null &
 	"$SC" get -w 10 "$1" | lines hear "$T/go"
+	status=$?
+	[ "$status" = 0 ] || kill "$!"
 	wait "$!"
+	return "$status"
 }
 tee_lines() {
 	lines say "$T/go" 500 2000 | tee "$T/file" | lines hear "$T/go"
 }
 row_delay() {
-	local i a b a99 b99 p p99
-	local -a ours theirs ours99 theirs99
+	local i a b p p99
+	local -a ours ours99 theirs theirs99
 	mkfifo "$T/go"
-	for i in 1 2 3 4 5; do
+	for i in {1..5}; do
 		get p p99 -- follow_lines "key$i"
 		ours+=("$p") ours99+=("$p99")
 		get p p99 -- tee_lines
 		theirs+=("$p") theirs99+=("$p99")
 	done
-	a=$(printf '%s\n' "${ours[@]}" | sort -n | sed -n 3p) a99=$(printf '%s\n' "${ours99[@]}" | sort -n | sed -n 3p)
-	b=$(printf '%s\n' "${theirs[@]}" | sort -n | sed -n 3p) b99=$(printf '%s\n' "${theirs99[@]}" | sort -n | sed -n 3p)
+	a=$(middle "${ours[@]}") b=$(middle "${theirs[@]}")
 	print_row 'a line to a follower, median' "$(time_of "$a")" "cmd | tee FILE | reader: $(time_of "$b")" "$(calc "$a/$b")" '<=' 2 ×
-	print_row '  99th percentile' "$(time_of "$a99")" "$(time_of "$b99")" "$(calc "$a99/$b99")"
+	a=$(middle "${ours99[@]}") b=$(middle "${theirs99[@]}")
+	print_row '  99th percentile' "$(time_of "$a")" "cmd | tee FILE | reader: $(time_of "$b")" "$(calc "$a/$b")"
 }
 
 row_callers() {
@@ -219,9 +218,7 @@ row_callers() {
 		get n -- callers 1000 "$T/file" "$SC" get "quick$i" -- stream -c "$T/quick-runs" 4096
 		quick+=("$n")
 	done
-	a=$(printf '%s\n' "${all_a[@]}" | sort -n | sed -n 2p)
-	b=$(printf '%s\n' "${all_b[@]}" | sort -n | sed -n 2p)
-	n=$(printf '%s\n' "${quick[@]}" | sort -n | sed -n 2p)
+	a=$(middle "${all_a[@]}") b=$(middle "${all_b[@]}") n=$(middle "${quick[@]}")
 	print_row '1000 cold callers, all follow' "$(time_of "$a")" "1000 × cat: $(time_of "$b")" "$(calc "$a/$b")" '<=' 2 ×
 	print_row '  and of a command of no time' "$(time_of "$n")" "1000 × cat: $(time_of "$b")" "$(calc "$n/$b")" '<=' 2 ×
 	note "runs counted in 3 rounds of each: $(wc -l <"$T/runs") and $(wc -l <"$T/quick-runs") (one a round is the promise)"
@@ -245,8 +242,8 @@ row_idle() {
 	echo >&9
 	wait "${pids[@]}"
 	exec 8>&- 9>&-
-	print_row 'idle: 16 followers' "$(calc "$n/3e6" .3f) ms/s" 'processor time, with the daemon' \
-		"$(calc "$n/3e9" .4f)" '<=' 0.001 ' s/s'
+	print_row 'idle: 16 followers' "$(calc "$n/3e6" %.3f) ms/s" 'processor time, with the daemon' \
+		"$(calc "$n/3e9" %.5f)" '<=' 0.001 ' s/s'
 }
 
 # ---- all of it ------------------------------------------------------------------------------------------------------

@@ -65,7 +65,12 @@ with_closed() {
 		esac
 		case $which in
 		*2*) is_empty "$T/err" ;;
-		*) grep -qx err "$T/err" ;;
+		*1*) # what goes to stderr goes on, and says what is wrong with stdout
+			[ "$(lines_in "$T/err")" = 2 ]
+			grep -qx err "$T/err"
+			grep -q '^sc: .*write error' "$T/err"
+			;;
+		*) is_file "$T/err" 'err\n' ;;
 		esac
 	done
 	[ "$(lines_in "$T/count")" = 8 ]
@@ -109,11 +114,17 @@ with_closed() {
 	bg b "$SC" get l
 	step "$G" out y
 	shows b 'y\n'
-	shows a '125\n'
 	step "$G" exit 0
-	assert_rc 0 b
+	assert_rc 0 a b
+	is_file "$T/a.out" '125\n'
 	run -0 "$SC" get l
 	assert_output y
+	got=0
+	"$SC" get m -- fails -o z >/dev/full 2>"$T/err" || got=$? # nobody else reads
+	[ $got = 125 ]
+	is_message "$T/err" 'write error|no space'
+	run -0 "$SC" get m
+	assert_output z
 }
 
 @test "C08: stderr is /dev/full: stdout is whole, the status the command's" {

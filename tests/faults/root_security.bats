@@ -44,13 +44,20 @@ prepare() {
 }
 
 @test "P17: a daemon of another uid is not talked to: bypass" {
-	mkdir -m 700 "$SC_DIR"
-	# The directory is ours, the socket somebody else's: as after a careless chown.
-	chmod 777 "$SC_DIR"
-	"${OTHER[@]}" "$HELPERS/rawclient" "$SC_DIR/sock" plant
+	mkdir "$SC_DIR"
+	chmod 777 "$SC_DIR" # the directory becomes ours again, the socket stays somebody else's: as after a careless chmod
+	bg impostor "${OTHER[@]}" "$HELPERS/rawclient" "$SC_DIR/sock" sit
+	shows impostor 'sitting\n'
+	chmod 777 "$SC_DIR/sock"
 	chmod 700 "$SC_DIR"
 	run -0 --separate-stderr timeout 20 "$SC" get k -- echo x
 	assert_output x
+	printf '%s\n' "$stderr" >"$T/err"
+	is_message "$T/err" .
+	run -125 timeout 20 "$SC" get --strict k -- touch "$T/ran"
+	[ ! -e "$T/ran" ]
+	kill "$(pid_of impostor)"
+	rc impostor >/dev/null
 }
 
 @test "S03: a fallback directory that somebody else has made: refused, with its owner and mode, bypass" {
@@ -87,12 +94,15 @@ prepare() {
 	mkdir -m 755 "$T/others/home"
 	chown 12345:12345 "$T/others/home"
 	unset SC_DIR
+	local was=no
+	[ ! -e /tmp/sc-0 ] || was=yes
 	HOME=$T/others/home run -0 "$SC" get S20-$$ -- echo x
 	assert_line x
 	[ -z "$(find "$T/others/home" -uid 0)" ]
 	if [ -n "$(daemon_pids /tmp/sc-0)" ]; then
 		SC_DIR=/tmp/sc-0 "$SC" rm S20-$$
 		SC_DIR=/tmp/sc-0 "$SC" daemon stop --now
+		if [ $was = no ]; then rm -rf /tmp/sc-0; fi
 	fi
 	export SC_DIR=$T/cache
 }

@@ -15,6 +15,7 @@
  *   idle N             N connections that say nothing. "open N" at once, "closed N" when the daemon has ended all (within 60 s)
  *   deaf HEX           HELLO, then this frame again and again, never reading: "closed after N bytes", or "open after …"
  *   plant              leaves a socket file nobody listens at
+ *   sit                listens there and takes every connection, but never says anything
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -260,6 +261,7 @@ static void do_random(long frames)
 		if (n > 1 && draw(2)) { /* something that begins like a message */
 			frame[4] = (uint8_t)(0x90 + draw(16));
 			frame[5] = (uint8_t)draw(100);
+			frame[5] += frame[5] == 1 || frame[5] == 17; /* a newer HELLO and STOP would be obeyed */
 		}
 		/* A refused frame ends the connection, but we may have sent several before we hear of it. */
 		if (!say(fd, frame, n + 4) || draw(8) == 0) {
@@ -310,7 +312,9 @@ static size_t random_value(uint8_t *to)
 
 static void do_orders(long messages)
 {
-	static const uint8_t types[] = { 1,  10, 11, 12, 13, 14, 15, 16, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39,
+	/* All but what would be obeyed: STOP, and the HELLO of a newer version. */
+	/* Neither STOP nor a HELLO of another version, which end the daemon rightly. */
+	static const uint8_t types[] = { 10, 11, 12, 13, 14, 15, 16, 16, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39,
 					 40, 41, 42, 43, 60, 61, 62, 63, 70, 71, 72, 73, 90, 99, 0,  127 };
 	long connections = 0;
 	int fd = -1;
@@ -327,6 +331,10 @@ static void do_orders(long messages)
 		}
 		frame[n++] = (uint8_t)(0x91 + fields);
 		frame[n++] = types[draw(sizeof(types))];
+		if (frame[5] == 1 && fields > 0) {
+			frame[n++] = 1;
+			fields--;
+		}
 		for (size_t k = 0; k < fields; k++)
 			n += random_value(frame + n);
 		put_length(frame, (uint32_t)(n - 4));
@@ -407,7 +415,7 @@ static void do_deaf(const char *hex)
 	printf("open after %llu bytes\n", (unsigned long long)sent);
 }
 
-static void do_plant(void)
+static int do_plant(void)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -415,8 +423,19 @@ static void do_plant(void)
 	if (fd < 0 || strlen(path) >= sizeof(a.sun_path))
 		die("socket");
 	memcpy(a.sun_path, path, strlen(path) + 1);
-	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) != 0 || listen(fd, 1) != 0)
+	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) != 0 || listen(fd, 100) != 0)
 		die(path);
+	return fd;
+}
+
+static void do_sit(void)
+{
+	int fd = do_plant();
+
+	puts("sitting");
+	fflush(stdout);
+	while (accept(fd, NULL, NULL) >= 0)
+		;
 }
 
 int main(int argc, char **argv)
@@ -452,7 +471,9 @@ int main(int argc, char **argv)
 	else if (strcmp(mode, "deaf") == 0)
 		do_deaf(argc > 3 ? argv[3] : "9110");
 	else if (strcmp(mode, "plant") == 0)
-		do_plant();
+		close(do_plant());
+	else if (strcmp(mode, "sit") == 0)
+		do_sit();
 	else
 		return 99;
 	return 0;

@@ -383,7 +383,7 @@ static const struct {
 	enum page_state state;
 	uint32_t exit, signal;
 } ends[] = {
-	{PAGE_COMPLETE, 0, 0}, {PAGE_FAILED, 255, 0}, {PAGE_FAILED, 0, 9},   {PAGE_CANCELLED, 0, 15},
+	{PAGE_COMPLETE, 0, 0}, {PAGE_FAILED, 255, 0}, {PAGE_FAILED, 0, 9},  {PAGE_CANCELLED, 0, 15},
 	{PAGE_LOST, 0, 0},     {PAGE_FAILED, 1, 0},   {PAGE_FAILED, 0, 64}, {PAGE_FAILED, 128, 0},
 };
 

@@ -1,0 +1,417 @@
+/* What an ASK is answered with, held against DESIGN's table of freshness and its rows about refresh, removal, nesting and runs that
+ * are being stopped: first as a list of rules, each with the sentence it comes from, tried on every combination of what can be
+ * known; then as what must never happen, whatever is asked. */
+#include "tests/unit/unit.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "daemon/decide.h"
+#include "lib/limits.h"
+
+/* ---- every combination ---- */
+
+enum entry_case { NO_ENTRY, FRESH, STALE_BY_ITS_TTL, STALE_BY_MY_TTL, FRESH_BUT_I_TAKE_NONE, ENTRY_CASES };
+
+struct facts {
+	enum entry_case entry;
+	enum run run;
+	bool newer;	 /* the run began after the question */
+	unsigned others; /* runs of the key that nobody joins any more */
+	bool command, refresh, finished, wait, nested;
+};
+
+#define HOUR (60 * 60 * 1000ULL)
+
+static void build(const struct facts *f, struct question *q, struct known *k)
+{
+	static const struct {
+		uint64_t age, ttl, accept;
+	} ages[] = {
+		[NO_ENTRY] = {0, 0, SC_FOREVER},
+		[FRESH] = {HOUR / 2, HOUR, SC_FOREVER},
+		[STALE_BY_ITS_TTL] = {2 * HOUR, HOUR, SC_FOREVER},
+		[STALE_BY_MY_TTL] = {HOUR / 2, HOUR, HOUR / 4},
+		[FRESH_BUT_I_TAKE_NONE] = {0, HOUR, 0},
+	};
+
+	*q = (struct question){.has_command = f->command,
+			       .refresh = f->refresh,
+			       .finished = f->finished,
+			       .wait = f->wait,
+			       .order = 100,
+			       .accept_ms = ages[f->entry].accept};
+	*k = (struct known){.has_entry = f->entry != NO_ENTRY,
+			    .age_ms = ages[f->entry].age,
+			    .ttl_ms = ages[f->entry].ttl,
+			    .run = f->run,
+			    .run_order = f->run == RUN_NONE ? 0
+					 : f->newer	    ? 101
+							    : 100,
+			    .runs = f->others + (f->run != RUN_NONE),
+			    .nested = f->nested};
+}
+
+typedef void (*check)(const struct facts *f, const struct question *q, const struct known *k, struct verdict v);
+
+static unsigned wrong;
+
+static const char *name_of(enum verdict_kind kind)
+{
+	static const char *const names[] = {[VERDICT_HIT] = "hit",   [VERDICT_FOLLOW] = "follow", [VERDICT_LEAD] = "lead",
+					    [VERDICT_WAIT] = "wait", [VERDICT_MISS] = "miss",	  [VERDICT_NESTED] = "nested"};
+
+	return names[kind];
+}
+
+static void complain(const struct facts *f, struct verdict v, const char *says)
+{
+	static const char *const entries[] = {"none", "fresh", "stale by its TTL", "stale by -t", "fresh, -t 0"};
+	static const char *const runs[] = {"none", "awaited", "going", "stopping"};
+
+	if (++wrong <= 12)
+		print_error("entry %s, run %s%s, %u other runs,%s%s%s%s%s: %s (reason %d), but: %s\n", entries[f->entry],
+			    runs[f->run], f->newer ? " (newer than the question)" : "", f->others, f->command ? " command" : "",
+			    f->refresh ? " refresh" : "", f->finished ? " finished-only" : "", f->wait ? " wait" : "",
+			    f->nested ? " nested" : "", name_of(v.kind), (int)v.reason, says);
+}
+
+static void check_one(const struct facts *f, check each)
+{
+	struct question q;
+	struct known k;
+
+	/* Nobody runs inside a run that is not there; one that is not there is not newer than anything. */
+	if (f->run == RUN_NONE && (f->nested || f->newer))
+		return;
+	build(f, &q, &k);
+	each(f, &q, &k, decide(&q, &k));
+}
+
+static void check_all(check each)
+{
+	wrong = 0;
+	for (unsigned e = 0; e < ENTRY_CASES; e++)
+		for (unsigned run = RUN_NONE; run <= RUN_STOPPING; run++)
+			for (unsigned others = 0; others <= 2; others++)
+				for (unsigned bits = 0; bits < 64; bits++) {
+					const struct facts f = {.entry = e,
+								.run = run,
+								.others = others,
+								.newer = bits & 1,
+								.command = bits & 2,
+								.refresh = bits & 4,
+								.finished = bits & 8,
+								.wait = bits & 16,
+								.nested = bits & 32};
+
+					check_one(&f, each);
+				}
+	if (wrong)
+		fail_msg("%u combinations", wrong);
+}
+
+/* ---- the rules ---- */
+
+#define BIT(n) (1U << (n))
+#define ANY_RUN (BIT(RUN_NONE) | A_RUN)
+#define A_RUN (BIT(RUN_AWAITED) | BIT(RUN_GOING) | BIT(RUN_STOPPING))
+enum { NO = 1, YES = 2, ANY = 3 };
+
+/* The first that fits counts. */
+struct rule {
+	unsigned run;
+	unsigned fresh, command, finished, wait, nested, newer;
+	unsigned least_others;
+	enum verdict_kind kind;
+	enum wait_reason reason;
+	const char *says;
+};
+
+static bool fits(const struct rule *r, const struct facts *f)
+{
+	return (r->run & BIT(f->run)) && (r->fresh & BIT(f->entry == FRESH)) && (r->command & BIT(f->command)) &&
+	       (r->finished & BIT(f->finished)) && (r->wait & BIT(f->wait)) && (r->nested & BIT(f->nested)) &&
+	       (r->newer & BIT(f->newer)) && f->others >= r->least_others;
+}
+
+static void hold_against(const struct rule *rules, size_t n, const struct facts *f, struct verdict v)
+{
+	size_t i = 0;
+
+	while (i < n && !fits(&rules[i], f))
+		i++;
+	assert_true(i < n);
+	if (v.kind != rules[i].kind || (v.kind == VERDICT_WAIT && v.reason != rules[i].reason))
+		complain(f, v, rules[i].says);
+}
+
+/* Options that exclude each other: the client refuses them, so only what must never happen is asked of them, below. */
+static bool is_contradictory(const struct facts *f)
+{
+	return f->finished && (f->command || f->wait || f->refresh);
+}
+
+/* clang-format off */
+static const struct rule plain[] = {
+	/* run, fresh, command, finished, wait, nested, newer, others */
+	{ANY_RUN, YES, ANY, ANY, ANY, ANY, ANY, 0, VERDICT_HIT, 0,
+	 "an entry no older than T is a hit, whether or not a run is going on"},
+	{A_RUN, ANY, ANY, YES, ANY, ANY, ANY, 0, VERDICT_MISS, 0,
+	 "only what is finished: no run is followed or waited for"},
+	{A_RUN, ANY, ANY, ANY, ANY, YES, ANY, 0, VERDICT_NESTED, 0,
+	 "who asks inside the run bypasses: never a deadlock"},
+	{BIT(RUN_AWAITED), ANY, ANY, ANY, ANY, ANY, ANY, 0, VERDICT_WAIT, WAIT_REGISTERING,
+	 "whoever asks for the key of a living flight waits until its writer has registered"},
+	{BIT(RUN_STOPPING), ANY, ANY, ANY, ANY, ANY, ANY, 0, VERDICT_WAIT, WAIT_STOPPING,
+	 "newcomers to a run that is being stopped wait, then start a new one"},
+	{BIT(RUN_GOING), ANY, ANY, ANY, ANY, ANY, ANY, 0, VERDICT_FOLLOW, 0,
+	 "a run in progress is fresh enough for everybody but a refresher, -t 0 included"},
+	{BIT(RUN_NONE), ANY, YES, ANY, ANY, ANY, ANY, 0, VERDICT_LEAD, 0,
+	 "older or none, and a command: lead, whatever removed runs still go on"},
+	{BIT(RUN_NONE), ANY, NO, ANY, YES, ANY, ANY, 0, VERDICT_WAIT, WAIT_ABSENT,
+	 "without a command, with --wait: until the key begins to exist"},
+	{BIT(RUN_NONE), ANY, NO, ANY, NO, ANY, ANY, 0, VERDICT_MISS, 0,
+	 "without a command: 1, at once"},
+};
+
+static const struct rule refresh[] = {
+	{A_RUN, ANY, YES, ANY, ANY, YES, ANY, 0, VERDICT_NESTED, 0,
+	 "who asks inside the run bypasses: never a deadlock"},
+	{BIT(RUN_GOING), ANY, YES, ANY, ANY, ANY, YES, 0, VERDICT_FOLLOW, 0,
+	 "a run begun after the question is what a refresher wants: it is shared"},
+	{BIT(RUN_AWAITED), ANY, YES, ANY, ANY, ANY, YES, 0, VERDICT_WAIT, WAIT_REGISTERING,
+	 "whoever asks for the key of a living flight waits until its writer has registered"},
+	{BIT(RUN_STOPPING), ANY, YES, ANY, ANY, ANY, YES, 0, VERDICT_WAIT, WAIT_STOPPING,
+	 "newcomers to a run that is being stopped wait, then start a new one"},
+	{ANY_RUN, ANY, YES, ANY, ANY, ANY, ANY, 2, VERDICT_WAIT, WAIT_REFRESHING,
+	 "never more than two runs of a key"},
+	{A_RUN, ANY, YES, ANY, ANY, ANY, NO, 1, VERDICT_WAIT, WAIT_REFRESHING,
+	 "further refreshers wait, and share the next"},
+	{ANY_RUN, ANY, YES, ANY, ANY, ANY, ANY, 0, VERDICT_LEAD, 0,
+	 "--refresh leads a new generation: no entry is good enough, a run from before the question neither"},
+};
+
+static const struct rule refresh_without_command[] = {
+	{A_RUN, ANY, NO, ANY, ANY, YES, ANY, 0, VERDICT_NESTED, 0,
+	 "who asks inside the run bypasses: never a deadlock"},
+	{BIT(RUN_GOING), ANY, NO, ANY, ANY, ANY, YES, 0, VERDICT_FOLLOW, 0,
+	 "a run begun after the question is what a refresher wants: it is shared"},
+	{BIT(RUN_AWAITED), ANY, NO, ANY, ANY, ANY, YES, 0, VERDICT_WAIT, WAIT_REGISTERING,
+	 "whoever asks for the key of a living flight waits until its writer has registered"},
+	{BIT(RUN_STOPPING), ANY, NO, ANY, ANY, ANY, YES, 0, VERDICT_WAIT, WAIT_STOPPING,
+	 "newcomers to a run that is being stopped wait"},
+	{ANY_RUN, ANY, NO, ANY, YES, ANY, ANY, 0, VERDICT_WAIT, WAIT_ABSENT,
+	 "only a run begun after the question will do, and there is none: wait for it"},
+	{ANY_RUN, ANY, NO, ANY, NO, ANY, ANY, 0, VERDICT_MISS, 0,
+	 "only a run begun after the question will do, and there is none: 1"},
+};
+/* clang-format on */
+
+static void check_plain(const struct facts *f, const struct question *q, const struct known *k, struct verdict v)
+{
+	(void)q;
+	(void)k;
+	if (!f->refresh && !is_contradictory(f))
+		hold_against(plain, COUNT(plain), f, v);
+}
+
+static void check_refresh(const struct facts *f, const struct question *q, const struct known *k, struct verdict v)
+{
+	(void)q;
+	(void)k;
+	if (f->refresh && f->command && !is_contradictory(f))
+		hold_against(refresh, COUNT(refresh), f, v);
+}
+
+static void check_refresh_without_command(const struct facts *f, const struct question *q, const struct known *k,
+					  struct verdict v)
+{
+	(void)q;
+	(void)k;
+	if (f->refresh && !f->command && !is_contradictory(f))
+		hold_against(refresh_without_command, COUNT(refresh_without_command), f, v);
+}
+
+static void the_table_of_freshness_holds_for_every_combination(void **state)
+{
+	(void)state;
+	check_all(check_plain);
+}
+
+static void a_refresh_starts_one_newer_run_and_shares_the_next(void **state)
+{
+	(void)state;
+	check_all(check_refresh);
+}
+
+static void a_refresh_without_a_command_is_given_nothing_from_before_its_question(void **state)
+{
+	(void)state;
+	check_all(check_refresh_without_command);
+}
+
+/* ---- what must never happen ---- */
+
+static void check_never(const struct facts *f, const struct question *q, const struct known *k, struct verdict v)
+{
+	switch (v.kind) {
+	case VERDICT_HIT:
+		if (!decide_is_fresh(q, k))
+			complain(f, v, "a hit is of a fresh entry");
+		break;
+	case VERDICT_FOLLOW:
+		if (f->run != RUN_GOING || f->finished || f->nested)
+			complain(f, v,
+				 "only a run that is going on is followed, not by who wants a finished one, not from inside");
+		break;
+	case VERDICT_LEAD:
+		if (!f->command)
+			complain(f, v, "nobody without a command is told to lead");
+		if (!f->refresh && f->run != RUN_NONE)
+			complain(f, v, "one command, one run: nobody leads beside a run that could be joined");
+		if (f->refresh && k->runs >= 2)
+			complain(f, v, "never more than two runs of a key");
+		break;
+	case VERDICT_WAIT:
+		if (v.reason < WAIT_REGISTERING || v.reason > WAIT_ABSENT)
+			complain(f, v, "who waits is told why");
+		if (f->command && v.reason == WAIT_ABSENT)
+			complain(f, v, "who can lead does not wait for somebody else to");
+		if ((v.reason == WAIT_REGISTERING || v.reason == WAIT_STOPPING) && f->nested)
+			complain(f, v, "who waits for a run inside of it waits for ever");
+		break;
+	case VERDICT_MISS:
+		if (f->command && !f->finished)
+			complain(f, v, "who has a command gets its output");
+		break;
+	case VERDICT_NESTED:
+		if (!f->nested)
+			complain(f, v, "only who runs inside a run is told so");
+		break;
+	}
+}
+
+static void whatever_is_asked_these_things_never_happen(void **state)
+{
+	(void)state;
+	check_all(check_never);
+}
+
+/* ---- freshness ---- */
+
+/* T = min(the entry's TTL, my -t): fresh while age ≤ T. */
+static void an_entry_is_fresh_up_to_the_shorter_of_its_ttl_and_mine(void **state)
+{
+	static const struct {
+		uint64_t age, ttl, accept;
+		bool fresh;
+	} rows[] = {
+		{0, 1000, SC_FOREVER, true},
+		{999, 1000, SC_FOREVER, true},
+		{1000, 1000, SC_FOREVER, true},
+		{1001, 1000, SC_FOREVER, false},
+		{500, 1000, 500, true},
+		{501, 1000, 500, false},
+		/* Mine may be longer, and then counts for nothing. */
+		{1001, 1000, 5000, false},
+		{1000, 1000, 5000, true},
+		/* Forever, on either side. */
+		{UINT64_MAX - 1, SC_FOREVER, SC_FOREVER, true},
+		{UINT64_MAX - 1, SC_FOREVER, 1000, false},
+		{1000, SC_FOREVER, 1000, true},
+		{UINT64_MAX, 1000, SC_FOREVER, false},
+		/* -t 0 accepts no finished one, however young; one of no life is none. */
+		{0, 1000, 0, false},
+		{0, SC_FOREVER, 0, false},
+		{0, 0, SC_FOREVER, false},
+		{0, 0, 0, false},
+		{0, 1, 1, true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		const struct question q = {.accept_ms = rows[i].accept};
+		struct known k = {.has_entry = true, .age_ms = rows[i].age, .ttl_ms = rows[i].ttl};
+
+		if (decide_is_fresh(&q, &k) != rows[i].fresh)
+			fail_msg("row %zu: should be %s", i, rows[i].fresh ? "fresh" : "stale");
+		k.has_entry = false;
+		assert_false(decide_is_fresh(&q, &k));
+	}
+}
+
+static void what_is_fresh_does_not_depend_on_runs_or_on_what_one_can_do(void **state)
+{
+	(void)state;
+	for (unsigned bits = 0; bits < 16; bits++)
+		for (unsigned run = RUN_NONE; run <= RUN_STOPPING; run++) {
+			const struct question q = {
+				.has_command = bits & 1, .finished = bits & 2, .wait = bits & 4, .accept_ms = 10};
+			const struct known k = {.has_entry = true,
+						.age_ms = 10,
+						.ttl_ms = 10,
+						.run = run,
+						.run_order = 7,
+						.runs = run != RUN_NONE,
+						.nested = bits & 8};
+
+			assert_true(decide_is_fresh(&q, &k));
+			assert_int_equal(decide(&q, &k).kind, VERDICT_HIT);
+		}
+}
+
+/* ---- stories ---- */
+
+/* The question keeps the order it was asked at: asked again when something has changed, it finds what began meanwhile newer. */
+static void a_refresher_that_waited_shares_the_run_that_began_meanwhile(void **state)
+{
+	const struct question first = {.has_command = true, .refresh = true, .order = 7, .accept_ms = SC_FOREVER};
+	const struct question second = {.has_command = true, .refresh = true, .order = 8, .accept_ms = SC_FOREVER};
+	struct known k = {.run = RUN_GOING, .run_order = 7, .runs = 1};
+
+	(void)state;
+	/* Run 7 goes on. One asks to refresh: run 8 begins beside it. */
+	assert_int_equal(decide(&first, &k).kind, VERDICT_LEAD);
+	k = (struct known){.run = RUN_GOING, .run_order = 8, .runs = 2};
+	/* Another asks after that: both are from before its question, and two are enough. */
+	assert_int_equal(decide(&second, &k).kind, VERDICT_WAIT);
+	/* Both end, somebody begins run 9: shared. */
+	k = (struct known){.run = RUN_GOING, .run_order = 9, .runs = 1};
+	assert_int_equal(decide(&second, &k).kind, VERDICT_FOLLOW);
+	/* Who asked at the same time as the first, and is asked again when run 8 is there, shares that one. */
+	k = (struct known){.run = RUN_GOING, .run_order = 8, .runs = 2};
+	assert_int_equal(decide(&first, &k).kind, VERDICT_FOLLOW);
+}
+
+static void a_waiter_leads_when_the_run_it_waited_for_left_nothing(void **state)
+{
+	const struct question q = {.has_command = true, .accept_ms = SC_FOREVER};
+	struct known k = {.run = RUN_STOPPING, .run_order = 1, .runs = 1};
+
+	(void)state;
+	assert_int_equal(decide(&q, &k).kind, VERDICT_WAIT);
+	k = (struct known){.run = RUN_NONE};
+	assert_int_equal(decide(&q, &k).kind, VERDICT_LEAD);
+	/* A run nobody registered for is doomed: known, but not to be joined. */
+	k = (struct known){.run = RUN_AWAITED, .run_order = 1, .runs = 1};
+	assert_int_equal(decide(&q, &k).kind, VERDICT_WAIT);
+	k = (struct known){.run = RUN_NONE, .runs = 1};
+	assert_int_equal(decide(&q, &k).kind, VERDICT_LEAD);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_table_of_freshness_holds_for_every_combination),
+		cmocka_unit_test(a_refresh_starts_one_newer_run_and_shares_the_next),
+		cmocka_unit_test(a_refresh_without_a_command_is_given_nothing_from_before_its_question),
+		cmocka_unit_test(whatever_is_asked_these_things_never_happen),
+		cmocka_unit_test(an_entry_is_fresh_up_to_the_shorter_of_its_ttl_and_mine),
+		cmocka_unit_test(what_is_fresh_does_not_depend_on_runs_or_on_what_one_can_do),
+		cmocka_unit_test(a_refresher_that_waited_shares_the_run_that_began_meanwhile),
+		cmocka_unit_test(a_waiter_leads_when_the_run_it_waited_for_left_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
