@@ -28,6 +28,7 @@ CFLAGS = -O2 -g
 # ---- sources --------------------------------------------------------------------------------------------------------
 
 LIB_SRC = \
+	lib/beneath.c \
 	lib/buf.c \
 	lib/build.c \
 	lib/checksum.c \
@@ -226,7 +227,7 @@ check:
 demo:
 	@tests/deps.sh build
 	@$(MAKE) --no-print-directory $(JOBS) all
-	@SC=$(abspath $(PLAIN)/$(BIN)) tests/demo.sh
+	@SC=$(abspath $(PLAIN)/$(BIN)) B=$(B) tests/demo.sh
 
 # The programs that measure need nothing of ours.
 $(B)/bench/%: $(B)/obj/tests/bench/%.o
@@ -284,5 +285,5 @@ help:
 	@echo 'make install    $(DESTDIR)$(PREFIX)/bin/$(BIN) and $(DESTDIR)$(PREFIX)/libexec/$(BIN)/scd; make uninstall'
 	@echo 'make clean'
 	@echo
-	@echo 'Words: SAN=1 (ASan and UBSan) · WERROR=1 · STATIC=0 · T=cli/get.bats (check: only these) · ONLY=hit (bench) · V=1 (show'
-	@echo '       commands) · B=DIR (build there) · BIN=NAME · PREFIX=DIR · DESTDIR=DIR · CC=… · CFLAGS=…'
+	@echo 'Words: SAN=1 (ASan and UBSan) · WERROR=1 · STATIC=0 · T=cli/get.bats (check: only these) · V=1 (show'
+	@echo '       commands) · ONLY="hit miss" (bench: only these) · B=DIR (build there) · BIN=NAME · PREFIX=DIR · DESTDIR=DIR · CC=… · CFLAGS=…'

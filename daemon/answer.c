@@ -174,7 +174,8 @@ void answer_ask(struct conn *c, const struct msg *m)
 				  .accept_ms = m->accept};
 	memcpy(ask.bucket, m->bucket.p, m->bucket.n);
 	memcpy(ask.key, m->key.p, m->key.n);
-	memcpy(ask.chain, m->chain.p, m->chain.n);
+	if (m->chain.n)
+		memcpy(ask.chain, m->chain.p, m->chain.n);
 	ask.ttl_ms = m->ttl == SC_TTL_UNSET ? c->d->config.ttl_ms : m->ttl;
 	answer(c, &ask);
 }

@@ -38,10 +38,10 @@ static struct verdict refresh(const struct question *q, const struct known *k)
 {
 	if (k->run != RUN_NONE && k->run_order > q->order)
 		return join(q, k);
-	if (!q->has_command)
-		return q->wait ? waiting(WAIT_ABSENT) : verdict(VERDICT_MISS);
 	if (k->nested)
 		return verdict(VERDICT_NESTED);
+	if (!q->has_command)
+		return q->wait ? waiting(WAIT_ABSENT) : verdict(VERDICT_MISS);
 	/* One run from before the question and one newer: never a third beside them. */
 	if (k->runs >= 2)
 		return waiting(WAIT_REFRESHING);

@@ -125,7 +125,8 @@ static void start_listing(struct conn *c, struct bytes bucket, struct bytes pref
 		return;
 	}
 	memcpy(l->bucket, bucket.p, bucket.n);
-	memcpy(l->prefix, prefix.p, prefix.n);
+	if (prefix.n)
+		memcpy(l->prefix, prefix.p, prefix.n);
 	l->prefix_len = prefix.n;
 	l->flights = flights;
 	free(c->listing);

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/beneath.h"
 #include "lib/err.h"
 #include "lib/msg.h"
 #include "lib/object.h"
@@ -47,16 +48,19 @@ static int encode(struct buf *b, const struct flightfile *f)
 
 static int write_new(int dir_fd, const char *name, const struct buf *b)
 {
-	int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-	int fd = openat(dir_fd, name, flags, 0600), rc;
+	int flags = O_WRONLY | O_CREAT | O_EXCL;
+	int fd = beneath_open(dir_fd, name, flags, 0600), rc, saved;
 
 	if (fd < 0 && errno == ENOENT && (mkdirat(dir_fd, "flights", 0700) == 0 || errno == EEXIST))
-		fd = openat(dir_fd, name, flags, 0600);
+		fd = beneath_open(dir_fd, name, flags, 0600);
 	if (fd < 0)
 		return SC_ESYS;
 	rc = object_append(fd, b->data, b->len);
-	if (close(fd) < 0 && rc == 0)
-		rc = SC_ESYS;
+	saved = errno;
+	close(fd);
+	if (rc)
+		beneath_unlink(dir_fd, name);
+	errno = saved;
 	return rc;
 }
 
@@ -69,9 +73,10 @@ int flightfile_create(int dir_fd, const struct flightfile *f, int *lock_fd)
 {
 	struct flock l = whole_file();
 	char name[NAME_MAX_];
+	int rc, saved, fd;
 	struct buf b;
-	int rc, saved;
 
+	*lock_fd = -1;
 	name_of(&f->gen, name);
 	buf_init(&b, SC_FRAME_MAX);
 	rc = encode(&b, f);
@@ -79,38 +84,19 @@ int flightfile_create(int dir_fd, const struct flightfile *f, int *lock_fd)
 		rc = write_new(dir_fd, name, &b);
 	buf_release(&b);
 	if (rc)
-		goto out;
+		return rc;
 	/* A description of its own: the lock belongs to it, and travels with it into the writer. */
-	*lock_fd = openat(dir_fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-	if (*lock_fd < 0) {
-		rc = SC_ESYS;
-	} else if (fcntl(*lock_fd, F_OFD_SETLK, &l) < 0) {
-		rc = SC_ESYS;
-		saved = errno;
-		close(*lock_fd);
-		errno = saved;
+	fd = beneath_open(dir_fd, name, O_RDWR, 0);
+	if (fd >= 0 && fcntl(fd, F_OFD_SETLK, &l) == 0) {
+		*lock_fd = fd;
+		return 0;
 	}
-out:
-	if (rc) {
-		saved = errno;
-		unlinkat(dir_fd, name, 0);
-		errno = saved;
-	}
-	return rc;
-}
-
-int flightfile_mark(int dir_fd, const struct gen *g, enum flight_mark mark)
-{
-	char name[NAME_MAX_];
-	int fd, rc;
-
-	name_of(g, name);
-	fd = openat(dir_fd, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return SC_ESYS;
-	rc = pwrite(fd, "\1", 1, mark) == 1 ? 0 : SC_ESYS;
-	close(fd);
-	return rc;
+	saved = errno;
+	if (fd >= 0)
+		close(fd);
+	beneath_unlink(dir_fd, name);
+	errno = saved;
+	return SC_ESYS;
 }
 
 static bool is_locked(int fd)
@@ -119,6 +105,37 @@ static bool is_locked(int fd)
 
 	/* In doubt it lives: a run taken for dead would be run a second time beside the first. */
 	return fcntl(fd, F_OFD_GETLK, &l) < 0 || l.l_type != F_UNLCK;
+}
+
+/* Regular, ours, and nobody else may write it; a FIFO is not waited for. */
+static int open_checked(int dir_fd, const char *name, int *fd)
+{
+	struct stat st;
+
+	*fd = beneath_open(dir_fd, name, O_RDWR | O_NONBLOCK, 0);
+	if (*fd < 0)
+		return errno == ENOENT						    ? SC_ENOENT
+		       : errno == ELOOP || errno == EISDIR || errno == ENXIO ? SC_EUNSAFE
+									    : SC_ESYS;
+	if (fstat(*fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022)) {
+		close(*fd);
+		return SC_EUNSAFE;
+	}
+	return 0;
+}
+
+int flightfile_mark(int dir_fd, const struct gen *g, enum flight_mark mark)
+{
+	char name[NAME_MAX_];
+	int fd, rc;
+
+	name_of(g, name);
+	rc = open_checked(dir_fd, name, &fd);
+	if (rc)
+		return rc;
+	rc = pwrite(fd, "\1", 1, mark) == 1 ? 0 : SC_ESYS;
+	close(fd);
+	return rc;
 }
 
 static int decode(struct flightfile *f, const uint8_t *p, size_t n)
@@ -141,20 +158,6 @@ static int decode(struct flightfile *f, const uint8_t *p, size_t n)
 	f->created_wall_ms = m.created;
 	f->doomed = p[MARK_DOOMED] != 0;
 	f->finish = p[MARK_FINISH] != 0;
-	return 0;
-}
-
-static int open_checked(int dir_fd, const char *name, int *fd)
-{
-	struct stat st;
-
-	*fd = openat(dir_fd, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (*fd < 0)
-		return errno == ENOENT ? SC_ENOENT : errno == ELOOP || errno == EISDIR ? SC_EUNSAFE : SC_ESYS;
-	if (fstat(*fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022)) {
-		close(*fd);
-		return SC_EUNSAFE;
-	}
 	return 0;
 }
 
@@ -186,11 +189,12 @@ bool flightfile_is_locked(int dir_fd, const struct gen *g)
 {
 	char name[NAME_MAX_];
 	bool locked;
-	int fd;
+	int fd, rc;
 
 	name_of(g, name);
-	if (open_checked(dir_fd, name, &fd))
-		return false;
+	rc = open_checked(dir_fd, name, &fd);
+	if (rc)
+		return rc != SC_ENOENT; /* no descriptor to be had proves nothing */
 	locked = is_locked(fd);
 	close(fd);
 	return locked;
@@ -201,7 +205,7 @@ int flightfile_unlink(int dir_fd, const struct gen *g)
 	char name[NAME_MAX_];
 
 	name_of(g, name);
-	return unlinkat(dir_fd, name, 0) < 0 && errno != ENOENT ? SC_ESYS : 0;
+	return beneath_unlink(dir_fd, name) < 0 ? SC_ESYS : 0;
 }
 
 int flightfile_scan(int dir_fd, void (*each)(void *arg, const char *name), void *arg)

@@ -23,16 +23,18 @@ struct flightfile {
 	bool finish; /* not to be stopped when nobody reads */
 };
 
-/* Makes the file and, on a description of its own, the lock that goes to the writer. *lock_fd is the caller's. SC_ESYS. */
+/* Makes the file and, on a description of its own, the lock that goes to the writer. *lock_fd is the caller's. SC_ESYS: nothing is
+ * left of it, *lock_fd is -1; EEXIST: the name was taken, what lies there is left alone. */
 int flightfile_create(int dir_fd, const struct flightfile *f, int *lock_fd);
 
-/* Sets a mark. Errors are reported but change nothing else: the daemon's own memory has the mark too. SC_ESYS. */
+/* Sets a mark. Errors are reported but change nothing else: the daemon's own memory has the mark too. SC_ENOENT · SC_EUNSAFE ·
+ * SC_ESYS. */
 int flightfile_mark(int dir_fd, const struct gen *g, enum flight_mark mark);
 
 /* Reads one by name; *locked says whether somebody lives who could finish the run. SC_ENOENT · SC_EUNSAFE · SC_ECORRUPT · SC_ESYS. */
 int flightfile_read(int dir_fd, const char *name, struct flightfile *f, bool *locked);
 
-/* Whether somebody still holds the lock; false if the file is gone. */
+/* Whether somebody still holds the lock; false if the file is gone, true in doubt. */
 bool flightfile_is_locked(int dir_fd, const struct gen *g);
 
 /* One that is not there is no error. */

@@ -4,13 +4,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "lib/beneath.h"
 #include "lib/err.h"
 #include "lib/limits.h"
 
@@ -24,20 +23,6 @@ void object_name(const struct gen *g, enum stream s, char out[SC_OBJECT_NAME])
 	snprintf(out, SC_OBJECT_NAME, "objects/%.2s/%s.%s", hex, hex, suffix[s]);
 }
 
-/* No link is followed, at no step of the way: one planted as objects/ab would lead us out of the cache. A kernel without the
- * call looks at the last step only. */
-static int open_inside(int dir_fd, const char *name, int flags, mode_t mode)
-{
-	struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC),
-			       .mode = mode,
-			       .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
-	int fd = (int)syscall(SYS_openat2, dir_fd, name, &how, sizeof how);
-
-	if (fd < 0 && errno == ENOSYS)
-		fd = openat(dir_fd, name, flags | O_NOFOLLOW | O_CLOEXEC, mode);
-	return fd;
-}
-
 static int make_parents(int dir_fd, const char *name)
 {
 	char last[3] = {name[sizeof "objects/" - 1], name[sizeof "objects/"], '\0'};
@@ -45,7 +30,7 @@ static int make_parents(int dir_fd, const char *name)
 
 	if (mkdirat(dir_fd, "objects", 0700) < 0 && errno != EEXIST)
 		return SC_ESYS;
-	fd = open_inside(dir_fd, "objects", O_RDONLY | O_DIRECTORY, 0);
+	fd = beneath_open(dir_fd, "objects", O_RDONLY | O_DIRECTORY, 0);
 	if (fd < 0)
 		return SC_ESYS;
 	if (mkdirat(fd, last, 0700) < 0 && errno != EEXIST)
@@ -60,11 +45,11 @@ int object_create(int dir_fd, const struct gen *g, enum stream s, int *fd)
 	int flags = O_WRONLY | O_APPEND | O_CREAT | O_EXCL;
 
 	object_name(g, s, name);
-	*fd = open_inside(dir_fd, name, flags, 0600);
+	*fd = beneath_open(dir_fd, name, flags, 0600);
 	if (*fd < 0 && errno == ENOENT) {
 		if (make_parents(dir_fd, name))
 			return SC_ESYS;
-		*fd = open_inside(dir_fd, name, flags, 0600);
+		*fd = beneath_open(dir_fd, name, flags, 0600);
 	}
 	if (*fd < 0)
 		return errno == EEXIST ? SC_EBUSY : SC_ESYS;
@@ -79,7 +64,7 @@ int object_open(int dir_fd, const struct gen *g, enum stream s, int *fd, uint64_
 
 	object_name(g, s, name);
 	/* O_NONBLOCK: a planted FIFO must not be waited for. It has no effect on a regular file. */
-	f = open_inside(dir_fd, name, O_RDONLY | O_NONBLOCK, 0);
+	f = beneath_open(dir_fd, name, O_RDONLY | O_NONBLOCK, 0);
 	if (f < 0) {
 		if (errno == ENOENT || errno == ENOTDIR)
 			return SC_ENOENT;
@@ -123,22 +108,17 @@ int object_append(int fd, const void *bytes, size_t n)
 
 int object_unlink(int dir_fd, const struct gen *g)
 {
-	char name[SC_OBJECT_NAME];
-	int fd, rc = 0, saved = 0;
+	int rc = 0, saved = errno;
 
-	object_name(g, STREAM_OUT, name);
-	name[sizeof "objects/ab" - 1] = '\0';
-	fd = open_inside(dir_fd, name, O_PATH | O_DIRECTORY, 0);
-	if (fd < 0)
-		return errno == ENOENT || errno == ENOTDIR ? 0 : SC_ESYS;
 	for (enum stream s = STREAM_OUT; s <= STREAM_ERR; s++) {
+		char name[SC_OBJECT_NAME];
+
 		object_name(g, s, name);
-		if (unlinkat(fd, name + sizeof "objects/ab", 0) < 0 && errno != ENOENT) {
+		if (beneath_unlink(dir_fd, name) < 0 && errno != ENOTDIR) {
 			saved = errno;
 			rc = SC_ESYS;
 		}
 	}
-	close(fd);
 	errno = saved;
 	return rc;
 }

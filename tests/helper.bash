@@ -131,7 +131,7 @@ new_gate() { mkdir -p "$T/$1" && echo "$T/$1"; }
 bg() {
 	local name=$1
 	shift
-	rm -f "$T/$name.rc" "$T/$name.pid"
+	rm -f "$T/$name".{rc,pid,out,err,pipe} # nothing of an earlier job of that name is taken for this one
 	(
 		"$@" >"$T/$name.out" 2>"$T/$name.err" &
 		echo $! >"$T/$name.pid"

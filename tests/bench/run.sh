@@ -252,7 +252,7 @@ free=$(df --output=avail -B1M "$T" | tail -1)
 [ "$free" -ge 8192 ] || die "8 GiB of disk are needed in ${T%/*}, ${free} MiB are free (set TMPDIR)"
 read -r load _ </proc/loadavg
 echo "$(nproc) cores, $(uname -srm), $(awk '/^MemTotal/ { printf "%.0f GiB", $2 / 2 ^ 20 }' /proc/meminfo) of memory," \
-	"$(stat -f -c %T "$T"), load $load before"
+	"$(df --output=fstype "$T" | tail -1), load $load before"
 awk -v l="$load" 'BEGIN { exit l > 0.7 }' || echo "the machine is busy: the ratios below are not to be trusted"
 echo
 printf '%s %s %s %s %s\n' "$(pad 31 what)" "$(pad 12 sc)" "$(pad 32 against)" "$(pad 9 ratio)" goal

@@ -236,7 +236,7 @@ static void sleep_on(struct reader *me, const struct page_view *v)
 	/* A writer that was not given a processor for so long is no fault; one that has moved on without waking us is. */
 	me->timeouts++;
 	page_view(me->page, &now);
-	me->lost += now.word != v->word;
+	me->lost += now.word != v->word || now.state != v->state || now.out_len != v->out_len || now.err_len != v->err_len;
 }
 
 static void *read_all(void *arg)
