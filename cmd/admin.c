@@ -42,9 +42,10 @@ static int daemon_status(void)
 	if (rc == SC_ENOENT)
 		puts("not running");
 	else if (rc == 0)
-		printf("running, pid %llu, build %.*s, up %s, %llu entr%s, %llu run%s in progress, in %s\n", (unsigned long long)m.pid,
-		       (int)m.build.n, (const char *)m.build.p, human_format_duration(m.uptime, up), (unsigned long long)m.entries,
-		       m.entries == 1 ? "y" : "ies", (unsigned long long)m.count, m.count == 1 ? "" : "s", s.place.path);
+		printf("running, pid %llu, build %.*s, up %s, %llu entr%s, %llu run%s in progress, in %s\n",
+		       (unsigned long long)m.pid, (int)m.build.n, (const char *)m.build.p, human_format_duration(m.uptime, up),
+		       (unsigned long long)m.entries, m.entries == 1 ? "y" : "ies", (unsigned long long)m.count,
+		       m.count == 1 ? "" : "s", s.place.path);
 	session_release(&s);
 	return rc == 0 ? 0 : rc == SC_ENOENT ? EXIT_NO_KEY : EXIT_FAILED;
 }
@@ -83,8 +84,8 @@ static int daemon_stop_it(bool now)
 	if (rc == SC_ENOENT)
 		status = 0; /* none runs, which is what was asked for */
 	if (rc == 0 && m.type == MSG_WAIT)
-		fprintf(stderr, "%s: daemon: waiting for %llu run%s to end (--now does not)\n", SC_BIN, (unsigned long long)m.count,
-			m.count == 1 ? "" : "s");
+		fprintf(stderr, "%s: daemon: waiting for %llu run%s to end (--now does not)\n", SC_BIN,
+			(unsigned long long)m.count, m.count == 1 ? "" : "s");
 	if (rc == 0)
 		status = await_gone(&s);
 	session_release(&s);

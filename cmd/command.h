@@ -8,12 +8,12 @@
 /* Exit statuses that are ours, not the command's. */
 enum {
 	EXIT_NO_KEY = 1,
-	EXIT_USAGE = 2,	    /* of verbs that run no command */
-	EXIT_WAITED = 124,  /* --wait is over */
-	EXIT_FAILED = 125,  /* sc failed; a usage error of get */
+	EXIT_USAGE = 2,	   /* of verbs that run no command */
+	EXIT_WAITED = 124, /* --wait is over */
+	EXIT_FAILED = 125, /* sc failed; a usage error of get */
 	EXIT_NOT_EXECUTABLE = 126,
 	EXIT_NOT_FOUND = 127,
-	EXIT_PIPE = 141,    /* nobody reads our stdout any more */
+	EXIT_PIPE = 141, /* nobody reads our stdout any more */
 };
 
 /* One option of a verb. */

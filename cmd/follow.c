@@ -17,9 +17,9 @@
 #define SEE_OFF_MS (SC_GRACE_MS + 2000)
 
 struct watch {
-	uint64_t moved_ms;	/* when something last came, or following began */
-	uint64_t seen;		/* bytes that had come by then */
-	uint64_t orphaned_ms;	/* when the daemon was found gone; 0: it is there */
+	uint64_t moved_ms;    /* when something last came, or following began */
+	uint64_t seen;	      /* bytes that had come by then */
+	uint64_t orphaned_ms; /* when the daemon was found gone; 0: it is there */
 };
 
 /* ---- the daemon ---- */
@@ -117,6 +117,14 @@ static bool is_needed(struct follow *f)
 	return say_leave(f, 0, LEAVE_UNLESS_LAST, &m) && (m.flags & LEFT_STAYED);
 }
 
+static bool is_running(const struct follow *f)
+{
+	struct page_view v;
+
+	page_view(f->page, &v);
+	return v.state == PAGE_RUNNING;
+}
+
 static enum follow_result leave(struct follow *f)
 {
 	struct msg m;
@@ -203,9 +211,9 @@ enum follow_result follow_run(struct follow *f)
 		if (rc == READ_CANNOT_WRITE && !f->reader.mute) {
 			/* Our full disk is no reason to lose the run for those who come later: if we are its last reader, stay. */
 			reader_mute(&f->reader);
-			if (!is_needed(f))
+			if (!is_needed(f) && is_running(f))
 				return FOLLOW_CANNOT_WRITE;
-			continue;
+			continue; /* its stderr up to the end is still to come */
 		}
 		if (rc)
 			return result_of(rc);
@@ -218,7 +226,7 @@ enum follow_result follow_run(struct follow *f)
 		if (!page_wait(f->page, &v, sleep_ms))
 			continue;
 		/* Nothing for a while: does everybody still live? */
-		if (f->reader.mute && !is_needed(f))
+		if (f->reader.mute && !is_needed(f) && is_running(f))
 			return FOLLOW_CANNOT_WRITE;
 		if (!f->reader.mute && stdout_is_closed())
 			return FOLLOW_STDOUT_CLOSED;
@@ -231,9 +239,7 @@ enum follow_result follow_run(struct follow *f)
 		}
 		if (ended) {
 			rc = reader_advance(&f->reader, v.out_len, v.err_len);
-			return rc		? result_of(rc)
-			       : f->reader.mute ? FOLLOW_CANNOT_WRITE
-						: result_of_end(f, &v);
+			return rc ? result_of(rc) : f->reader.mute ? FOLLOW_CANNOT_WRITE : result_of_end(f, &v);
 		}
 	}
 }

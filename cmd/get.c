@@ -28,8 +28,10 @@ const struct option_row get_options[] = {
 	[TTL] = {'t', "ttl", "DUR", "keep what CMD makes for DUR (default 1h), and take nothing older"},
 	[REFRESH] = {'r', "refresh", NULL, "run CMD anew; others keep getting the entry there is until it has ended"},
 	[FINISH] = {0, "finish", NULL, "let the run end, and keep its result, although nobody reads any more"},
-	[STDERR] = {0, "stderr", "replay|inherit", "CMD's stderr goes to every caller (replay), or only to the first (inherit)"},
-	[WAIT] = {'w', "wait", "DUR", "exit 124 after DUR without a byte; without CMD, wait so long for KEY (0: only what is finished)"},
+	[STDERR] = {0, "stderr", "replay|inherit",
+		    "CMD's stderr goes to every caller (replay), or only to the first (inherit)"},
+	[WAIT] = {'w', "wait", "DUR",
+		  "exit 124 after DUR without a byte; without CMD, wait so long for KEY (0: only what is finished)"},
 	[STRICT] = {0, "strict", NULL, "the one shared run or nothing: exit 125 where CMD would be run directly"},
 	[STATUS_FD] = {0, "status-fd", "N", "write one line of JSON about the result to descriptor N"},
 	[QUIET] = {'q', "quiet", NULL, "no messages of sc's own"},
@@ -49,7 +51,7 @@ struct get {
 
 	struct session session;
 	struct status status;
-	struct gen gen;		    /* of the run we read, or have just lost */
+	struct gen gen; /* of the run we read, or have just lost */
 	bool lost_once;
 	struct gen chain[SC_CHAIN_MAX]; /* runs we are inside of */
 	size_t nchain;
@@ -296,7 +298,8 @@ static int leave(struct get *g, const struct follow *f)
 	char why[96];
 
 	if (f->others)
-		snprintf(why, sizeof why, "still running for %llu other%s", (unsigned long long)f->others, f->others == 1 ? "" : "s");
+		snprintf(why, sizeof why, "still running for %llu other%s", (unsigned long long)f->others,
+			 f->others == 1 ? "" : "s");
 	else
 		snprintf(why, sizeof why, "still running, to be kept");
 	if (!f->stopping && f->session->fd >= 0)
@@ -464,7 +467,8 @@ static struct msg question(const struct get *g)
 	return (struct msg){.type = MSG_ASK,
 			    .bucket = bytes_of(g->bucket),
 			    .key = bytes_of(g->key),
-			    .flags = (g->cmd ? ASK_COMMAND : 0u) | (g->refresh ? ASK_REFRESH : 0u) | (g->finish ? ASK_FINISH : 0u) |
+			    .flags = (g->cmd ? ASK_COMMAND : 0u) | (g->refresh ? ASK_REFRESH : 0u) |
+				     (g->finish ? ASK_FINISH : 0u) |
 				     (!g->cmd && g->wait_given && g->wait_ms == 0 ? ASK_FINISHED : 0u) |
 				     (!g->cmd && g->wait_given && g->wait_ms > 0 ? ASK_WAIT : 0u),
 			    .ttl = g->ttl_ms,

@@ -34,7 +34,8 @@ static int flush_stdout(const char *verb)
 	return EXIT_FAILED;
 }
 
-static int each_row(struct session *s, const char *verb, const struct msg *q, enum session_how how, void (*print)(const struct msg *m))
+static int each_row(struct session *s, const char *verb, const struct msg *q, enum session_how how,
+		    void (*print)(const struct msg *m))
 {
 	struct msg m;
 	int rc = talk_ask(s, how, verb, q, &m);

@@ -43,12 +43,13 @@ static void help_verb(const struct command *c)
 	for (const struct option_row *r = c->options; r && r->name; r++) {
 		char left[64];
 
-		snprintf(left, sizeof left, "%s%c%s--%s%s%s", r->letter ? "-" : " ", r->letter ? r->letter : ' ', r->letter ? ", " : "  ",
-			 r->name, r->value ? " " : "", r->value ? r->value : "");
+		snprintf(left, sizeof left, "%s%c%s--%s%s%s", r->letter ? "-" : " ", r->letter ? r->letter : ' ',
+			 r->letter ? ", " : "  ", r->name, r->value ? " " : "", r->value ? r->value : "");
 		printf("  %-29s %s\n", left, r->help);
 	}
 	if (c->runs_command)
-		printf("\nCMD is run as it stands, without a shell; its exit status is %s's. 124: --wait is over; 125: %s failed;\n"
+		printf("\nCMD is run as it stands, without a shell; its exit status is %s's. 124: --wait is over; 125: %s "
+		       "failed;\n"
 		       "126, 127: CMD cannot be executed, or found; 141: nobody reads stdout any more.\n",
 		       SC_BIN, SC_BIN);
 }
@@ -58,7 +59,10 @@ static void help_all(FILE *to)
 	fprintf(to, "usage: %s VERB [OPTIONS] ...\n\n", SC_BIN);
 	for (const struct command *c = commands; c->name; c++)
 		fprintf(to, "  %-8s %-32s %s\n", c->name, c->words, c->summary);
-	fprintf(to, "\n%s help VERB shows a verb's options. Set SC_DIR to choose the cache directory, SC_DISABLE=1 to do without.\n", SC_BIN);
+	fprintf(to,
+		"\n%s help VERB shows a verb's options. Set SC_DIR to choose the cache directory, SC_DISABLE=1 to do "
+		"without.\n",
+		SC_BIN);
 }
 
 static int end_output(void)

@@ -29,7 +29,8 @@ void complain(const char *what, const char *why, const char *mend)
 
 	/* One write, so that lines of many clients at one terminal do not mix. */
 	human_escape(what, strlen(what), shown, sizeof shown);
-	n = snprintf(line, sizeof line, "%s: %s: %s%s%s%s\n", SC_BIN, shown, why, mend ? " (" : "", mend ? mend : "", mend ? ")" : "");
+	n = snprintf(line, sizeof line, "%s: %s: %s%s%s%s\n", SC_BIN, shown, why, mend ? " (" : "", mend ? mend : "",
+		     mend ? ")" : "");
 	if (n > 0)
 		fwrite(line, 1, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1, stderr);
 }

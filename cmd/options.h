@@ -13,7 +13,7 @@ struct options {
 	bool ended;	  /* no options from here on */
 	char **words;	  /* what is no option, in order; points into argv, which is reordered */
 	int nwords;
-	char **cmd;	  /* CMD and its arguments, NULL-terminated; NULL: no `--` */
+	char **cmd;	   /* CMD and its arguments, NULL-terminated; NULL: no `--` */
 	const char *value; /* of the option just given */
 };
 

@@ -15,19 +15,19 @@ struct reader {
 	uint64_t out_pos, err_pos; /* how far they have been printed; err_pos counts whole records, with their heads */
 	uint64_t err_bytes;	   /* printed to stderr */
 	enum read_method method;
-	struct record record;	   /* the next one, if has_record */
+	struct record record; /* the next one, if has_record */
 	int has_record;
-	int error;		   /* errno of the write or read that failed */
-	bool mute;		   /* stdout cannot be written: pass its bytes over, print only stderr */
-	uint64_t printed;	   /* bytes of stdout that really went out */
+	int error;	  /* errno of the write or read that failed */
+	bool mute;	  /* stdout cannot be written: pass its bytes over, print only stderr */
+	uint64_t printed; /* bytes of stdout that really went out */
 };
 
 enum read_result {
-	READ_ALL = 0,	     /* everything up to the given lengths is printed */
-	READ_INTERRUPTED,    /* a signal came first */
-	READ_STDOUT_CLOSED,  /* nobody reads our stdout any more */
-	READ_CANNOT_WRITE,   /* `error` */
-	READ_CANNOT_READ,    /* `error`; 0: the object is shorter than its length, or contradicts itself */
+	READ_ALL = 0,	    /* everything up to the given lengths is printed */
+	READ_INTERRUPTED,   /* a signal came first */
+	READ_STDOUT_CLOSED, /* nobody reads our stdout any more */
+	READ_CANNOT_WRITE,  /* `error` */
+	READ_CANNOT_READ,   /* `error`; 0: the object is shorter than its length, or contradicts itself */
 };
 
 void reader_init(struct reader *r, int out_fd, int err_fd);

@@ -72,7 +72,8 @@ static int start(struct session *s)
 	if (rc != SC_ENOENT)
 		goto out;
 	if (!lockfile_may_start(&s->lock, clock_boot_ms())) {
-		rc = fail(s, SC_EEOF, "the daemon failed to start several times within a minute", "see scd.log in the cache directory");
+		rc = fail(s, SC_EEOF, "the daemon failed to start several times within a minute",
+			  "see scd.log in the cache directory");
 		goto out;
 	}
 	rc = spawn_daemon(s->place.path, why, sizeof why);
@@ -111,7 +112,7 @@ int session_open(struct session *s, enum session_how how)
 	if (rc == SC_EPEER)
 		return fail(s, rc, "the daemon's socket belongs to another user", NULL);
 	if (rc == SC_ETIME)
-		return fail(s, rc, "daemon not answering", SC_BIN " daemon restart");
+		return fail(s, rc, "daemon not answering", NULL);
 	snprintf(s->why, sizeof s->why, "%s/sock: %s", s->place.path,
 		 rc == SC_EUNSAFE ? "something that is not a socket lies there (remove it)" : sc_strerror(rc));
 	return rc;
@@ -168,6 +169,17 @@ int session_say(struct session *s, const struct msg *m, const int *fds, size_t n
 	return rc;
 }
 
+/* A daemon that does not listen to us cannot be asked to stop. */
+static const char *how_to_end(struct session *s)
+{
+	pid_t pid = 0;
+
+	if (sock_check_peer(s->fd, NULL, &pid) || pid <= 0)
+		return NULL;
+	snprintf(s->mend_text, sizeof s->mend_text, "kill -9 %ld loses nothing", (long)pid);
+	return s->mend_text;
+}
+
 /* Waits for the socket to be readable. A daemon that says nothing is hung only if its loop stands still, too. */
 static int await(struct session *s, uint64_t wait_ms)
 {
@@ -194,7 +206,7 @@ static int await(struct session *s, uint64_t wait_ms)
 			looked_ms = now;
 			before = pulse;
 		} else if (now - looked_ms >= SC_SILENCE_MS - PATIENCE_MS) {
-			return fail(s, SC_ETIME, "daemon not answering", SC_BIN " daemon restart");
+			return fail(s, SC_ETIME, "daemon not answering", how_to_end(s));
 		}
 	}
 }
@@ -235,7 +247,8 @@ int session_ask(struct session *s, enum session_how how, const struct msg *q, st
 	int rc = SC_EEOF;
 
 	for (int i = 0; i < RETRIES; i++) {
-		struct timespec pause = {.tv_nsec = (long)(i * 40 + (int)(clock_boot_ms() + (uint64_t)getpid()) % 40) * 1000000L};
+		struct timespec pause = {.tv_nsec = (long)(i * 40 + (int)(clock_boot_ms() + (uint64_t)getpid()) % 40) *
+						    1000000L};
 
 		if (i > 0)
 			nanosleep(&pause, NULL);

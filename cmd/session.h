@@ -16,13 +16,17 @@ struct session {
 	struct lockfile lock; /* open once it was needed */
 	int fd;		      /* -1: no connection */
 	struct frames in;
-	bool greeted;	      /* our HELLO is out */
-	bool welcomed;	      /* theirs has come */
+	bool greeted;		     /* our HELLO is out */
+	bool welcomed;		     /* theirs has come */
 	char why[SC_PATH_MAX + 512]; /* after a failure: one sentence */
 	const char *mend;	     /* … and what to do, or NULL */
+	char mend_text[64];
 };
 
-#define SESSION_INIT {.place = {.dir_fd = -1}, .lock = {.fd = -1}, .fd = -1}
+#define SESSION_INIT                                                  \
+	{                                                             \
+		.place = {.dir_fd = -1}, .lock = {.fd = -1}, .fd = -1 \
+	}
 
 enum session_how { SESSION_LOOK, SESSION_START }; /* only if a daemon lives · start one if none does */
 

@@ -49,7 +49,7 @@ static int find_daemon(char path[SC_PATH_MAX])
 	if (!slash)
 		return SC_ENOENT;
 	for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-		strcpy(slash + 1, places[i]);
+		snprintf(slash + 1, 64, "%s", places[i]);
 		if (access(path, X_OK) == 0)
 			return 0;
 	}
@@ -59,11 +59,12 @@ static int find_daemon(char path[SC_PATH_MAX])
 /* A secret in somebody's environment does not belong into a process that outlives them. */
 static char **daemon_environment(void)
 {
-	static const char *const allowed[] = {"SC_DIR=", "HOME=", "PATH=", "LANG=", "TZ=", "XDG_", "LISTEN_", "NOTIFY_SOCKET=",
+	static const char *const allowed[] = {
+		"SC_DIR=",    "HOME=",	   "PATH=",	    "LANG=",	      "TZ=", "XDG_", "LISTEN_", "NOTIFY_SOCKET=",
 #ifdef SC_TEST_BUILD
-					      "SC_KILLAT=", "SC_FAULT=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=",
+		"SC_KILLAT=", "SC_FAULT=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=",
 #endif
-					      NULL};
+		NULL};
 	static char *env[64];
 	size_t n = 0;
 

@@ -33,7 +33,8 @@ static json_t *base64(struct bytes b)
 	if (!out)
 		return NULL;
 	for (size_t i = 0; i < b.n; i += 3) {
-		unsigned v = (unsigned)b.p[i] << 16 | (i + 1 < b.n ? (unsigned)b.p[i + 1] << 8 : 0) | (i + 2 < b.n ? b.p[i + 2] : 0);
+		unsigned v = (unsigned)b.p[i] << 16 | (i + 1 < b.n ? (unsigned)b.p[i + 1] << 8 : 0) |
+			     (i + 2 < b.n ? b.p[i + 2] : 0);
 
 		*p++ = digits[v >> 18];
 		*p++ = digits[v >> 12 & 63];

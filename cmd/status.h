@@ -14,13 +14,13 @@ struct status {
 	struct bytes key;
 	const char *bucket;
 	struct gen gen;
-	bool ended;	      /* exit and signal are known */
+	bool ended; /* exit and signal are known */
 	uint32_t exit, signal;
 	uint64_t bytes, stderr_bytes;
 	uint64_t age_ms, ttl_ms; /* SC_FOREVER: null */
-	bool complete;	      /* all of the run's output was printed */
-	const char *error;    /* NULL: none */
-	const char *reason;   /* why it was no hit, or why it was bypassed; NULL: nothing to say */
+	bool complete;		 /* all of the run's output was printed */
+	const char *error;	 /* NULL: none */
+	const char *reason;	 /* why it was no hit, or why it was bypassed; NULL: nothing to say */
 };
 
 void status_init(struct status *s);

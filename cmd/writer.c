@@ -52,7 +52,7 @@ struct writer {
 	bool out_full;	      /* its pipe has been enlarged */
 	int broken;	      /* errno of a write that failed; 0: none */
 
-	bool exited;	      /* the command has ended; it is not reaped before its group is done with */
+	bool exited; /* the command has ended; it is not reaped before its group is done with */
 	bool reaped;
 	uint32_t exit, signal;
 
@@ -60,14 +60,14 @@ struct writer {
 	bool disowned;	      /* … or has refused it: finish for the readers, uncommitted */
 	uint64_t next_try_ms; /* without a daemon: when to look for the next one */
 
-	bool lonely;	      /* told that no connection reads; slots are to be looked at */
-	bool asked;	      /* MAY_STOP is out */
-	bool empty_once;      /* without a daemon: the last look found no slot taken */
+	bool lonely;	 /* told that no connection reads; slots are to be looked at */
+	bool asked;	 /* MAY_STOP is out */
+	bool empty_once; /* without a daemon: the last look found no slot taken */
 	uint64_t look_ms;
 	unsigned reader_signal;
 
 	bool stopping, killed;
-	uint64_t kill_ms;     /* when TERM becomes KILL, then when even open pipes are given up */
+	uint64_t kill_ms; /* when TERM becomes KILL, then when even open pipes are given up */
 };
 
 static unsigned char chunk[CHUNK];
@@ -457,7 +457,9 @@ static void say_done(struct writer *w)
 	uint8_t out_sum[SC_SUM_SIZE], err_sum[SC_SUM_SIZE];
 	struct msg m = {.type = MSG_DONE,
 			.gen = w->run->gen,
-			.outcome = w->broken ? OUTCOME_BROKEN : w->stopping ? OUTCOME_CANCELLED : OUTCOME_ENDED,
+			.outcome = w->broken	 ? OUTCOME_BROKEN
+				   : w->stopping ? OUTCOME_CANCELLED
+						 : OUTCOME_ENDED,
 			.exit = w->exit,
 			.signal = w->signal,
 			.out_len = w->out_len,
@@ -517,7 +519,7 @@ static int by_number(const void *a, const void *b)
 /* None of the caller's descriptors: a pipe held open here would hang whoever waits for its end. */
 static void keep_only(const struct writer *w)
 {
-	int keep[] = {w->run->out_fd,	 w->run->err_fd,     w->session.fd,    w->run->lock_fd, page_fd(w->run->page),
+	int keep[] = {w->run->out_fd,  w->run->err_fd,	w->session.fd,	w->run->lock_fd,      page_fd(w->run->page),
 		      w->child.out_fd, w->child.err_fd, w->child.pidfd, w->run->place->dir_fd};
 	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC), from = 3;
 	size_t n = sizeof keep / sizeof *keep;

@@ -15,7 +15,6 @@
 #include "lib/err.h"
 #include "lib/object.h"
 
-
 static void say_miss(struct conn *c)
 {
 	struct msg m = {.type = MSG_MISS};

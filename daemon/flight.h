@@ -35,8 +35,8 @@ void flights_close(struct daemon *d);
 unsigned flights_count(const struct daemon *d); /* settled ones not counted */
 
 /* What the key's flights mean to somebody whose chain of runs is `chain`. */
-void flights_known(struct daemon *d, struct bytes bucket, struct bytes key, const struct gen *chain, size_t nchain, struct known *k,
-		   struct flight **run);
+void flights_known(struct daemon *d, struct bytes bucket, struct bytes key, const struct gen *chain, size_t nchain,
+		   struct known *k, struct flight **run);
 struct flight *flight_find(struct daemon *d, const struct gen *g);
 const struct gen *flight_gen(const struct flight *f);
 bool flight_is_awaited(const struct flight *f);

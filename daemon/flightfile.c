@@ -114,9 +114,7 @@ static int open_checked(int dir_fd, const char *name, int *fd)
 
 	*fd = beneath_open(dir_fd, name, O_RDWR | O_NONBLOCK, 0);
 	if (*fd < 0)
-		return errno == ENOENT						    ? SC_ENOENT
-		       : errno == ELOOP || errno == EISDIR || errno == ENXIO ? SC_EUNSAFE
-									    : SC_ESYS;
+		return errno == ENOENT ? SC_ENOENT : errno == ELOOP || errno == EISDIR || errno == ENXIO ? SC_EUNSAFE : SC_ESYS;
 	if (fstat(*fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022)) {
 		close(*fd);
 		return SC_EUNSAFE;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@
 #include "lib/clock.h"
 #include "lib/digest.h"
 #include "lib/err.h"
+#include "lib/human.h"
 #include "lib/killpoint.h"
 #include "lib/lockfile.h"
 
@@ -350,11 +352,14 @@ int main(int argc, char **argv)
 	};
 	struct main m = {.ready_fd = -1, .lock = {.fd = -1}};
 	char why[SC_PATH_MAX + 256] = "cannot start";
+	uint64_t fd;
 	int o, rc;
 
 	while ((o = getopt_long(argc, argv, "h", options, NULL)) != -1) {
 		if (o == 'r') {
-			m.ready_fd = atoi(optarg);
+			if (human_parse_number(optarg, 0, INT_MAX, &fd) != 0)
+				return usage(stderr, 2);
+			m.ready_fd = (int)fd;
 		} else if (o == 'V') {
 			printf("scd %s\n", sc_build);
 			return 0;

@@ -11,7 +11,8 @@
 
 int beneath_open(int dir_fd, const char *name, int flags, mode_t mode)
 {
-	struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC), .mode = mode, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
+	struct open_how how = {
+		.flags = (uint64_t)(flags | O_CLOEXEC), .mode = mode, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
 	int fd = (int)syscall(SYS_openat2, dir_fd, name, &how, sizeof how);
 
 	if (fd < 0 && errno == ENOSYS)

@@ -120,7 +120,8 @@ static struct crashes read_crashes(const struct lockfile *l, uint64_t boot_ms)
 	struct crashes c;
 
 	/* From another boot, or a window that is over: begin anew. */
-	if (pread(l->fd, &c, sizeof c, AT_CRASHES) != sizeof c || c.first_ms > boot_ms || boot_ms - c.first_ms > SC_CRASH_WINDOW_MS)
+	if (pread(l->fd, &c, sizeof c, AT_CRASHES) != sizeof c || c.first_ms > boot_ms ||
+	    boot_ms - c.first_ms > SC_CRASH_WINDOW_MS)
 		memset(&c, 0, sizeof c);
 	return c;
 }

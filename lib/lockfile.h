@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 struct lockfile {
-	int fd;			  /* owned; -1 when not open */
+	int fd;			 /* owned; -1 when not open */
 	_Atomic uint64_t *pulse; /* the daemon's mapping of the loop counter; NULL for others */
 };
 

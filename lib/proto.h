@@ -55,11 +55,11 @@ enum msg_sender { SENDER_NONE = 0, SENDER_CLIENT = 1, SENDER_WRITER = 2, SENDER_
 
 /* ASK.flags */
 enum {
-	ASK_COMMAND = 1u << 0,	 /* I can run a command: may be answered LEAD */
-	ASK_REFRESH = 1u << 1,	 /* only a run begun after this question will do */
-	ASK_FINISH = 1u << 2,	 /* let the run end although nobody reads any more */
-	ASK_FINISHED = 1u << 3,	 /* only what is finished: never FOLLOW */
-	ASK_WAIT = 1u << 4,	 /* without a command: WAIT until the key begins to exist, instead of MISS */
+	ASK_COMMAND = 1u << 0,	/* I can run a command: may be answered LEAD */
+	ASK_REFRESH = 1u << 1,	/* only a run begun after this question will do */
+	ASK_FINISH = 1u << 2,	/* let the run end although nobody reads any more */
+	ASK_FINISHED = 1u << 3, /* only what is finished: never FOLLOW */
+	ASK_WAIT = 1u << 4,	/* without a command: WAIT until the key begins to exist, instead of MISS */
 };
 
 /* LEAVE.signal: what took the reader away; 0 is a closed pipe. LEAVE.flags: */

@@ -15,11 +15,20 @@ int main(int argc, char **argv)
 
 	while ((c = getopt(argc, argv, "o:e:n:k:")) != -1)
 		switch (c) {
-		case 'o': out = optarg; break;
-		case 'e': err = optarg; break;
-		case 'n': file = optarg; break;
-		case 'k': sig = (int)strtol(optarg, NULL, 10); break;
-		default: return 99;
+		case 'o':
+			out = optarg;
+			break;
+		case 'e':
+			err = optarg;
+			break;
+		case 'n':
+			file = optarg;
+			break;
+		case 'k':
+			sig = (int)strtol(optarg, NULL, 10);
+			break;
+		default:
+			return 99;
 		}
 	if (file) {
 		int fd = open(file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
@@ -36,7 +45,7 @@ int main(int argc, char **argv)
 	if (err)
 		fprintf(stderr, "%s\n", err);
 	if (sig) {
-		struct rlimit none = { 0, 0 };
+		struct rlimit none = {0, 0};
 		sigset_t set;
 
 		setrlimit(RLIMIT_CORE, &none);

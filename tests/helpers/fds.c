@@ -27,7 +27,7 @@ int main(void)
 	}
 	closedir(d);
 	for (int fd = 0; fd <= highest; fd++) {
-		static const char *const modes[] = { "r", "w", "rw", "?" };
+		static const char *const modes[] = {"r", "w", "rw", "?"};
 		char name[64], link[PATH_MAX];
 		ssize_t n;
 

@@ -13,9 +13,14 @@ int main(int argc, char **argv)
 
 	while ((c = getopt(argc, argv, "es:")) != -1)
 		switch (c) {
-		case 'e': fd = 2; break;
-		case 's': offset = pattern_size(optarg); break;
-		default: return 99;
+		case 'e':
+			fd = 2;
+			break;
+		case 's':
+			offset = pattern_size(optarg);
+			break;
+		default:
+			return 99;
 		}
 	if (optind != argc - 1) {
 		fprintf(stderr, "usage: flood [-e] [-s OFFSET] N\n");

@@ -139,7 +139,7 @@ static void step(char *line)
 {
 	static uint64_t out_offset, err_offset;
 	char *arg = strchr(line, ' ');
-	struct sigaction sa = { .sa_handler = on_signal };
+	struct sigaction sa = {.sa_handler = on_signal};
 
 	if (arg)
 		*arg++ = '\0';
@@ -195,7 +195,8 @@ static void steps(const char *name, bool first)
 	snprintf(fifo, sizeof(fifo), "%s/%s", dir, name);
 	if (mkfifo(fifo, 0666) != 0 && errno != EEXIST)
 		die(fifo);
-	snprintf(acks, sizeof(acks), "%s%s", strcmp(name, "gate") == 0 ? "" : name, strcmp(name, "gate") == 0 ? "acks" : ".acks");
+	snprintf(acks, sizeof(acks), "%s%s", strcmp(name, "gate") == 0 ? "" : name,
+		 strcmp(name, "gate") == 0 ? "acks" : ".acks");
 	ack = move_up(open_in_dir(acks, O_WRONLY | O_APPEND | O_CREAT));
 	in = move_up(open_in_dir(name, O_RDWR)); /* so that it never ends */
 

@@ -37,10 +37,14 @@ static inline uint64_t pattern_size(const char *text)
 	uint64_t n = strtoull(text, &end, 10);
 
 	switch (*end) {
-	case 'K': return n << 10;
-	case 'M': return n << 20;
-	case 'G': return n << 30;
-	default: return n;
+	case 'K':
+		return n << 10;
+	case 'M':
+		return n << 20;
+	case 'G':
+		return n << 30;
+	default:
+		return n;
 	}
 }
 

@@ -158,7 +158,7 @@ int main(int argc, char **argv)
 		run(argv + 2);
 
 	for (;;) {
-		struct pollfd p[] = { { .fd = master_fd, .events = POLLIN }, { .fd = control_fd, .events = POLLIN } };
+		struct pollfd p[] = {{.fd = master_fd, .events = POLLIN}, {.fd = control_fd, .events = POLLIN}};
 		pid_t gone;
 
 		if (poll(p, 2, 20) < 0 && errno != EINTR)
@@ -174,7 +174,7 @@ int main(int argc, char **argv)
 			break;
 	}
 	while (master_fd >= 0) {
-		struct pollfd p = { .fd = master_fd, .events = POLLIN };
+		struct pollfd p = {.fd = master_fd, .events = POLLIN};
 
 		if (poll(&p, 1, 0) <= 0 || !(p.revents & POLLIN) || !show())
 			break;

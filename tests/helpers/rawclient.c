@@ -35,7 +35,7 @@
 #define PATIENCE_MS 20000
 
 static const char *path;
-static const uint8_t hello[] = { 5, 0, 0, 0, 0x93, 1, 1, 0xc4, 0 };
+static const uint8_t hello[] = {5, 0, 0, 0, 0x93, 1, 1, 0xc4, 0};
 
 static void die(const char *what)
 {
@@ -65,7 +65,7 @@ static int64_t now_ms(void)
 
 static int dial(void)
 {
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0 || strlen(path) >= sizeof(a.sun_path))
@@ -82,7 +82,7 @@ static bool say(int fd, const uint8_t *bytes, size_t n)
 	int64_t until = now_ms() + PATIENCE_MS;
 
 	while (n > 0) {
-		struct pollfd p = { .fd = fd, .events = POLLIN | POLLOUT };
+		struct pollfd p = {.fd = fd, .events = POLLIN | POLLOUT};
 		uint8_t sink[65536];
 		ssize_t did;
 
@@ -111,7 +111,7 @@ static bool is_closed(int fd, int patience_ms)
 	int64_t until = now_ms() + patience_ms;
 
 	for (;;) {
-		struct pollfd p = { .fd = fd, .events = POLLIN };
+		struct pollfd p = {.fd = fd, .events = POLLIN};
 		int64_t left = until - now_ms();
 		uint8_t sink[65536];
 		ssize_t n;
@@ -138,7 +138,7 @@ static void put_length(uint8_t *to, uint32_t n)
 static void do_hello(void)
 {
 	int fd = dial();
-	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct pollfd p = {.fd = fd, .events = POLLIN};
 	uint8_t head[5];
 
 	if (!say(fd, hello, sizeof(hello)) || poll(&p, 1, PATIENCE_MS) <= 0 || recv(fd, head, 5, MSG_WAITALL) != 5)
@@ -176,7 +176,7 @@ static void do_nest(uint32_t n)
 
 static void do_header(uint32_t n)
 {
-	uint8_t frame[1004] = { 0 };
+	uint8_t frame[1004] = {0};
 	int fd = dial();
 
 	put_length(frame, n);
@@ -187,11 +187,11 @@ static void do_header(uint32_t n)
 
 static void do_amplify(void)
 {
-	static const uint8_t heads[] = { 0xdd, 0xdf, 0xdb, 0xc6, 0xc9 };
+	static const uint8_t heads[] = {0xdd, 0xdf, 0xdb, 0xc6, 0xc9};
 	int closed = 0, open = 0;
 
 	for (size_t i = 0; i < 4 * sizeof(heads); i++) {
-		uint8_t frame[11] = { 5, 0, 0, 0 }, *body = frame + 4;
+		uint8_t frame[11] = {5, 0, 0, 0}, *body = frame + 4;
 		size_t n = 9;
 		int fd = dial();
 
@@ -218,8 +218,8 @@ static void do_amplify(void)
 static void do_cut(void)
 {
 	/* HELLO · LIST with one field too few or as it should be, STATUS, FLIGHTS, and the beginning of a long frame */
-	static const uint8_t more[] = { 5, 0,	0, 0, 0x93, 14, 0xc4, 0, 0xc0, 2,  0, 0,  0,  0x91, 16,
-					2, 0,	0, 0, 0x91, 15, 0,    1, 0,    0,  1, 2,  3,  4 };
+	static const uint8_t more[] = {5, 0, 0, 0, 0x93, 14, 0xc4, 0, 0xc0, 2, 0, 0, 0, 0x91, 16,
+				       2, 0, 0, 0, 0x91, 15, 0,	   1, 0,    0, 1, 2, 3, 4};
 	uint8_t all[sizeof(hello) + sizeof(more)];
 	int connections = 0;
 
@@ -280,26 +280,43 @@ static size_t random_value(uint8_t *to)
 	uint64_t u;
 
 	switch (draw(10)) {
-	case 0: to[n++] = (uint8_t)draw(128); return n;
-	case 1: to[n++] = 0xcc, to[n++] = (uint8_t)draw(256); return n;
-	case 2: to[n++] = 0xcf;
+	case 0:
+		to[n++] = (uint8_t)draw(128);
+		return n;
+	case 1:
+		to[n++] = 0xcc, to[n++] = (uint8_t)draw(256);
+		return n;
+	case 2:
+		to[n++] = 0xcf;
 		u = draw(4) ? draw(0) : UINT64_MAX;
 		for (int i = 0; i < 8; i++)
 			to[n++] = (uint8_t)(u >> (8 * (7 - i)));
 		return n;
-	case 3: to[n++] = 0xc0; return n;
-	case 4: to[n++] = (uint8_t)(0xe0 + draw(32)); return n;
-	case 5: to[n++] = 0xcb; /* NaN */
+	case 3:
+		to[n++] = 0xc0;
+		return n;
+	case 4:
+		to[n++] = (uint8_t)(0xe0 + draw(32));
+		return n;
+	case 5:
+		to[n++] = 0xcb; /* NaN */
 		to[n++] = 0x7f, to[n++] = 0xf8;
 		memset(to + n, 0, 6);
 		return n + 6;
-	case 6: to[n++] = 0xd3; /* -2^63 */
+	case 6:
+		to[n++] = 0xd3; /* -2^63 */
 		to[n++] = 0x80;
 		memset(to + n, 0, 7);
 		return n + 7;
-	case 7: len = 16; break;
-	case 8: len = draw(2) ? 0 : 7; break;
-	default: len = draw(100); break;
+	case 7:
+		len = 16;
+		break;
+	case 8:
+		len = draw(2) ? 0 : 7;
+		break;
+	default:
+		len = draw(100);
+		break;
 	}
 	to[n++] = 0xc4;
 	to[n++] = (uint8_t)len;
@@ -314,8 +331,8 @@ static void do_orders(long messages)
 {
 	/* All but what would be obeyed: STOP, and the HELLO of a newer version. */
 	/* Neither STOP nor a HELLO of another version, which end the daemon rightly. */
-	static const uint8_t types[] = { 10, 11, 12, 13, 14, 15, 16, 16, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39,
-					 40, 41, 42, 43, 60, 61, 62, 63, 70, 71, 72, 73, 90, 99, 0,  127 };
+	static const uint8_t types[] = {10, 11, 12, 13, 14, 15, 16, 16, 30, 31, 32, 33, 34, 35, 36, 37, 38,
+					39, 40, 41, 42, 43, 60, 61, 62, 63, 70, 71, 72, 73, 90, 99, 0,	127};
 	long connections = 0;
 	int fd = -1;
 
@@ -390,7 +407,7 @@ static void do_deaf(const char *hex)
 	int fd = dial();
 
 	for (; hex[0] && hex[1] && n < sizeof(frame); hex += 2) {
-		char two[3] = { hex[0], hex[1], 0 };
+		char two[3] = {hex[0], hex[1], 0};
 
 		frame[n++] = (uint8_t)strtoul(two, NULL, 16);
 	}
@@ -398,7 +415,7 @@ static void do_deaf(const char *hex)
 	if (send(fd, hello, sizeof(hello), MSG_NOSIGNAL) != (ssize_t)sizeof(hello))
 		die("send");
 	while (now_ms() < until && sent < (64u << 20)) {
-		struct pollfd p = { .fd = fd, .events = POLLOUT };
+		struct pollfd p = {.fd = fd, .events = POLLOUT};
 		ssize_t did;
 
 		poll(&p, 1, 100);
@@ -417,7 +434,7 @@ static void do_deaf(const char *hex)
 
 static int do_plant(void)
 {
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0 || strlen(path) >= sizeof(a.sun_path))

@@ -460,9 +460,8 @@ static void a_mark_makes_no_file(void **state)
 	struct flightfile f = example();
 
 	assert_int_equal(flightfile_mark(d->fd, &f.gen, MARK_DOOMED), SC_ENOENT);
-	assert_int_equal(errno, ENOENT);
 	assert_int_equal(mkdirat(d->fd, "flights", 0700), 0);
-	assert_int_equal(flightfile_mark(d->fd, &f.gen, MARK_DOOMED), SC_ESYS);
+	assert_int_equal(flightfile_mark(d->fd, &f.gen, MARK_DOOMED), SC_ENOENT);
 	assert_false(is_there(d, FILE_NAME));
 }
 
@@ -634,10 +633,13 @@ static void what_is_not_a_private_file_of_ours_is_unsafe(void **state)
 	for (size_t i = 0; i < COUNT(plants); i++) {
 		struct flightfile f;
 		bool locked;
+		int rc;
 
 		plants[i](d);
-		assert_int_equal(read_back(d, &f, &locked), SC_EUNSAFE);
+		rc = read_back(d, &f, &locked);
 		unplant(d);
+		if (rc != SC_EUNSAFE)
+			fail_msg("plant %zu: %s", i, sc_strerror(rc));
 	}
 }
 
@@ -787,7 +789,7 @@ static void flights_as_a_link_is_not_followed(void **state)
 
 	assert_int_equal(mkdirat(d->fd, "elsewhere", 0700), 0);
 	assert_int_equal(symlinkat("elsewhere", d->fd, "flights"), 0);
-	assert_int_not_equal(flightfile_scan(d->fd, note, &s), 0);
+	assert_int_equal(flightfile_scan(d->fd, note, &s), SC_EUNSAFE);
 	assert_int_equal(s.calls, 0);
 	if (flightfile_create(d->fd, &f, &lock_fd) == 0)
 		close(lock_fd);
