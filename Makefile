@@ -71,11 +71,14 @@ DAEMON_SRC = \
 	daemon/decide.c \
 	daemon/dispatch.c \
 	daemon/flight.c \
+	daemon/flight_begin.c \
+	daemon/flight_table.c \
 	daemon/flightfile.c \
 	daemon/index.c \
 	daemon/index_file.c \
 	daemon/index_thread.c \
 	daemon/jobs.c \
+	daemon/key.c \
 	daemon/listener.c \
 	daemon/main.c \
 	daemon/sql.c \

@@ -14,6 +14,7 @@ struct uv_loop_s;
 struct conn;
 struct flights;
 struct index;
+struct key;
 struct listener;
 struct ticker;
 
@@ -23,6 +24,7 @@ struct daemon {
 	struct log *log;
 	struct index *index;
 	struct flights *flights;
+	struct key *keys; /* those that are run or waited for */
 	struct uv_loop_s *loop;
 	struct listener *listener;
 	uint8_t boot_id[16];

@@ -11,6 +11,7 @@
 #include "daemon/daemon.h"
 #include "daemon/flight.h"
 #include "daemon/index.h"
+#include "daemon/key.h"
 #include "daemon/ticker.h"
 #include "lib/build.h"
 #include "lib/clock.h"

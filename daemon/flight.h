@@ -1,5 +1,5 @@
-/* One run: who writes it, who reads it, how far it is, how it ends. Owns the table of flights, the table of keys with their
- * lines of waiters, and the files of flights/. Every change of a flight's state is made, and logged, in one function.
+/* One run: who writes it, who reads it, how far it is, how it ends. Owns the table of flights
+ * and the files of flights/. Every change of a flight's state is made, and logged, in one function.
  *
  *   awaited ──▶ running ──▶ committing ──▶ settled ──▶ (gone)
  *                  │  └──────────────────────▲
@@ -65,10 +65,6 @@ bool flight_is_last(const struct conn *c);
 void flight_doom(struct flight *f);
 /* Dooms every flight of the key: how many. */
 unsigned flights_doom(struct daemon *d, struct bytes bucket, struct bytes key);
-
-/* A line of waiters at a key; each is asked again (answer_again) whenever something about the key has changed. */
-int key_wait(struct daemon *d, struct conn *c, struct bytes bucket, struct bytes key);
-void key_leave(struct conn *c);
 
 /* ---- what a writer says ---- */
 /* An awaited flight's writer is back: checks its page and objects, and makes c the flight's connection. What it keeps of fds it

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -123,20 +122,6 @@ static inline char *touched_buffer(void)
 		die("memory");
 	memset(buffer, 1, READ_SIZE);
 	return buffer;
-}
-
-/* A virtual machine may give free memory back to its host, and get it again slowly. So that this is not what is timed: so much
- * is used, and free again, right before. */
-static inline void touch_memory(uint64_t size)
-{
-	char *p;
-
-	if (size == 0)
-		return;
-	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	if (p == MAP_FAILED)
-		die("memory");
-	munmap(p, size);
 }
 
 #endif

@@ -4,8 +4,6 @@
 #include "tests/bench/bench.h"
 
 enum { FOLLOWERS_MAX = 256 };
-/* What the object will need. */
-#define TOUCH (1200ULL << 20)
 
 /* Until "ready" has come so often. Nothing else is expected there. */
 static void await_ready(int fd, int times)
@@ -69,7 +67,6 @@ int main(int argc, char **argv)
 		pids[count++] = start_reader(out[0]);
 	}
 	await_ready(ready[0], n);
-	touch_memory(TOUCH);
 	begin = now_ns();
 	if (write(fifo, "g", 1) != 1)
 		die("fifo");

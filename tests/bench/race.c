@@ -1,9 +1,10 @@
-/* race [-n RUNS] [-w WARM] [-t SIZE] [-p] [-a CMD] [-b CMD] A… ::: B…: runs two commands in turn, the first of a pair being the second of
+/* race [-n RUNS] [-w WARM] [-2] [-p] [-a CMD] [-b CMD] A… ::: B…: runs two commands in turn, the first of a pair being the second of
  * the next, and prints the median time of each in nanoseconds: "A B". From before the start to after the end.
  *
  *   -p        stdout is a pipe that is read here, READ_SIZE at a time, and dropped; both must print as much. Else /dev/null
  *   -w WARM   so many pairs first that do not count (1)
- *   -t SIZE   so much memory is touched before each
+ *   -2        right before each run that counts, one of the same that does not. A virtual machine may give free memory back to its
+ *             host and get it again slowly; this way the memory is still warm, and that is not what is measured
  *   -a -b     a shell command after each run of A, of B, not timed
  *   {}        in an argument or such a command: a number that never comes twice */
 #include "tests/bench/bench.h"
@@ -18,7 +19,7 @@ struct side {
 };
 
 static int piped;
-static uint64_t touch;
+static int twice;
 static char *buffer;
 
 static char *substitute(const char *text, unsigned number)
@@ -44,7 +45,6 @@ static uint64_t timed(struct side *s, char **argv)
 
 	if (piped ? pipe2(fds, O_CLOEXEC) < 0 : (fds[1] = open("/dev/null", O_WRONLY | O_CLOEXEC)) < 0)
 		die("stdout");
-	touch_memory(touch);
 	begin = now_ns();
 	pid = start(argv, fds[1], -1);
 	close(fds[1]);
@@ -85,8 +85,9 @@ int main(int argc, char **argv)
 {
 	struct side side[2] = {0};
 	int runs = 10, warm = 1, c, i;
+	unsigned number = 0;
 
-	while ((c = getopt(argc, argv, "+n:w:t:pa:b:")) != -1)
+	while ((c = getopt(argc, argv, "+n:w:2pa:b:")) != -1)
 		switch (c) {
 		case 'n':
 			runs = (int)strtol(optarg, NULL, 10);
@@ -94,8 +95,8 @@ int main(int argc, char **argv)
 		case 'w':
 			warm = (int)strtol(optarg, NULL, 10);
 			break;
-		case 't':
-			touch = parse_size(optarg);
+		case '2':
+			twice = 1;
 			break;
 		case 'p':
 			piped = 1;
@@ -113,7 +114,7 @@ int main(int argc, char **argv)
 	for (i = optind; i < argc && strcmp(argv[i], ":::") != 0; i++)
 		;
 	if (i == optind || i >= argc - 1 || runs < 1) {
-		fprintf(stderr, "usage: race [-n RUNS] [-w WARM] [-t SIZE] [-p] [-a CMD] [-b CMD] A... ::: B...\n");
+		fprintf(stderr, "usage: race [-n RUNS] [-w WARM] [-2] [-p] [-a CMD] [-b CMD] A... ::: B...\n");
 		return 99;
 	}
 	argv[i] = NULL;
@@ -122,12 +123,14 @@ int main(int argc, char **argv)
 	for (i = 0; i < 2; i++)
 		if (!(side[i].times = calloc((size_t)runs, sizeof(uint64_t))))
 			die("memory");
-	for (i = -warm; i < runs; i++) {
-		int first = i & 1;
+	for (i = -warm; i < runs; i++)
+		for (int k = 0; k < 2; k++) {
+			struct side *s = &side[(i ^ k) & 1];
 
-		run(&side[first], (unsigned)(i + warm), i);
-		run(&side[!first], (unsigned)(i + warm), i);
-	}
+			if (twice)
+				run(s, number++, -1);
+			run(s, number++, i);
+		}
 	if (side[0].bytes != side[1].bytes) {
 		fprintf(stderr, "race: %s printed %ju bytes, %s %ju\n", side[0].argv[0], (uintmax_t)side[0].bytes,
 			side[1].argv[0], (uintmax_t)side[1].bytes);

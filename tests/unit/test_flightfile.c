@@ -542,7 +542,7 @@ static void a_changed_byte_is_corrupt_or_within_bounds(void **state)
 	close(lock_fd);
 	n = load(d, FILE_NAME, bytes, sizeof bytes);
 	for (size_t i = 0; i < n; i++)
-		for (unsigned v = 1; v < 256; v += 2) {
+		for (unsigned v = 1; v < 256; v *= 2) {
 			struct flightfile f = {0};
 			bool locked;
 			int rc;

@@ -77,11 +77,19 @@ struct reader {
 	const char *wrong;
 };
 
+static uint64_t now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
 static void publish(struct run *r, uint64_t *s, uint64_t out_len, uint64_t err_len)
 {
-	/* Now and then only when everybody sleeps: it is their waking up that is looked at. */
+	/* Now and then only when everybody sleeps, as far as they get to it soon: it is their waking up that is looked at. */
 	if (chance(s) % 4 == 0)
-		for (unsigned i = 0; i < 100000 && atomic_load(&r->asleep) < READERS; i++)
+		for (uint64_t until = now_us() + 5000; atomic_load(&r->asleep) < READERS && now_us() < until;)
 			sched_yield();
 	page_publish(r->page, out_len, err_len);
 	if (chance(s) % 16 == 0)

@@ -1,0 +1,128 @@
+/* The birth of a run: file, objects, page, the writer's connection, LEAD. What begins and fails leaves nothing. */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/flight_parts.h"
+#include "daemon/flightfile.h"
+#include "lib/clock.h"
+#include "lib/digest.h"
+#include "lib/err.h"
+#include "lib/object.h"
+
+static int make_objects(struct flight *f, int fds[LEAD_FDS])
+{
+	int dir = f->d->place.dir_fd, rc;
+	uint64_t size;
+
+	rc = object_create(dir, &f->gen, STREAM_OUT, &fds[LEAD_OUT_WRITE]);
+	if (rc == 0)
+		rc = object_create(dir, &f->gen, STREAM_ERR, &fds[LEAD_ERR_WRITE]);
+	if (rc == 0)
+		rc = object_open(dir, &f->gen, STREAM_OUT, &fds[LEAD_OUT], &size);
+	if (rc == 0)
+		rc = object_open(dir, &f->gen, STREAM_ERR, &fds[LEAD_ERR], &size);
+	if (rc)
+		return rc;
+	f->out_fd = flight_dup_fd(fds[LEAD_OUT]);
+	f->err_fd = flight_dup_fd(fds[LEAD_ERR]);
+	return f->out_fd < 0 || f->err_fd < 0 ? SC_ESYS : 0;
+}
+
+static int make_page(struct flight *f, int fds[LEAD_FDS])
+{
+	uint8_t hash[16];
+	int rc;
+
+	digest_key(f->bucket, strlen(f->bucket), f->key_bytes, f->key_len, hash);
+	rc = page_create(&f->page, &f->gen, hash, f->order);
+	if (rc)
+		return rc;
+	fds[LEAD_PAGE] = flight_dup_fd(page_fd(f->page));
+	return fds[LEAD_PAGE] < 0 ? SC_ESYS : 0;
+}
+
+static int make_writer(struct flight *f, int fds[LEAD_FDS])
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return SC_ESYS;
+	fds[LEAD_SOCKET] = pair[1];
+	f->writer = conn_open(f->d, pair[0], CONN_WRITING);
+	if (!f->writer)
+		return SC_ENOMEM;
+	f->writer->leads = f;
+	return 0;
+}
+
+/* What begins and fails leaves nothing behind. */
+static void abandon(struct flight *f, const int fds[LEAD_FDS])
+{
+	struct daemon *d = f->d;
+	int saved = errno;
+	struct key *k;
+
+	for (int i = 0; i < LEAD_FDS; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	k = flight_take_out(f);
+	flightfile_unlink(d->place.dir_fd, &f->gen);
+	object_unlink(d->place.dir_fd, &f->gen);
+	if (f->writer) {
+		struct conn *w = f->writer;
+
+		w->leads = NULL;
+		f->writer = NULL;
+		conn_close(w, NULL);
+	}
+	flight_free(f);
+	key_drop_if_unused(d, k);
+	errno = saved;
+}
+
+int flight_begin(struct conn *c, const struct ask *ask)
+{
+	struct daemon *d = c->d;
+	struct flightfile file = {.order = ++d->order, .ttl_ms = ask->ttl_ms, .finish = ask->finish};
+	int fds[LEAD_FDS] = {-1, -1, -1, -1, -1, -1, -1}, rc;
+	struct msg m = {.type = MSG_LEAD};
+	struct flight *f;
+
+	digest_generation(&file.gen);
+	memcpy(file.bucket, ask->bucket, sizeof file.bucket);
+	memcpy(file.key, ask->key, ask->key_len);
+	file.key_len = ask->key_len;
+	file.created_wall_ms = clock_now().wall_ms;
+	f = flight_new(d, &file);
+	if (!f)
+		return SC_ENOMEM;
+	f->state = FLIGHT_RUNNING;
+	/* The file first: should we die now, the next daemon finds by it what else there is to remove. */
+	rc = flightfile_create(d->place.dir_fd, &file, &fds[LEAD_LOCK]);
+	if (rc == 0)
+		rc = make_objects(f, fds);
+	if (rc == 0)
+		rc = make_page(f, fds);
+	if (rc == 0)
+		rc = make_writer(f, fds);
+	if (rc) {
+		abandon(f, fds);
+		return rc;
+	}
+	flight_set_state(f, FLIGHT_RUNNING, "lead");
+	flight_add_reader(f, c);
+	m.gen = f->gen;
+	m.order = f->order;
+	m.ttl = f->ttl_ms;
+	m.slot = f->next_slot++;
+	conn_send(c, &m, fds, LEAD_FDS);
+	/* A refresher leads while an older run goes on, or somebody leads beside a removed one: nobody joins the old one now. */
+	for (struct flight *old = f->key->flights; old; old = old->next)
+		if (old != f)
+			flight_doom(old);
+	/* Those that waited for the key to begin to exist, or for the next run. */
+	key_changed(d, f->key);
+	return 0;
+}

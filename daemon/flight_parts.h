@@ -1,0 +1,86 @@
+/* What the files of a flight share: flight.c (its life), flight_begin.c (its birth), flight_table.c (all of them, and a new
+ * daemon's first look). Nobody else includes this. */
+#ifndef SC_FLIGHT_PARTS_H
+#define SC_FLIGHT_PARTS_H
+
+#include <uthash.h>
+
+#include "daemon/flight.h"
+#include "daemon/key.h"
+#include "lib/page.h"
+
+struct flight {
+	struct daemon *d;
+	struct gen gen;
+	uint64_t order;
+	char bucket[SC_BUCKET_MAX + 1];
+	struct key *key;	    /* NULL once settled */
+	struct flight *next, *prev; /* in key->flights */
+	enum flight_state state;
+	bool doomed, finish;
+	bool drain;	  /* counted in daemon.drain */
+	bool told_lonely; /* the writer was asked whether anybody reads */
+	uint64_t ttl_ms;
+	uint64_t created_wall_ms;
+	uint64_t awaited_since_ms;
+	struct page *page;  /* NULL while awaited */
+	int out_fd, err_fd; /* read-only, from birth or registration: to prove what is committed */
+	int pidfd;	    /* of the command; -1 before it started */
+	uint64_t pid;	    /* for people */
+	struct conn *writer;
+	struct conn *readers;
+	unsigned nreaders;
+	unsigned leave_signal; /* what took the last reader away */
+	uint32_t next_slot;
+	enum page_state end; /* how it ended, once it did */
+	uint32_t exit, signal;
+	bool committed;
+	UT_hash_handle hh; /* by generation */
+	size_t key_len;
+	uint8_t key_bytes[];
+};
+
+struct flights {
+	struct flight *by_gen; /* every one, settled ones too */
+	unsigned count;	       /* not settled */
+	unsigned awaited;
+	struct ticker *check;  /* while some are awaited */
+	struct ticker *census; /* after registrations: whose readers have all gone? */
+};
+
+struct flightfile;
+
+static inline struct bytes flight_bucket(const struct flight *f)
+{
+	return bytes_of(f->bucket);
+}
+
+static inline struct bytes flight_key(const struct flight *f)
+{
+	return (struct bytes){f->key_bytes, f->key_len};
+}
+
+/* ---- flight.c ---- */
+
+/* Every change of state, and its line in the log. */
+void flight_set_state(struct flight *f, enum flight_state to, const char *why);
+
+/* A flight in the tables, without anything on disk. NULL: no memory. */
+struct flight *flight_new(struct daemon *d, const struct flightfile *file);
+
+/* Out of the tables, so that whoever asks from now on no longer meets it. Its waiters are asked again by the caller (key_changed
+ * with the key this returns), when everything else about the end is done. */
+struct key *flight_take_out(struct flight *f);
+void flight_free(struct flight *f);
+
+/* A run that ends without its writer's word: kills what is left of it, publishes `end`. */
+void flight_end_unfinished(struct flight *f, enum page_state end, const char *why);
+
+void flight_add_reader(struct flight *f, struct conn *c);
+/* Asks the writer whether anybody reads, if no connection does. */
+void flight_tell_lonely(struct flight *f);
+
+/* A second descriptor of the same description, close-on-exec; -1 and errno. */
+int flight_dup_fd(int fd);
+
+#endif

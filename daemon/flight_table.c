@@ -1,0 +1,246 @@
+/* All flights: finding and listing them, and a new daemon's first look at what goes on, with what it does about those that do not
+ * come back. Called by answer.c, dispatch.c and main.c. */
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "daemon/flight_parts.h"
+#include "daemon/flightfile.h"
+#include "daemon/index.h"
+#include "daemon/ticker.h"
+#include "lib/clock.h"
+#include "lib/err.h"
+
+/* How often the locks of awaited flights are looked at: nobody tells when such a writer dies. */
+#define AWAITED_CHECK_MS 250
+
+/* ---- the tables ---- */
+
+struct flight *flight_find(struct daemon *d, const struct gen *g)
+{
+	struct flight *f;
+
+	HASH_FIND(hh, d->flights->by_gen, g, sizeof *g, f);
+	return f;
+}
+
+const struct gen *flight_gen(const struct flight *f)
+{
+	return &f->gen;
+}
+
+bool flight_is_awaited(const struct flight *f)
+{
+	return f->state == FLIGHT_AWAITED;
+}
+
+unsigned flights_count(const struct daemon *d)
+{
+	return d->flights->count;
+}
+
+void flights_known(struct daemon *d, struct bytes bucket, struct bytes key, const struct gen *chain, size_t nchain,
+		   struct known *k, struct flight **run)
+{
+	static const enum run meaning[] = {
+		[FLIGHT_AWAITED] = RUN_AWAITED,	 [FLIGHT_RUNNING] = RUN_GOING, [FLIGHT_STOPPING] = RUN_STOPPING,
+		[FLIGHT_COMMITTING] = RUN_GOING, [FLIGHT_SETTLED] = RUN_NONE,
+	};
+	struct key *at = key_find(d, bucket, key);
+	struct flight *f;
+
+	*run = NULL;
+	k->run = RUN_NONE;
+	k->runs = 0;
+	k->nested = false;
+	if (!at)
+		return;
+	DL_FOREACH (at->flights, f) {
+		k->runs++;
+		for (size_t i = 0; i < nchain; i++)
+			k->nested |= gen_equal(&chain[i], &f->gen);
+		if (f->doomed || (*run && (*run)->order > f->order))
+			continue;
+		*run = f;
+		k->run = meaning[f->state];
+		k->run_order = f->order;
+	}
+}
+
+unsigned flights_list(struct daemon *d, struct bytes bucket, uint64_t after, unsigned limit, flight_row each, void *arg)
+{
+	uint64_t now = clock_now().wall_ms;
+	struct flight *f, *next;
+	unsigned n = 0;
+
+	/* The table keeps the order of insertion, which is that of the order numbers (flights_open sorts what it finds). */
+	HASH_ITER (hh, d->flights->by_gen, f, next) {
+		struct page_view v = {0};
+		struct msg m = {
+			.type = MSG_FLIGHT, .bucket = flight_bucket(f), .key = flight_key(f), .gen = f->gen, .order = f->order};
+
+		if (n == limit)
+			break;
+		if (f->order <= after || f->state == FLIGHT_SETTLED || strlen(f->bucket) != bucket.n ||
+		    memcmp(f->bucket, bucket.p, bucket.n) != 0)
+			continue;
+		if (f->page)
+			page_view(f->page, &v);
+		m.age = now > f->created_wall_ms ? now - f->created_wall_ms : 0;
+		m.out_len = v.out_len;
+		m.err_len = v.err_len;
+		m.count = f->nreaders;
+		m.pid = f->pid;
+		m.flags = (uint64_t)f->state;
+		each(arg, &m);
+		n++;
+	}
+	return n;
+}
+
+unsigned flights_mark_drain(struct daemon *d)
+{
+	struct flight *f, *next;
+	unsigned n = 0;
+
+	HASH_ITER (hh, d->flights->by_gen, f, next) {
+		if (f->state == FLIGHT_SETTLED)
+			continue;
+		f->drain = true;
+		n++;
+	}
+	return n;
+}
+
+/* ---- a new daemon's first look, and what it does about those that do not come back ---- */
+
+static void adopt(struct daemon *d, const struct flightfile *file)
+{
+	struct flight *f = flight_new(d, file);
+
+	if (!f)
+		return; /* no memory: its file stays for the next daemon */
+	f->state = FLIGHT_AWAITED;
+	f->awaited_since_ms = clock_boot_ms();
+	d->flights->awaited++;
+	flight_set_state(f, FLIGHT_AWAITED, "found");
+}
+
+static bool is_committed(struct daemon *d, const struct flightfile *file)
+{
+	struct bytes bucket = bytes_of(file->bucket), key = {file->key, file->key_len};
+	struct entry e;
+
+	return index_find(d->index, bucket, key, &e) == 0 && gen_equal(&e.gen, &file->gen);
+}
+
+static void on_found(void *arg, const char *name)
+{
+	struct daemon *d = arg;
+	struct flightfile file;
+	bool locked = false;
+	int rc = flightfile_read(d->place.dir_fd, name, &file, &locked);
+
+	if (rc == SC_EUNSAFE || rc == SC_ENOENT || rc == SC_ESYS)
+		return; /* not proved ours, or not to be read now: left alone */
+	if (rc) {
+		/* Torn at its birth: nobody was told to lead yet, or the writer ends uncommitted. */
+		if (!locked && gen_parse(name, SC_GEN_HEX - 1, &file.gen) == 0) {
+			flightfile_unlink(d->place.dir_fd, &file.gen);
+			index_discard(d->index, &file.gen, NULL, NULL);
+		}
+		return;
+	}
+	if (file.order > d->order)
+		d->order = file.order;
+	if (is_committed(d, &file)) {
+		/* The index is first in the order of ending: this is a leftover, whoever still holds it. */
+		flightfile_unlink(d->place.dir_fd, &file.gen);
+	} else if (locked) {
+		adopt(d, &file);
+	} else {
+		log_event(d->log, "lost", "gen=%s", name);
+		flightfile_unlink(d->place.dir_fd, &file.gen);
+		index_discard(d->index, &file.gen, NULL, NULL);
+	}
+}
+
+static void on_check(struct daemon *d, void *arg)
+{
+	uint64_t now = clock_boot_ms();
+	struct flights *fs = d->flights;
+	struct flight *f, *next;
+
+	(void)arg;
+	HASH_ITER (hh, fs->by_gen, f, next) {
+		if (f->state != FLIGHT_AWAITED)
+			continue;
+		if (!flightfile_is_locked(d->place.dir_fd, &f->gen)) {
+			flight_end_unfinished(f, PAGE_LOST, "lost while no daemon lived");
+			/* Others may have gone with it; the next tick looks at the rest. */
+			break;
+		}
+		if (!f->doomed && now - f->awaited_since_ms >= SC_REGISTER_MS) {
+			flight_doom(f);
+			key_changed(d, f->key);
+			break;
+		}
+	}
+	if (fs->awaited)
+		ticker_start(fs->check, AWAITED_CHECK_MS);
+}
+
+static void on_census(struct daemon *d, void *arg)
+{
+	struct flight *f, *next;
+
+	(void)arg;
+	HASH_ITER (hh, d->flights->by_gen, f, next)
+		flight_tell_lonely(f);
+}
+
+static int by_order(const struct flight *a, const struct flight *b)
+{
+	return a->order < b->order ? -1 : a->order > b->order;
+}
+
+int flights_open(struct daemon *d)
+{
+	struct flights *fs = calloc(1, sizeof *fs);
+	int rc;
+
+	if (!fs)
+		return SC_ENOMEM;
+	d->flights = fs;
+	fs->check = ticker_new(d, on_check, NULL);
+	fs->census = ticker_new(d, on_census, NULL);
+	if (!fs->check || !fs->census)
+		return SC_ENOMEM;
+	rc = flightfile_scan(d->place.dir_fd, on_found, d);
+	if (rc)
+		return rc;
+	HASH_SORT(fs->by_gen, by_order);
+	if (fs->awaited)
+		ticker_start(fs->check, AWAITED_CHECK_MS);
+	return 0;
+}
+
+void flights_close(struct daemon *d)
+{
+	struct flights *fs = d->flights;
+	struct flight *f, *next;
+
+	HASH_ITER (hh, fs->by_gen, f, next) {
+		struct key *k = f->key;
+
+		if (k)
+			flight_take_out(f);
+		flight_free(f);
+		if (k)
+			key_drop_if_unused(d, k);
+	}
+	ticker_free(fs->check);
+	ticker_free(fs->census);
+	free(fs);
+	d->flights = NULL;
+}

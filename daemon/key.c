@@ -1,0 +1,103 @@
+/* The table of keys. Called by answer.c (who waits) and flight*.c (what changes). Decides nothing. */
+#include "daemon/key.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "daemon/answer.h"
+#include "daemon/conn.h"
+#include "daemon/daemon.h"
+#include "daemon/ticker.h"
+#include "lib/err.h"
+#include "lib/limits.h"
+
+static size_t key_id(struct bytes bucket, struct bytes key, uint8_t id[SC_BUCKET_MAX + 1 + SC_KEY_MAX])
+{
+	memcpy(id, bucket.p, bucket.n);
+	id[bucket.n] = '\0';
+	memcpy(id + bucket.n + 1, key.p, key.n);
+	return bucket.n + 1 + key.n;
+}
+
+struct key *key_find(struct daemon *d, struct bytes bucket, struct bytes key)
+{
+	uint8_t id[SC_BUCKET_MAX + 1 + SC_KEY_MAX];
+	size_t n = key_id(bucket, key, id);
+	struct key *k;
+
+	HASH_FIND(hh, d->keys, id, n, k);
+	return k;
+}
+
+struct key *key_get(struct daemon *d, struct bytes bucket, struct bytes key)
+{
+	uint8_t id[SC_BUCKET_MAX + 1 + SC_KEY_MAX];
+	size_t n = key_id(bucket, key, id);
+	struct key *k = key_find(d, bucket, key);
+
+	if (k)
+		return k;
+	k = calloc(1, sizeof *k + n);
+	if (!k)
+		return NULL;
+	k->id_len = n;
+	memcpy(k->id, id, n);
+	HASH_ADD(hh, d->keys, id, n, k);
+	return k;
+}
+
+void key_drop_if_unused(struct daemon *d, struct key *k)
+{
+	if (k->flights || k->waiters)
+		return;
+	HASH_DEL(d->keys, k);
+	free(k);
+}
+
+int key_wait(struct daemon *d, struct conn *c, struct bytes bucket, struct bytes key)
+{
+	struct key *k = key_get(d, bucket, key);
+
+	if (!k)
+		return SC_ENOMEM;
+	DL_APPEND2(k->waiters, c, wait_prev, wait_next);
+	c->waits_for = k;
+	if (d->nwaiting++ == 0)
+		ticker_start(d->pulse, SC_SILENCE_MS / 4);
+	return 0;
+}
+
+void key_leave(struct conn *c)
+{
+	struct key *k = c->waits_for;
+	struct daemon *d = c->d;
+
+	if (!k)
+		return;
+	DL_DELETE2(k->waiters, c, wait_prev, wait_next);
+	c->waits_for = NULL;
+	if (--d->nwaiting == 0)
+		ticker_stop(d->pulse);
+	key_drop_if_unused(d, k);
+}
+
+void key_changed(struct daemon *d, struct key *k)
+{
+	uint8_t id[SC_BUCKET_MAX + 1 + SC_KEY_MAX];
+	struct bytes bucket, key;
+	struct conn *c;
+	unsigned n = 0;
+
+	/* An answer may drop the key: it is found by name again after each. */
+	memcpy(id, k->id, k->id_len);
+	bucket = bytes_of((char *)id);
+	key = (struct bytes){id + bucket.n + 1, k->id_len - bucket.n - 1};
+	DL_COUNT2(k->waiters, c, n, wait_next);
+	for (; n > 0 && k && k->waiters; n--) {
+		answer_again(k->waiters);
+		k = key_find(d, bucket, key);
+	}
+	if (k)
+		key_drop_if_unused(d, k);
+}

@@ -1,0 +1,37 @@
+/* A key that somebody runs or waits for: its flights, and a line of peers that are asked again whenever something about it has
+ * changed. Lives as long as it has either. */
+#ifndef SC_DAEMON_KEY_H
+#define SC_DAEMON_KEY_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <uthash.h>
+
+#include "lib/buf.h"
+
+struct conn;
+struct daemon;
+struct flight;
+
+struct key {
+	struct flight *flights; /* doomed ones too */
+	struct conn *waiters;	/* first come first */
+	size_t id_len;
+	UT_hash_handle hh;
+	uint8_t id[]; /* bucket, NUL, key */
+};
+
+struct key *key_find(struct daemon *d, struct bytes bucket, struct bytes key); /* NULL: nobody runs it or waits for it */
+struct key *key_get(struct daemon *d, struct bytes bucket, struct bytes key);  /* made if it is not there; NULL: no memory */
+void key_drop_if_unused(struct daemon *d, struct key *k);
+
+/* Puts a peer at the end of the line. SC_ENOMEM. */
+int key_wait(struct daemon *d, struct conn *c, struct bytes bucket, struct bytes key);
+/* Takes it out, if it is in one. */
+void key_leave(struct conn *c);
+
+/* Asks every waiter again (answer_again), in their order; each takes itself out of the line and perhaps back in at its end. The
+ * key goes if nothing is left of it. */
+void key_changed(struct daemon *d, struct key *k);
+
+#endif
