@@ -250,7 +250,7 @@ static void close_pair(int fd[2])
 			close(fd[i]);
 }
 
-int spawn_command(struct child *c, char *const argv[], const char *chain, bool inherit_stderr)
+int spawn_command(struct child *c, char *const argv[], const char *chain, bool inherit_stderr, bool child_ignored)
 {
 	int out[2] = {-1, -1}, err[2] = {-1, -1}, error[2] = {-1, -1}, saved;
 	pid_t parent = getpid();
@@ -260,6 +260,8 @@ int spawn_command(struct child *c, char *const argv[], const char *chain, bool i
 	if (make_pipe(out) || (!inherit_stderr && make_pipe(err)) || pipe2(error, O_CLOEXEC) < 0)
 		goto fail;
 	c->pid = fork();
+	if (c->pid == 0 && child_ignored)
+		signal(SIGCHLD, SIG_IGN);
 	if (c->pid == 0)
 		child_becomes(argv, chain, out[1], err[1], error[1], parent);
 	if (c->pid < 0)

@@ -237,9 +237,10 @@ static void record_exec_error(struct writer *w)
 static void lose_daemon(struct writer *w)
 {
 	session_close(&w->session);
+	/* At once, but for one that had not taken us: it would be asked in a circle. */
+	w->next_try_ms = w->registered ? 0 : clock_boot_ms() + SC_RECONNECT_MS;
 	w->registered = false;
 	w->asked = false;
-	w->next_try_ms = 0;
 	w->look_ms = clock_boot_ms() + ALONE_MS;
 	w->empty_once = false;
 }
@@ -545,7 +546,6 @@ static void ignore_signals(void)
 
 	for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
 		signal(ignored[i], SIG_IGN);
-	signal(SIGCHLD, SIG_DFL); /* ignored, it would take the exit status away */
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -553,6 +553,7 @@ static void ignore_signals(void)
 static _Noreturn void write_run(const struct run *run)
 {
 	static struct writer w = {.session = SESSION_INIT};
+	bool child_ignored;
 
 	w.run = run;
 	w.session.place = *run->place;
@@ -561,8 +562,10 @@ static _Noreturn void write_run(const struct run *run)
 	w.out_sum = checksum_new();
 	w.err_sum = checksum_new();
 	setsid();
+	/* Ignored, as by some callers, it would take the command's exit status away. */
+	child_ignored = signal(SIGCHLD, SIG_DFL) == SIG_IGN;
 	/* To die here tells the daemon all there is: nobody runs the command. */
-	if (!w.out_sum || !w.err_sum || spawn_command(&w.child, run->argv, run->chain, run->inherit_stderr))
+	if (!w.out_sum || !w.err_sum || spawn_command(&w.child, run->argv, run->chain, run->inherit_stderr, child_ignored))
 		_exit(EXIT_FAILED);
 	KILLPOINT("command_started");
 	if (w.child.exec_error)

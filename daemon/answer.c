@@ -43,6 +43,8 @@ static void say_wait(struct conn *c, const struct ask *ask, enum wait_reason rea
 			*c->ask = *ask;
 	}
 	if (!c->ask || key_wait(c->d, c, bucket, key)) {
+		free(c->ask);
+		c->ask = NULL;
 		say_refused(c, REFUSE_BUSY, ENOMEM, "");
 		return;
 	}
@@ -50,8 +52,36 @@ static void say_wait(struct conn *c, const struct ask *ask, enum wait_reason rea
 	conn_send(c, &m, NULL, 0);
 }
 
-/* False: there is no such object as the row says; nothing was sent. */
-static bool say_hit(struct conn *c, const struct entry *e, uint64_t age_ms)
+static int open_whole(int dir_fd, const struct entry *e, enum stream stream, uint64_t len, int *fd)
+{
+	uint64_t size;
+	int rc = object_open(dir_fd, &e->gen, stream, fd, &size);
+
+	if (rc == 0 && size != len) {
+		close(*fd);
+		*fd = -1;
+		rc = SC_ECORRUPT;
+	}
+	return rc;
+}
+
+/* The entry's objects, as many as it has. SC_ENOENT, SC_EUNSAFE, SC_ECORRUPT: there are none as the row says · SC_ESYS: not to be
+ * had now, which proves nothing about them. */
+static int open_entry(int dir_fd, const struct entry *e, int fds[2], size_t *n)
+{
+	int rc = open_whole(dir_fd, e, STREAM_OUT, e->out_len, &fds[0]);
+
+	*n = 1;
+	if (rc || e->err_len == 0)
+		return rc;
+	*n = 2;
+	rc = open_whole(dir_fd, e, STREAM_ERR, e->err_len, &fds[1]);
+	if (rc)
+		close(fds[0]);
+	return rc;
+}
+
+static void say_hit(struct conn *c, const struct entry *e, uint64_t age_ms, const int *fds, size_t n)
 {
 	struct msg m = {.type = MSG_HIT,
 			.gen = e->gen,
@@ -63,25 +93,9 @@ static bool say_hit(struct conn *c, const struct entry *e, uint64_t age_ms)
 			.age = age_ms,
 			.ttl = e->ttl_ms,
 			.created = e->created_wall_ms};
-	int fds[2] = {-1, -1}, dir = c->d->place.dir_fd;
-	uint64_t size;
-	size_t n = 1;
 
-	if (object_open(dir, &e->gen, STREAM_OUT, &fds[0], &size) != 0)
-		return false;
-	if (size == e->out_len && e->err_len > 0) {
-		if (object_open(dir, &e->gen, STREAM_ERR, &fds[1], &size) == 0)
-			n = 2;
-		size = n == 2 && size == e->err_len ? e->out_len : UINT64_MAX;
-	}
-	if (size != e->out_len) {
-		for (size_t i = 0; i < n; i++)
-			close(fds[i]);
-		return false;
-	}
 	c->state = CONN_READING;
 	conn_send(c, &m, fds, n);
-	return true;
 }
 
 static void forget_entry(struct conn *c, const struct entry *e)
@@ -128,19 +142,29 @@ static void answer(struct conn *c, const struct ask *ask)
 	struct bytes bucket = bytes_of(ask->bucket), key = {ask->key, ask->key_len};
 	struct flight *run = NULL;
 	struct known k = {0};
+	int fds[2], rc = 0;
+	size_t nfds = 0;
 	struct verdict v;
 	struct entry e;
 
 	look_up(c, ask, &e, &k);
 	flights_known(c->d, bucket, key, ask->chain, ask->nchain, &k, &run);
 	v = decide(&ask->q, &k);
-	if (v.kind == VERDICT_HIT && !say_hit(c, &e, k.age_ms)) {
-		forget_entry(c, &e);
-		k.has_entry = false;
-		v = decide(&ask->q, &k);
+	if (v.kind == VERDICT_HIT) {
+		rc = open_entry(c->d->place.dir_fd, &e, fds, &nfds);
+		if (rc && rc != SC_ESYS) {
+			/* A hit by its row but not by its file: looked past. */
+			forget_entry(c, &e);
+			k.has_entry = false;
+			v = decide(&ask->q, &k);
+		}
 	}
 	switch (v.kind) {
 	case VERDICT_HIT:
+		if (rc)
+			say_refused(c, REFUSE_STORE, errno, sc_strerror(rc));
+		else
+			say_hit(c, &e, k.age_ms, fds, nfds);
 		break;
 	case VERDICT_FOLLOW:
 		follow(c, ask, run);

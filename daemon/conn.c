@@ -111,7 +111,7 @@ static void flush(struct conn *c)
 	if (w->closing)
 		return;
 	set_blocked(w, false);
-	if (!w->out && c->state == CONN_LISTING)
+	if (!w->out && c->state == CONN_LISTING && !c->d->stopping)
 		dispatch_drained(c);
 }
 

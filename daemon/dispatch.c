@@ -207,8 +207,11 @@ static void on_register(struct conn *c, const struct msg *m, int *fds, size_t nf
 	if (f && flight_is_awaited(f)) {
 		int rc = flight_register(f, c, m, fds, nfds);
 
-		if (rc)
-			conn_close(c, "registers with what is not the flight's");
+		/* Told, not only cut off: it ends for its readers, and asks no more. */
+		if (rc) {
+			log_event(c->d->log, "register-refused", "pid=%d why=\"%s\"", (int)c->pid, sc_strerror(rc));
+			conn_send(c, &no, NULL, 0);
+		}
 		return;
 	}
 	if (f) {

@@ -54,6 +54,13 @@ struct key *flight_take_out(struct flight *f)
 	return k;
 }
 
+static void close_if_open(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
 void flight_free(struct flight *f)
 {
 	struct conn *c, *next;
@@ -67,12 +74,9 @@ void flight_free(struct flight *f)
 		f->writer->leads = NULL;
 	HASH_DEL(f->d->flights->by_gen, f);
 	page_free(f->page);
-	if (f->pidfd >= 0)
-		close(f->pidfd);
-	if (f->out_fd >= 0)
-		close(f->out_fd);
-	if (f->err_fd >= 0)
-		close(f->err_fd);
+	close_if_open(&f->pidfd);
+	close_if_open(&f->out_fd);
+	close_if_open(&f->err_fd);
 	free(f);
 }
 
@@ -115,6 +119,34 @@ static void kill_command(struct flight *f)
 		syscall(SYS_pidfd_send_signal, f->pidfd, SIGKILL, NULL, 0);
 }
 
+struct discarded {
+	struct daemon *d;
+	struct gen gen;
+};
+
+static void on_discarded(void *arg, int status, uint64_t changed)
+{
+	struct discarded *x = arg;
+
+	(void)status, (void)changed;
+	flightfile_unlink(x->d->place.dir_fd, &x->gen);
+	free(x);
+}
+
+void flight_discard(struct daemon *d, const struct gen *g)
+{
+	struct discarded *x = malloc(sizeof *x);
+
+	if (x) {
+		*x = (struct discarded){d, *g};
+		if (index_discard(d->index, g, on_discarded, x) == 0)
+			return;
+	}
+	/* No memory: the objects stay for the walk, but nobody waits for a dead run. */
+	free(x);
+	flightfile_unlink(d->place.dir_fd, g);
+}
+
 void flight_end_unfinished(struct flight *f, enum page_state end, const char *why)
 {
 	struct daemon *d = f->d;
@@ -123,8 +155,7 @@ void flight_end_unfinished(struct flight *f, enum page_state end, const char *wh
 	kill_command(f);
 	flight_set_state(f, FLIGHT_SETTLED, why);
 	k = flight_take_out(f);
-	flightfile_unlink(d->place.dir_fd, &f->gen);
-	index_discard(d->index, &f->gen, NULL, NULL);
+	flight_discard(d, &f->gen);
 	if (f->page)
 		page_end(f->page, end, 0, 0);
 	flight_free(f);
@@ -142,9 +173,10 @@ static void settle(struct flight *f, bool committed, const char *why)
 	f->committed = committed;
 	flight_set_state(f, FLIGHT_SETTLED, why);
 	k = flight_take_out(f);
-	flightfile_unlink(d->place.dir_fd, &f->gen);
-	if (!committed)
-		index_discard(d->index, &f->gen, NULL, NULL);
+	if (committed)
+		flightfile_unlink(d->place.dir_fd, &f->gen);
+	else
+		flight_discard(d, &f->gen);
 	if (f->writer) {
 		conn_send(f->writer, &m, NULL, 0);
 	} else {
@@ -296,6 +328,8 @@ int flight_register(struct flight *f, struct conn *c, const struct msg *m, int *
 	if (rc) {
 		page_free(f->page);
 		f->page = NULL;
+		close_if_open(&f->out_fd);
+		close_if_open(&f->err_fd);
 		return rc;
 	}
 	if (nfds > 3) {
@@ -317,8 +351,7 @@ int flight_register(struct flight *f, struct conn *c, const struct msg *m, int *
 
 void flight_started(struct flight *f, int pidfd, uint64_t pid)
 {
-	if (f->pidfd >= 0)
-		close(f->pidfd);
+	close_if_open(&f->pidfd);
 	f->pidfd = pidfd;
 	f->pid = pid;
 }
@@ -333,11 +366,12 @@ static bool is_whole(int fd, uint64_t len)
 static void on_committed(void *arg, int status, uint64_t changed)
 {
 	struct flight *f = arg;
+	struct daemon *d = f->d; /* settling may free the flight */
 
 	if (status)
-		log_event(f->d->log, "commit-failed", "why=\"%s\"", sc_strerror(status));
+		log_event(d->log, "commit-failed", "why=\"%s\"", sc_strerror(status));
 	settle(f, status == 0 && changed, status ? "commit failed" : changed ? "committed" : "a newer one is there");
-	daemon_arm_expiry(f->d);
+	daemon_arm_expiry(d);
 }
 
 static int commit(struct flight *f, const struct msg *m)

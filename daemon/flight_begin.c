@@ -68,8 +68,8 @@ static void abandon(struct flight *f, const int fds[LEAD_FDS])
 		if (fds[i] >= 0)
 			close(fds[i]);
 	k = flight_take_out(f);
-	flightfile_unlink(d->place.dir_fd, &f->gen);
 	object_unlink(d->place.dir_fd, &f->gen);
+	flightfile_unlink(d->place.dir_fd, &f->gen);
 	if (f->writer) {
 		struct conn *w = f->writer;
 

@@ -73,6 +73,9 @@ struct flight *flight_new(struct daemon *d, const struct flightfile *file);
 struct key *flight_take_out(struct flight *f);
 void flight_free(struct flight *f);
 
+/* Removes what an uncommitted run has on disk, off the loop: the objects first, so that the file tells of them until they are gone. */
+void flight_discard(struct daemon *d, const struct gen *g);
+
 /* A run that ends without its writer's word: kills what is left of it, publishes `end`. */
 void flight_end_unfinished(struct flight *f, enum page_state end, const char *why);
 

@@ -57,14 +57,14 @@ void flights_known(struct daemon *d, struct bytes bucket, struct bytes key, cons
 		return;
 	DL_FOREACH (at->flights, f) {
 		k->runs++;
-		for (size_t i = 0; i < nchain; i++)
-			k->nested |= gen_equal(&chain[i], &f->gen);
 		if (f->doomed || (*run && (*run)->order > f->order))
 			continue;
 		*run = f;
 		k->run = meaning[f->state];
 		k->run_order = f->order;
 	}
+	for (size_t i = 0; *run && i < nchain; i++)
+		k->nested |= gen_equal(&chain[i], &(*run)->gen);
 }
 
 unsigned flights_list(struct daemon *d, struct bytes bucket, uint64_t after, unsigned limit, flight_row each, void *arg)
@@ -134,21 +134,27 @@ static bool is_committed(struct daemon *d, const struct flightfile *file)
 	return index_find(d->index, bucket, key, &e) == 0 && gen_equal(&e.gen, &file->gen);
 }
 
+struct look {
+	struct daemon *d;
+	int rc;
+};
+
 static void on_found(void *arg, const char *name)
 {
-	struct daemon *d = arg;
+	struct look *look = arg;
+	struct daemon *d = look->d;
 	struct flightfile file;
 	bool locked = false;
 	int rc = flightfile_read(d->place.dir_fd, name, &file, &locked);
 
+	if (rc == SC_ESYS)
+		look->rc = rc; /* a living run that we do not know of would be run a second time */
 	if (rc == SC_EUNSAFE || rc == SC_ENOENT || rc == SC_ESYS)
-		return; /* not proved ours, or not to be read now: left alone */
+		return; /* not proved ours: left alone */
 	if (rc) {
 		/* Torn at its birth: nobody was told to lead yet, or the writer ends uncommitted. */
-		if (!locked && gen_parse(name, SC_GEN_HEX - 1, &file.gen) == 0) {
-			flightfile_unlink(d->place.dir_fd, &file.gen);
-			index_discard(d->index, &file.gen, NULL, NULL);
-		}
+		if (!locked && gen_parse(name, SC_GEN_HEX - 1, &file.gen) == 0)
+			flight_discard(d, &file.gen);
 		return;
 	}
 	if (file.order > d->order)
@@ -160,34 +166,42 @@ static void on_found(void *arg, const char *name)
 		adopt(d, &file);
 	} else {
 		log_event(d->log, "lost", "gen=%s", name);
-		flightfile_unlink(d->place.dir_fd, &file.gen);
-		index_discard(d->index, &file.gen, NULL, NULL);
+		flight_discard(d, &file.gen);
 	}
+}
+
+/* An awaited flight whose writer is gone, or has been waited for long enough. */
+static struct flight *find_overdue(struct daemon *d, uint64_t now, bool *gone)
+{
+	struct flight *f, *next;
+
+	HASH_ITER (hh, d->flights->by_gen, f, next) {
+		if (f->state != FLIGHT_AWAITED)
+			continue;
+		*gone = !flightfile_is_locked(d->place.dir_fd, &f->gen);
+		if (*gone || (!f->doomed && now - f->awaited_since_ms >= SC_REGISTER_MS))
+			return f;
+	}
+	return NULL;
 }
 
 static void on_check(struct daemon *d, void *arg)
 {
-	uint64_t now = clock_boot_ms();
-	struct flights *fs = d->flights;
-	struct flight *f, *next;
+	struct flight *f;
+	bool gone;
 
 	(void)arg;
-	HASH_ITER (hh, fs->by_gen, f, next) {
-		if (f->state != FLIGHT_AWAITED)
-			continue;
-		if (!flightfile_is_locked(d->place.dir_fd, &f->gen)) {
+	/* One at a time, from the beginning: what it sets off may take others out of the table. */
+	while ((f = find_overdue(d, clock_boot_ms(), &gone))) {
+		if (gone) {
 			flight_end_unfinished(f, PAGE_LOST, "lost while no daemon lived");
-			/* Others may have gone with it; the next tick looks at the rest. */
-			break;
-		}
-		if (!f->doomed && now - f->awaited_since_ms >= SC_REGISTER_MS) {
+		} else {
 			flight_doom(f);
 			key_changed(d, f->key);
-			break;
 		}
 	}
-	if (fs->awaited)
-		ticker_start(fs->check, AWAITED_CHECK_MS);
+	if (d->flights->awaited)
+		ticker_start(d->flights->check, AWAITED_CHECK_MS);
 }
 
 static void on_census(struct daemon *d, void *arg)
@@ -207,6 +221,7 @@ static int by_order(const struct flight *a, const struct flight *b)
 int flights_open(struct daemon *d)
 {
 	struct flights *fs = calloc(1, sizeof *fs);
+	struct look look = {.d = d};
 	int rc;
 
 	if (!fs)
@@ -216,9 +231,9 @@ int flights_open(struct daemon *d)
 	fs->census = ticker_new(d, on_census, NULL);
 	if (!fs->check || !fs->census)
 		return SC_ENOMEM;
-	rc = flightfile_scan(d->place.dir_fd, on_found, d);
-	if (rc)
-		return rc;
+	rc = flightfile_scan(d->place.dir_fd, on_found, &look);
+	if (rc || look.rc)
+		return rc ? rc : look.rc;
 	HASH_SORT(fs->by_gen, by_order);
 	if (fs->awaited)
 		ticker_start(fs->check, AWAITED_CHECK_MS);

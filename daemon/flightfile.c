@@ -212,6 +212,7 @@ int flightfile_scan(int dir_fd, void (*each)(void *arg, const char *name), void 
 	struct dirent *e;
 	struct gen g;
 	DIR *dir;
+	int rc;
 
 	if (fd < 0)
 		return errno == ENOENT ? 0 : errno == ENOTDIR || errno == ELOOP ? SC_EUNSAFE : SC_ESYS;
@@ -220,9 +221,10 @@ int flightfile_scan(int dir_fd, void (*each)(void *arg, const char *name), void 
 		close(fd);
 		return SC_ESYS;
 	}
-	while ((e = readdir(dir)))
+	while (errno = 0, (e = readdir(dir)))
 		if (gen_parse(e->d_name, strlen(e->d_name), &g) == 0)
 			each(arg, e->d_name);
+	rc = errno ? SC_ESYS : 0;
 	closedir(dir);
-	return 0;
+	return rc;
 }

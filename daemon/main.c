@@ -85,10 +85,11 @@ void daemon_reckon(struct daemon *d)
 void daemon_arm_expiry(struct daemon *d)
 {
 	struct now now = clock_now();
-	uint64_t ms = index_next_expiry(d->index, &now);
+	uint64_t ms;
 
 	if (d->expiring || d->stopping)
 		return;
+	ms = index_next_expiry(d->index, &now);
 	if (ms == SC_FOREVER) {
 		ticker_stop(d->expiry);
 		return;
@@ -306,13 +307,13 @@ static void finish(struct main *m)
 	struct conn *c, *next;
 
 	KILLPOINT("idle_before_close");
+	d->stopping = true;
 	listener_close(d->listener);
 	uv_close((uv_handle_t *)&m->index_poll, NULL);
 	index_close(d->index);
 	conn_flush_all(d);
 	/* Under the lock, so it can be nobody else's. */
 	unlinkat(d->place.dir_fd, "sock", 0);
-	d->stopping = true;
 	for (c = d->conns; c; c = next) {
 		next = c->next;
 		conn_close(c, NULL);

@@ -47,6 +47,9 @@
 /* How long a starting daemon waits for one that is just going to let go of the lock. */
 #define SC_LOCK_WAIT_MS 2000
 
+/* Order numbers count runs; no cache lives to see this one, and one more than it is still a number SQLite can hold. */
+#define SC_ORDER_MAX (UINT64_C(1) << 62)
+
 /* Default life of a finished entry, and of a daemon nobody uses. */
 #define SC_TTL_DEFAULT_MS (60ULL * 60 * 1000)
 #define SC_IDLE_EXIT_MS (10ULL * 60 * 1000)

@@ -32,6 +32,7 @@ int lockfile_open(struct lockfile *l, int dir_fd)
 	struct stat st;
 
 	l->pulse = NULL;
+	l->page = NULL;
 	l->fd = openat(dir_fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 	if (l->fd < 0)
 		return errno == ELOOP || errno == EISDIR || errno == ENXIO ? SC_EUNSAFE : SC_ESYS;
@@ -44,8 +45,9 @@ int lockfile_open(struct lockfile *l, int dir_fd)
 
 void lockfile_close(struct lockfile *l)
 {
-	if (l->pulse)
-		munmap((void *)(uintptr_t)l->pulse, LOCK_SIZE);
+	if (l->page)
+		munmap(l->page, LOCK_SIZE);
+	l->page = NULL;
 	if (l->fd >= 0)
 		close(l->fd);
 	l->pulse = NULL;
@@ -86,7 +88,8 @@ int lockfile_hold(struct lockfile *l, uint64_t wait_ms)
 	at = mmap(NULL, LOCK_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, l->fd, 0);
 	if (at == MAP_FAILED)
 		return SC_ESYS;
-	l->pulse = (_Atomic uint64_t *)at + AT_PULSE;
+	l->page = at;
+	l->pulse = (_Atomic uint64_t *)(void *)((char *)at + AT_PULSE);
 	return 0;
 }
 

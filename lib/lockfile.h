@@ -8,6 +8,7 @@
 
 struct lockfile {
 	int fd;			 /* owned; -1 when not open */
+	void *page;		 /* the daemon's mapping of it, or NULL */
 	_Atomic uint64_t *pulse; /* the daemon's mapping of the loop counter; NULL for others */
 };
 

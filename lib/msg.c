@@ -29,7 +29,7 @@ enum bytes_rule { RULE_NONE, RULE_BUCKET, RULE_NO_NUL, RULE_GENS };
 	F(reason, UINT, 0, UINT64_MAX, NONE)                   \
 	F(outcome, UINT, 0, UINT64_MAX, NONE)                  \
 	F(kind, UINT, 0, UINT64_MAX, NONE)                     \
-	F(order, UINT, 0, UINT64_MAX, NONE)                    \
+	F(order, UINT, 0, SC_ORDER_MAX, NONE)                  \
 	F(ttl, UINT, 0, UINT64_MAX, NONE)                      \
 	F(accept, UINT, 0, UINT64_MAX, NONE)                   \
 	F(age, UINT, 0, UINT64_MAX, NONE)                      \

@@ -59,7 +59,7 @@ bool page_has_readers(const struct page *p);
 int page_take_slot(struct page *p, uint32_t hint);
 void page_leave_slot(struct page *p);
 
-/* How far this reader has printed, in its slot. Bumps the readers' word if a writer sleeps on it. */
+/* How far this reader has printed, in its slot. */
 void page_set_position(struct page *p, uint64_t out_pos, uint64_t err_pos);
 
 void page_view(const struct page *p, struct page_view *v);

@@ -114,6 +114,7 @@ static inline uint64_t drain(int fd, char *buffer)
 	}
 }
 
+/* READ_SIZE bytes that are there, not only promised. */
 static inline char *touched_buffer(void)
 {
 	char *buffer = aligned_alloc(4096, READ_SIZE);

@@ -76,3 +76,9 @@ load ../helper
 	assert_rc 0 b
 	is_empty "$G/signals"
 }
+
+@test "a caller that ignores SIGCHLD gets the command's status all the same, and the command finds it ignored" {
+	run -3 timeout 20 bash -c 'trap "" CHLD; exec "$SC" get k -- fails 3'
+	run -0 timeout 20 bash -c 'trap "" CHLD; exec "$SC" get l -- grep SigIgn /proc/self/status'
+	[ $((16#${output##*[[:space:]]} >> 16 & 1)) = 1 ]
+}

@@ -326,3 +326,23 @@ load ../helper
 	[ -z "$stderr" ]
 	[ "$(daemon_pid)" = "$pid" ]
 }
+
+@test "A13: a writer whose run the next daemon does not take back ends for its readers, and costs that daemon nothing" {
+	bg a "$SC" get k -- gate "$G"
+	step "$G" out one
+	shows a 'one\n'
+	kill_daemon
+	rm "$SC_DIR"/objects/*/*.err
+	"$SC" daemon start
+	local pid before
+	pid=$(daemon_pid)
+	wait_until 'grep -q event=register-refused "$SC_DIR/scd.log"'
+	before=$(fd_count "$pid")
+	step "$G" out two
+	step "$G" exit 0
+	assert_rc 0 a
+	is_file "$T/a.out" 'one\ntwo\n'
+	[ "$(grep -c event=register-refused "$SC_DIR/scd.log")" = 1 ]
+	[ "$(fd_count "$pid")" -le "$((before + 2))" ]
+	wait_until '[ -z "$(ls "$SC_DIR/flights")" ]'
+}

@@ -145,3 +145,17 @@ with_closed() {
 	[ $got = 7 ]
 	is_file "$T/out" 'x\n'
 }
+
+@test "C01: a daemon that cannot open an object now does not take its entry for gone" {
+	entry k 'x\n'
+	local pid soft
+	pid=$(daemon_pid)
+	soft=$(awk '/^Max open files/ { print $4 }' "/proc/$pid/limits")
+	# Room for the connection, none for the object.
+	prlimit --pid "$pid" --nofile="$(($(ls "/proc/$pid/fd" | sort -n | tail -n 1) + 2)):"
+	run -0 "$SC" get k -- echo y
+	assert_line y
+	prlimit --pid "$pid" --nofile="$soft:"
+	run -0 "$SC" get k
+	assert_output x
+}

@@ -211,7 +211,8 @@ static void a_flight_survives_being_written(void **state)
 	strcpy(rows[1].bucket, "b");
 	memset(rows[2].key, 0xff, rows[2].key_len = SC_KEY_MAX);
 	memset(rows[2].bucket, 'z', SC_BUCKET_MAX);
-	rows[2].order = rows[2].created_wall_ms = UINT64_MAX;
+	rows[2].order = SC_ORDER_MAX;
+	rows[2].created_wall_ms = UINT64_MAX;
 	rows[2].ttl_ms = SC_FOREVER;
 	rows[2].doomed = true;
 	rows[3].doomed = rows[3].finish = true;

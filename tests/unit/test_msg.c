@@ -39,7 +39,7 @@ static const struct known_field {
 	{"reason", UINT, offsetof(struct msg, reason), 0, UINT64_MAX},
 	{"outcome", UINT, offsetof(struct msg, outcome), 0, UINT64_MAX},
 	{"kind", UINT, offsetof(struct msg, kind), 0, UINT64_MAX},
-	{"order", UINT, offsetof(struct msg, order), 0, UINT64_MAX},
+	{"order", UINT, offsetof(struct msg, order), 0, SC_ORDER_MAX},
 	{"ttl", UINT, offsetof(struct msg, ttl), 0, UINT64_MAX},
 	{"accept", UINT, offsetof(struct msg, accept), 0, UINT64_MAX},
 	{"age", UINT, offsetof(struct msg, age), 0, UINT64_MAX},
