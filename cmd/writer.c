@@ -33,8 +33,12 @@
 #define CHUNK (256 * 1024)
 /* A pipe that was once seen full gets this size. */
 #define PIPE_LARGE (1024 * 1024)
-/* While the pipe still has more, publish at least this often; else before every sleep. */
-#define PUBLISH_BYTES (1024 * 1024)
+/* Publishing wakes every reader, so while the pipe still has more it is put off: until so many bytes have come, or so much time
+ * has passed. What is read in so small a piece that the pipe is surely empty is published at once, and everything before a
+ * sleep. */
+#define PUBLISH_BYTES (4 * 1024 * 1024)
+#define PUBLISH_MS 2
+#define PUBLISH_AT_ONCE 4096
 /* How often a run that may have no readers looks again. */
 #define LONELY_MS 200
 /* Without a daemon nobody says that readers have gone: two looks in a row, this far apart, must find none. */
@@ -49,8 +53,9 @@ struct writer {
 	struct checksum *out_sum, *err_sum;
 	uint64_t out_len, err_len;
 	uint64_t unpublished; /* bytes */
-	bool out_full;	      /* its pipe has been enlarged */
-	int broken;	      /* errno of a write that failed; 0: none */
+	uint64_t published_ms;
+	bool out_full; /* its pipe has been enlarged */
+	int broken;    /* errno of a write that failed; 0: none */
 
 	bool exited; /* the command has ended; it is not reaped before its group is done with */
 	bool reaped;
@@ -147,6 +152,7 @@ static void publish(struct writer *w)
 	if (w->unpublished == 0)
 		return;
 	w->unpublished = 0;
+	w->published_ms = clock_boot_ms();
 	page_publish(w->run->page, w->out_len, w->err_len);
 }
 
@@ -418,7 +424,8 @@ static void turn(struct writer *w)
 			pump_out(w);
 		if (p[ERR].revents)
 			pump_err(w);
-		if (w->unpublished >= PUBLISH_BYTES)
+		if (w->unpublished >= PUBLISH_BYTES || w->unpublished <= PUBLISH_AT_ONCE ||
+		    clock_boot_ms() - w->published_ms >= PUBLISH_MS)
 			publish(w);
 		if (p[EXIT].revents)
 			look_at_exit(w);
