@@ -39,7 +39,7 @@ struct daemon {
 	struct ticker *expiry;	 /* the next row's end of life */
 	struct ticker *greeting; /* the next handshake's bound */
 	struct ticker *pulse;	 /* steps the loop while somebody waits for an answer, so that it can tell us from a hung one */
-	unsigned nwaiting;	 /* connections waiting for a run to change */
+	unsigned nwaiting;	 /* answers that somebody waits for */
 	unsigned drain;		 /* marked flights that still go on … */
 	bool draining;		 /* … and when none is left, stop */
 	bool expiring;		 /* the index is at it */
@@ -52,6 +52,11 @@ void daemon_reckon(struct daemon *d);
 
 /* Ends the loop as after SIGTERM: listener closed, index synced, socket unlinked, lock released. Flights go on. */
 void daemon_stop(struct daemon *d, const char *why);
+
+/* Somebody waits for an answer that nothing may move the loop for a long time for: from owe to paid it steps by itself, or it would
+ * be taken for hung. */
+void daemon_owe(struct daemon *d);
+void daemon_paid(struct daemon *d);
 
 /* Arms the expiry ticker for the row that ends first. */
 void daemon_arm_expiry(struct daemon *d);

@@ -23,6 +23,7 @@
 
 /* A REMOVE the index is at. Outlives its peer: then c is NULL and nobody is answered. */
 struct removal {
+	struct daemon *d;
 	struct conn *c;
 	unsigned runs;
 };
@@ -89,6 +90,7 @@ static void on_removed(void *arg, int status, uint64_t changed)
 		r->c->removal = NULL;
 		conn_send(r->c, status ? &no : &ok, NULL, 0);
 	}
+	daemon_paid(r->d);
 	free(r);
 }
 
@@ -106,12 +108,15 @@ static void on_remove(struct conn *c, const struct msg *m, int *fds, size_t nfds
 		conn_close(c, "no memory");
 		return;
 	}
+	r->d = c->d;
 	r->c = c;
 	c->removal = r;
+	daemon_owe(c->d);
 	/* Runs first: one that commits while the index removes must find itself doomed. */
 	r->runs = flights_doom(c->d, m->bucket, m->key);
 	if (index_remove(c->d->index, m->bucket, m->key, UINT64_MAX, on_removed, r)) {
 		c->removal = NULL;
+		daemon_paid(c->d);
 		free(r);
 		conn_close(c, "no memory");
 	}
@@ -185,6 +190,7 @@ static void on_stop(struct conn *c, const struct msg *m, int *fds, size_t nfds)
 	answer.reason = WAIT_DRAINING;
 	d->drain = flights_mark_drain(d);
 	d->draining = true;
+	daemon_owe(d); /* for the rest of our life */
 	conn_send(c, &answer, NULL, 0);
 }
 

@@ -8,7 +8,6 @@
 #include "daemon/answer.h"
 #include "daemon/conn.h"
 #include "daemon/daemon.h"
-#include "daemon/ticker.h"
 #include "lib/err.h"
 #include "lib/limits.h"
 
@@ -63,8 +62,7 @@ int key_wait(struct daemon *d, struct conn *c, struct bytes bucket, struct bytes
 		return SC_ENOMEM;
 	DL_APPEND2(k->waiters, c, wait_prev, wait_next);
 	c->waits_for = k;
-	if (d->nwaiting++ == 0)
-		ticker_start(d->pulse, SC_SILENCE_MS / 4);
+	daemon_owe(d);
 	return 0;
 }
 
@@ -77,8 +75,7 @@ void key_leave(struct conn *c)
 		return;
 	DL_DELETE2(k->waiters, c, wait_prev, wait_next);
 	c->waits_for = NULL;
-	if (--d->nwaiting == 0)
-		ticker_stop(d->pulse);
+	daemon_paid(d);
 	key_drop_if_unused(d, k);
 }
 

@@ -82,6 +82,18 @@ void daemon_reckon(struct daemon *d)
 		ticker_start(d->greeting, SC_HANDSHAKE_MS);
 }
 
+void daemon_owe(struct daemon *d)
+{
+	if (d->nwaiting++ == 0)
+		ticker_start(d->pulse, SC_SILENCE_MS / 4);
+}
+
+void daemon_paid(struct daemon *d)
+{
+	if (--d->nwaiting == 0)
+		ticker_stop(d->pulse);
+}
+
 void daemon_arm_expiry(struct daemon *d)
 {
 	struct now now = clock_now();

@@ -25,10 +25,8 @@ done
 
 T=$(mktemp -d "${TMPDIR:-$BENCH}/tmp.XXXXXX") || exit 99
 job=
-running() {
-	local pid
-	pid=$("$SC" daemon status 2>/dev/null | sed -n 's/^running, pid \([0-9]*\),.*/\1/p')
-	[ -n "$pid" ] && echo "$pid"
+daemon_pid() {
+	"$SC" daemon status | sed -n 's/^running, pid \([0-9]*\),.*/\1/p'
 }
 cleanup() {
 	trap '' INT TERM HUP
@@ -132,6 +130,9 @@ row_miss() {
 	local a b
 	get a b -- race -n 300 -w 20 "$SC" get 'key{}' -- true ::: true
 	print_row 'miss of true' "$(time_of "$a")" "true: $(time_of "$b")" "$(calc "($a-$b)/1e6" %+.2f)" '<=' 1.5 ' ms'
+	# A miss makes three files. An ext4 without a journal is slow at it after many removals, which is not ours to mend.
+	get a b -- race -n 200 stream -c "$T/new{}" 0 ::: stream 0
+	note "of which making three files here: $(calc "3*($a-$b)/1e6") ms"
 }
 
 row_capture() {
@@ -180,7 +181,7 @@ row_followers() {
 follow_lines() {
 	local status
 	"$SC" get "$1" -- lines say "$T/go" 500 2000 >/dev/null &
-	"$SC" get -w 10 "$1" | lines hear "$T/go"
+	"$SC" get -q -w 10 "$1" | lines hear "$T/go"
 	status=$?
 	[ "$status" = 0 ] || kill "$!"
 	wait "$!"
@@ -224,9 +225,9 @@ row_callers() {
 	note "runs counted in 3 rounds of each: $(wc -l <"$T/runs") and $(wc -l <"$T/quick-runs") (one a round is the promise)"
 }
 
-row_idle() {
-	local i line n pids=() leader writer daemon
-	mkfifo "$T/go" "$T/ready"
+# Prints the processor time of a leader, its writer, 16 followers and the daemon in 3 s in which nothing happens.
+idle_followers() {
+	local i line writer pids=()
 	exec 8<>"$T/ready" 9<>"$T/go"
 	for i in {0..16}; do
 		"$SC" get key -- stream -r -g "$T/go" 100 >/dev/null 2>"$T/ready" &
@@ -234,14 +235,15 @@ row_idle() {
 		read -r line <&8
 		[ "$line" = ready ] || die "not ready but: $line"
 	done
-	leader=${pids[0]}
-	daemon=$(running)
-	writer=$(cat "/proc/$leader/task/$leader/children")
-	# shellcheck disable=SC2086  # one word or none
-	get n -- idle 3 "$daemon" "${pids[@]}" $writer
+	read -r writer <"/proc/${pids[0]}/task/${pids[0]}/children"
+	idle 3 "$(daemon_pid)" "${pids[@]}" "$writer"
 	echo >&9
 	wait "${pids[@]}"
-	exec 8>&- 9>&-
+}
+row_idle() {
+	local n
+	mkfifo "$T/go" "$T/ready"
+	get n -- idle_followers
 	print_row 'idle: 16 followers' "$(calc "$n/3e6" %.3f) ms/s" 'processor time, with the daemon' \
 		"$(calc "$n/3e9" %.5f)" '<=' 0.001 ' s/s'
 }
@@ -252,8 +254,9 @@ free=$(df --output=avail -B1M "$T" | tail -1)
 [ "$free" -ge 8192 ] || die "8 GiB of disk are needed in ${T%/*}, ${free} MiB are free (set TMPDIR)"
 read -r load _ </proc/loadavg
 echo "$(nproc) cores, $(uname -srm), $(awk '/^MemTotal/ { printf "%.0f GiB", $2 / 2 ^ 20 }' /proc/meminfo) of memory," \
-	"$(df --output=fstype "$T" | tail -1), load $load before"
-awk -v l="$load" 'BEGIN { exit l > 0.7 }' || echo "the machine is busy: the ratios below are not to be trusted"
+	"$(df --output=fstype "$T" | tail -1), load $load"
+busy=$(awk -F '[= ]' '/^some/ { print int($3) }' /proc/pressure/cpu 2>/dev/null)
+[ "${busy:-0}" -lt 5 ] || echo "others are at work here (they waited for a processor ${busy} % of the last 10 s): trust no ratio below"
 echo
 printf '%s %s %s %s %s\n' "$(pad 31 what)" "$(pad 12 sc)" "$(pad 32 against)" "$(pad 9 ratio)" goal
 for row in $want; do
@@ -262,3 +265,4 @@ for row in $want; do
 	close_cache
 	rm -rf "${T:?}"/*
 done
+[ "$want" != "$ROWS" ] || printf '\n%s\n' 'not there yet: -o against cp, a million entries'

@@ -215,3 +215,16 @@ load ../helper
 	done
 	export SC_DIR=$T/cache
 }
+
+@test "daemon stop waits for runs however long they are silent" {
+	bg a "$SC" get k -- gate "$G"
+	step "$G" out one
+	bg s "$SC" daemon stop
+	wait_until 'grep -q waiting "$T/s.err"'
+	run -124 "$SC" get -w 3s k # longer than a daemon may be silent
+	kill -0 "$(pid_of s)"
+	step "$G" exit 0
+	assert_rc 0 a
+	assert_rc 0 s
+	[ "$(lines_in "$T/s.err")" = 1 ]
+}
