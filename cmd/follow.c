@@ -39,8 +39,8 @@ static bool daemon_is_there(struct session *s)
 	return true;
 }
 
-/* Asks the next daemon about the run. FOLLOW_LOST: nobody can finish it. Else go on, with *out_len and *err_len set if it has
- * ended meanwhile. */
+/* Asks the next daemon about the run. FOLLOW_LOST: nobody can finish it. Else go on; if it has ended well meanwhile, *ended is
+ * set and v says how. */
 static enum follow_result attach(struct follow *f, enum session_how how, bool *ended, struct page_view *v)
 {
 	struct msg q = {.type = MSG_ATTACH, .bucket = f->bucket, .key = f->key, .gen = f->gen}, m;
@@ -134,6 +134,7 @@ static enum follow_result leave(struct follow *f)
 	page_leave_slot(f->page);
 	if (!say_leave(f, f->signal, 0, &m))
 		return FOLLOW_SIGNAL;
+	f->left = true;
 	f->others = m.count;
 	f->stopping = (m.flags & LEFT_STOPPING) != 0;
 	if (f->stopping)

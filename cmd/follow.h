@@ -29,7 +29,8 @@ struct follow {
 	struct bytes bucket, key;
 	uint64_t wait_ms; /* SC_FOREVER: no bound */
 	uint32_t exit, signal;
-	uint64_t others; /* FOLLOW_SIGNAL: who goes on reading */
+	bool left;	 /* FOLLOW_SIGNAL: the daemon has answered; then the next two mean something */
+	uint64_t others; /* who goes on reading */
 	int stopping;	 /* … or whether the run ends with us */
 };
 

@@ -44,7 +44,6 @@ struct get {
 	char **cmd; /* NULL: only look */
 	const char *bucket;
 	uint64_t ttl_ms, accept_ms; /* how long it may be kept, how old it may be */
-	bool ttl_given;
 	uint64_t wait_ms;
 	bool wait_given;
 	bool refresh, finish, inherit_stderr, strict, quiet, verbose;
@@ -88,9 +87,10 @@ static bool set_option(struct get *g, const struct options *o, const struct opti
 
 	switch (row - get_options) {
 	case TTL:
-		g->ttl_given = options_duration(o, row, &ms);
+		if (!options_duration(o, row, &ms))
+			return false;
 		g->ttl_ms = g->accept_ms = ms;
-		return g->ttl_given;
+		return true;
 	case WAIT:
 		g->wait_given = options_duration(o, row, &ms);
 		g->wait_ms = ms;
@@ -302,7 +302,7 @@ static int leave(struct get *g, const struct follow *f)
 			 f->others == 1 ? "" : "s");
 	else
 		snprintf(why, sizeof why, "still running, to be kept");
-	if (!f->stopping && f->session->fd >= 0)
+	if (f->left && !f->stopping)
 		say(g, why, NULL);
 	finish(g, 128 + (int)f->signal, "interrupted");
 	signals_die((int)f->signal);
@@ -409,10 +409,8 @@ static int lead(struct get *g, const struct msg *m, const int *fds)
 	if (!page)
 		return bypass(g, "the daemon's page is not usable", NULL);
 	run.chain = chain_text(g, &m->gen);
-	if (writer_start(&run)) {
-		page_free(page);
+	if (writer_start(&run))
 		return bypass(g, strerror(errno), NULL);
-	}
 	if (page_take_slot(page, (uint32_t)m->slot))
 		verbose(g, "no slot on the page: ", strerror(errno));
 	status = follow(g, page, m, fds[LEAD_OUT], fds[LEAD_ERR]);

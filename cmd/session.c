@@ -53,7 +53,7 @@ static int connect_once(struct session *s)
 
 	if (rc == 0) {
 		frames_init(&s->in);
-		s->greeted = s->welcomed = false;
+		s->greeted = false;
 	} else {
 		s->fd = -1;
 	}
@@ -122,7 +122,7 @@ void session_adopt(struct session *s, int fd)
 {
 	frames_init(&s->in);
 	s->fd = fd;
-	s->greeted = s->welcomed = true;
+	s->greeted = true;
 }
 
 void session_close(struct session *s)
@@ -231,7 +231,6 @@ int session_hear(struct session *s, struct msg *m, int fds[SC_FDS_MAX], size_t *
 			return rc;
 		if (m->type != MSG_HELLO)
 			return 0;
-		s->welcomed = true;
 	}
 }
 

@@ -17,7 +17,6 @@ struct session {
 	int fd;		      /* -1: no connection */
 	struct frames in;
 	bool greeted;		     /* our HELLO is out */
-	bool welcomed;		     /* theirs has come */
 	char why[SC_PATH_MAX + 512]; /* after a failure: one sentence */
 	const char *mend;	     /* … and what to do, or NULL */
 	char mend_text[64];

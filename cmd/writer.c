@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -126,17 +125,21 @@ static void begin_stop(struct writer *w, unsigned sig)
 	signal_group(w, SIGCONT); /* a stopped command cannot obey */
 }
 
+static void close_end(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
 static void kill_when_due(struct writer *w, uint64_t now)
 {
 	if (!w->stopping || now < w->kill_ms)
 		return;
 	if (w->killed) {
 		/* Somebody who left the group holds the pipes: that is not the run any more. */
-		for (int *fd = &w->child.out_fd; fd; fd = fd == &w->child.out_fd ? &w->child.err_fd : NULL)
-			if (*fd >= 0) {
-				close(*fd);
-				*fd = -1;
-			}
+		close_end(&w->child.out_fd);
+		close_end(&w->child.err_fd);
 		w->kill_ms = UINT64_MAX;
 		return;
 	}
@@ -162,12 +165,6 @@ static void on_broken(struct writer *w)
 		return;
 	w->broken = errno;
 	begin_stop(w, SIGTERM);
-}
-
-static void close_end(int *fd)
-{
-	close(*fd);
-	*fd = -1;
 }
 
 static void pump_out(struct writer *w)

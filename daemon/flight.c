@@ -170,7 +170,6 @@ static void settle(struct flight *f, bool committed, const char *why)
 	struct msg m = {.type = MSG_SETTLED, .gen = f->gen, .flags = committed};
 	struct key *k;
 
-	f->committed = committed;
 	flight_set_state(f, FLIGHT_SETTLED, why);
 	k = flight_take_out(f);
 	if (committed)

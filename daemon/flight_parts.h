@@ -34,7 +34,6 @@ struct flight {
 	uint32_t next_slot;
 	enum page_state end; /* how it ended, once it did */
 	uint32_t exit, signal;
-	bool committed;
 	UT_hash_handle hh; /* by generation */
 	size_t key_len;
 	uint8_t key_bytes[];
