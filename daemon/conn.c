@@ -152,6 +152,7 @@ void conn_pump(struct conn *c)
 
 		if (rc == 0) {
 			dispatch(c, &m, fds, nfds);
+			daemon_step(c->d);
 			continue;
 		}
 		if (rc != SC_EAGAIN) {

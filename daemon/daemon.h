@@ -16,6 +16,7 @@ struct flights;
 struct index;
 struct key;
 struct listener;
+struct lockfile;
 struct ticker;
 
 struct daemon {
@@ -26,6 +27,7 @@ struct daemon {
 	struct flights *flights;
 	struct key *keys; /* those that are run or waited for */
 	struct uv_loop_s *loop;
+	struct lockfile *lock;
 	struct listener *listener;
 	uint8_t boot_id[16];
 	uint64_t order;	     /* the highest order number given to a run */
@@ -57,6 +59,10 @@ void daemon_stop(struct daemon *d, const char *why);
  * be taken for hung. */
 void daemon_owe(struct daemon *d);
 void daemon_paid(struct daemon *d);
+
+/* Counts one step of work for who wonders whether we hang: at each turn of the loop, and within one at each message, answer and
+ * ended run, because on a slow disk a turn with hundreds of them takes longer than anybody's patience. */
+void daemon_step(struct daemon *d);
 
 /* Arms the expiry ticker for the row that ends first. */
 void daemon_arm_expiry(struct daemon *d);

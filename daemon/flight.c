@@ -184,6 +184,7 @@ static void settle(struct flight *f, bool committed, const char *why)
 	}
 	key_changed(d, k);
 	daemon_reckon(d);
+	daemon_step(d);
 }
 
 /* ---- joining, leaving ---- */

@@ -95,6 +95,7 @@ void key_changed(struct daemon *d, struct key *k)
 	DL_COUNT2(k->waiters, c, n, wait_next);
 	for (; n > 0 && k && k->waiters; n--) {
 		answer_again(k->waiters);
+		daemon_step(d);
 		k = key_find(d, bucket, key);
 	}
 	if (k)

@@ -94,6 +94,11 @@ void daemon_paid(struct daemon *d)
 		ticker_stop(d->pulse);
 }
 
+void daemon_step(struct daemon *d)
+{
+	lockfile_step(d->lock);
+}
+
 void daemon_arm_expiry(struct daemon *d)
 {
 	struct now now = clock_now();
@@ -174,7 +179,7 @@ static void on_turn(uv_prepare_t *turn)
 {
 	struct main *m = turn->data;
 
-	lockfile_step(&m->lock);
+	daemon_step(&m->d);
 	conn_flush_all(&m->d);
 }
 
@@ -285,6 +290,7 @@ static int start(struct main *m, const char *path, char *why, size_t size)
 	struct daemon *d = &m->d;
 	int rc;
 
+	d->lock = &m->lock;
 	d->started_ms = clock_boot_ms();
 	rc = place_open_at(&d->place, path, 1);
 	if (rc) {
