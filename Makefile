@@ -58,6 +58,7 @@ CMD_SRC = \
 	cmd/options.c \
 	cmd/reader.c \
 	cmd/remove.c \
+	cmd/request.c \
 	cmd/session.c \
 	cmd/signals.c \
 	cmd/spawn.c \

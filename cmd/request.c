@@ -1,0 +1,188 @@
+/* The command line of get. Called by get.c. Prints usage errors and nothing else. */
+#include "cmd/request.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/options.h"
+#include "lib/human.h"
+#include "lib/proto.h"
+
+enum { TTL, REFRESH, FINISH, STDERR, WAIT, STRICT, STATUS_FD, QUIET, VERBOSE, OPTIONS };
+
+const struct option_row get_options[] = {
+	[TTL] = {'t', "ttl", "DUR", "keep what CMD makes for DUR (default 1h), and take nothing older"},
+	[REFRESH] = {'r', "refresh", NULL, "run CMD anew; others keep getting the entry there is until it has ended"},
+	[FINISH] = {0, "finish", NULL, "let the run end, and keep its result, although nobody reads any more"},
+	[STDERR] = {0, "stderr", "replay|inherit",
+		    "CMD's stderr goes to every caller (replay), or only to the first (inherit)"},
+	[WAIT] = {'w', "wait", "DUR",
+		  "exit 124 after DUR without a byte; without CMD, wait so long for KEY (0: only what is finished)"},
+	[STRICT] = {0, "strict", NULL, "the one shared run or nothing: exit 125 where CMD would be run directly"},
+	[STATUS_FD] = {0, "status-fd", "N", "write one line of JSON about the result to descriptor N"},
+	[QUIET] = {'q', "quiet", NULL, "no messages of sc's own"},
+	[VERBOSE] = {'v', "verbose", NULL, "say where the bytes came from"},
+	[OPTIONS] = {0},
+};
+
+/* ---- the command line ---- */
+
+static bool set_stderr(struct request *r, const struct options *o)
+{
+	if (strcmp(o->value, "replay") == 0)
+		r->inherit_stderr = false;
+	else if (strcmp(o->value, "inherit") == 0)
+		r->inherit_stderr = true;
+	else
+		return options_error(o, "--stderr takes replay or inherit") == 0;
+	return true;
+}
+
+static bool set_status_fd(struct request *r, const struct options *o)
+{
+	uint64_t fd;
+
+	if (human_parse_number(o->value, 0, 1 << 20, &fd) != 0)
+		return options_error(o, "--status-fd takes a descriptor's number") == 0;
+	if (fcntl((int)fd, F_GETFD) < 0)
+		return options_error(o, "--status-fd %d is not open", (int)fd) == 0;
+	r->status_fd = (int)fd;
+	return true;
+}
+
+static bool set_option(struct request *r, const struct options *o, const struct option_row *row)
+{
+	unsigned long long ms = 0;
+
+	switch (row - get_options) {
+	case TTL:
+		if (!options_duration(o, row, &ms))
+			return false;
+		r->ttl_ms = r->accept_ms = ms;
+		return true;
+	case WAIT:
+		r->wait_given = options_duration(o, row, &ms);
+		r->wait_ms = ms;
+		return r->wait_given;
+	case REFRESH:
+		r->refresh = true;
+		return true;
+	case FINISH:
+		r->finish = true;
+		return true;
+	case STDERR:
+		return set_stderr(r, o);
+	case STRICT:
+		r->strict = true;
+		return true;
+	case STATUS_FD:
+		return set_status_fd(r, o);
+	case QUIET:
+		r->quiet = true;
+		return true;
+	case VERBOSE:
+		r->verbose = true;
+		return true;
+	}
+	return false;
+}
+
+/* What the environment sets and an option overrides. */
+static bool read_environment(struct request *r, const struct options *o)
+{
+	const char *ttl = getenv("SC_TTL"), *strict = getenv("SC_STRICT"), *chain = getenv("SC_FLIGHTS");
+
+	if (ttl && *ttl && human_parse_duration(ttl, &r->ttl_ms) != 0)
+		return options_error(o, "SC_TTL is no duration (say 90s, 1h30m, 2d or forever)") == 0;
+	r->strict = strict && strcmp(strict, "1") == 0;
+	/* Ours to write, anybody's to spoil: what is no generation is passed over. */
+	while (chain && *chain && r->nchain < SC_CHAIN_MAX) {
+		size_t n = strcspn(chain, ",");
+
+		if (gen_parse(chain, n, &r->chain[r->nchain]) == 0)
+			r->nchain++;
+		chain += n + (chain[n] == ',');
+	}
+	return true;
+}
+
+static bool check(const struct request *r, const struct options *o)
+{
+	size_t n = o->nwords ? strlen(o->words[0]) : 0;
+	char shown[128];
+
+	if (o->nwords == 0)
+		return options_error(o, "KEY is missing") == 0;
+	if (o->nwords > 1)
+		return options_error(o, "'%s' after KEY is too much: CMD begins behind --",
+				     human_escape(o->words[1], strlen(o->words[1]), shown, sizeof shown)) == 0;
+	if (n == 0)
+		return options_error(o, "KEY is empty") == 0;
+	if (n > SC_KEY_MAX)
+		return options_error(o, "KEY has %zu bytes, %d are the most", n, SC_KEY_MAX) == 0;
+	if (o->cmd && !o->cmd[0])
+		return options_error(o, "there is no command after --") == 0;
+	if (o->cmd && !o->cmd[0][0])
+		return options_error(o, "the command after -- is an empty word") == 0;
+	if (r->refresh && !o->cmd)
+		return options_error(o, "--refresh without a command has nothing to run") == 0;
+	if (r->finish && !o->cmd)
+		return options_error(o, "--finish without a command has nothing to run") == 0;
+	if (r->wait_given && r->wait_ms == 0 && o->cmd)
+		return options_error(o, "--wait 0 takes only what is finished, but a command is given") == 0;
+	return true;
+}
+
+bool request_parse(struct request *r, const struct command *self, int argc, char **argv)
+{
+	const struct option_row *row;
+	struct options o;
+
+	*r = (struct request){.ttl_ms = SC_TTL_UNSET, .accept_ms = SC_FOREVER, .bucket = "default", .status_fd = -1};
+	options_start(&o, self, argc, argv);
+	if (!read_environment(r, &o))
+		return false;
+	while ((row = options_next(&o)))
+		if (!set_option(r, &o, row))
+			return false;
+	if (options_failed(&o) || !check(r, &o))
+		return false;
+	r->key = o.words[0];
+	r->cmd = o.cmd;
+	if (r->status_fd >= 0)
+		fcntl(r->status_fd, F_SETFD, FD_CLOEXEC);
+	return true;
+}
+
+/* ---- what it means to the daemon and to the command ---- */
+
+struct msg request_question(const struct request *r, const struct gen *lost)
+{
+	return (struct msg){.type = MSG_ASK,
+			    .bucket = bytes_of(r->bucket),
+			    .key = bytes_of(r->key),
+			    .flags = (r->cmd ? ASK_COMMAND : 0u) | (r->refresh ? ASK_REFRESH : 0u) |
+				     (r->finish ? ASK_FINISH : 0u) |
+				     (!r->cmd && r->wait_given && r->wait_ms == 0 ? ASK_FINISHED : 0u) |
+				     (!r->cmd && r->wait_given && r->wait_ms > 0 ? ASK_WAIT : 0u),
+			    .ttl = r->ttl_ms,
+			    .accept = r->accept_ms,
+			    .chain = {(const uint8_t *)r->chain, r->nchain * SC_GEN_SIZE},
+			    .gen = *lost};
+}
+
+char *request_chain(const struct request *r, const struct gen *own)
+{
+	static char text[(SC_CHAIN_MAX + 1) * SC_GEN_HEX];
+	char *p = text;
+
+	/* When there are too many the outermost is forgotten. */
+	for (size_t i = r->nchain == SC_CHAIN_MAX; i < r->nchain; i++) {
+		gen_format(&r->chain[i], p);
+		p += SC_GEN_HEX;
+		p[-1] = ',';
+	}
+	gen_format(own, p);
+	return text;
+}

@@ -1,0 +1,37 @@
+/* What get was asked to do: its options, the environment behind them, KEY and CMD. Knows the rules of the command line and
+ * nothing of caches. */
+#ifndef SC_REQUEST_H
+#define SC_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cmd/command.h"
+#include "lib/gen.h"
+#include "lib/limits.h"
+#include "lib/msg.h"
+
+struct request {
+	const char *key;
+	char **cmd; /* NULL: only look */
+	const char *bucket;
+	uint64_t ttl_ms, accept_ms; /* how long it may be kept (SC_TTL_UNSET: as the daemon thinks), how old it may be */
+	uint64_t wait_ms;	    /* if wait_given */
+	bool wait_given;
+	bool refresh, finish, inherit_stderr, strict, quiet, verbose;
+	int status_fd;			/* -1: none; close-on-exec */
+	struct gen chain[SC_CHAIN_MAX]; /* runs we are inside of, the innermost last */
+	size_t nchain;
+};
+
+/* False: a usage error, said on stderr. */
+bool request_parse(struct request *r, const struct command *self, int argc, char **argv);
+
+/* The ASK. `lost` is the run we have just lost, or none. Points into r. */
+struct msg request_question(const struct request *r, const struct gen *lost);
+
+/* SC_FLIGHTS for the command of run `own`: the chain with it at the end. Static. */
+char *request_chain(const struct request *r, const struct gen *own);
+
+#endif
