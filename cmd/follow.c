@@ -154,6 +154,7 @@ static enum follow_result result_of(enum read_result rc)
 	case READ_CANNOT_READ:
 		return FOLLOW_CANNOT_READ;
 	case READ_ALL:
+	case READ_MORE:
 	case READ_INTERRUPTED:
 		break;
 	}
@@ -216,9 +217,11 @@ enum follow_result follow_run(struct follow *f)
 				return FOLLOW_CANNOT_WRITE;
 			continue; /* its stderr up to the end is still to come */
 		}
-		if (rc)
+		if (rc != READ_ALL && rc != READ_MORE)
 			return result_of(rc);
 		note_progress(f, &w, &v);
+		if (rc == READ_MORE)
+			continue;
 		if (v.state != PAGE_RUNNING)
 			return f->reader.mute ? FOLLOW_CANNOT_WRITE : result_of_end(f, &v);
 		sleep_ms = time_to_sleep(f, &w);
@@ -239,7 +242,9 @@ enum follow_result follow_run(struct follow *f)
 				return fr;
 		}
 		if (ended) {
-			rc = reader_advance(&f->reader, v.out_len, v.err_len);
+			do {
+				rc = reader_advance(&f->reader, v.out_len, v.err_len);
+			} while (rc == READ_MORE);
 			return rc ? result_of(rc) : f->reader.mute ? FOLLOW_CANNOT_WRITE : result_of_end(f, &v);
 		}
 	}

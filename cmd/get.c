@@ -126,7 +126,7 @@ static int replay(struct get *g, const struct msg *m, const int *fds, size_t nfd
 	verbose(g, "hit, made this long ago: ", human_format_duration(m->age, age));
 	do {
 		rc = reader_advance(&r, m->out_len, m->err_len);
-	} while (rc == READ_INTERRUPTED);
+	} while (rc == READ_MORE || rc == READ_INTERRUPTED);
 	if (rc)
 		return stdout_failed(g, &r, rc);
 	g->status.bytes = r.printed;

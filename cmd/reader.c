@@ -15,8 +15,11 @@
 
 /* One copy. Larger ones leave the cache before they are written. */
 #define COPY_SIZE (128 * 1024)
-/* A pipe is made so large only when more than that is to go at once: the user's allowance for large pipes is small. */
+/* A pipe is made so large only when as much is to go at once: the user's allowance for large pipes is small. */
 #define PIPE_LARGE (1024 * 1024)
+
+/* A kernel-side copy that need not wait could go on for long; so much is one piece. */
+#define STEP (1024 * 1024)
 
 static unsigned char buffer[COPY_SIZE];
 
@@ -41,7 +44,7 @@ static void choose_method(struct reader *r, uint64_t at_once)
 		return;
 	if (S_ISFIFO(st.st_mode)) {
 		r->method = READ_SPLICE;
-		if (at_once > PIPE_LARGE)
+		if (at_once >= PIPE_LARGE)
 			fcntl(1, F_SETPIPE_SZ, PIPE_LARGE); /* refused: smaller steps */
 	} else if (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3)) {
 		r->method = READ_SENDFILE;
@@ -103,7 +106,7 @@ static enum read_result copy_some(struct reader *r, uint64_t n)
 static enum read_result move_some(struct reader *r, uint64_t n)
 {
 	off_t at = (off_t)r->out_pos;
-	size_t step = n < (1U << 30) ? n : 1U << 30;
+	size_t step = n < STEP ? n : STEP;
 	ssize_t moved;
 
 	if (r->method == READ_SPLICE)
@@ -127,19 +130,19 @@ static enum read_result move_some(struct reader *r, uint64_t n)
 
 static enum read_result print_out(struct reader *r, uint64_t to)
 {
-	enum read_result rc = READ_ALL;
+	enum read_result rc;
 
 	if (r->mute) {
 		r->out_pos = to > r->out_pos ? to : r->out_pos;
 		return READ_ALL;
 	}
-	while (rc == READ_ALL && r->out_pos < to) {
-		if (r->method == READ_UNDECIDED)
-			choose_method(r, to - r->out_pos);
-		rc = r->method == READ_COPY ? copy_some(r, to - r->out_pos) : move_some(r, to - r->out_pos);
-	}
+	if (r->out_pos >= to)
+		return READ_ALL;
+	if (r->method == READ_UNDECIDED)
+		choose_method(r, to - r->out_pos);
+	rc = r->method == READ_COPY ? copy_some(r, to - r->out_pos) : move_some(r, to - r->out_pos);
 	r->printed = r->out_pos;
-	return rc;
+	return rc == READ_ALL && r->out_pos < to ? READ_MORE : rc;
 }
 
 static enum read_result read_exactly(struct reader *r, void *p, size_t n, uint64_t at)

@@ -24,6 +24,7 @@ struct reader {
 
 enum read_result {
 	READ_ALL = 0,	    /* everything up to the given lengths is printed */
+	READ_MORE,	    /* a piece is printed and there is more: call again */
 	READ_INTERRUPTED,   /* a signal came first */
 	READ_STDOUT_CLOSED, /* nobody reads our stdout any more */
 	READ_CANNOT_WRITE,  /* `error` */
@@ -35,8 +36,8 @@ void reader_init(struct reader *r, int out_fd, int err_fd);
 /* After READ_CANNOT_WRITE: the rest of stdout is passed over without a word, stderr goes on. */
 void reader_mute(struct reader *r);
 
-/* Prints what is there between what has been printed and these lengths, each record of the error stream where it belongs.
- * Blocks as long as stdout does. */
+/* Prints what is there between what has been printed and these lengths, each record of the error stream where it belongs. Blocks
+ * as long as stdout does, but comes back after each piece, so that a follower's position moves with its bytes. */
 enum read_result reader_advance(struct reader *r, uint64_t out_len, uint64_t err_len);
 
 #endif

@@ -42,6 +42,8 @@
 #define LONELY_MS 200
 /* Without a daemon nobody says that readers have gone: two looks in a row, this far apart, must find none. */
 #define ALONE_MS 1000
+/* A writer that was too far ahead goes on when a quarter of the window, but no more than this, is free: not at every step of a reader. */
+#define RESUME_BYTES (1024 * 1024)
 /* After SIGKILL, pipes that somebody outside the group holds open are not waited for longer than this. */
 #define LAST_WORDS_MS 500
 
@@ -53,8 +55,9 @@ struct writer {
 	uint64_t out_len, err_len;
 	uint64_t unpublished; /* bytes */
 	uint64_t published_ms;
-	bool out_full; /* its pipe has been enlarged */
-	int broken;    /* errno of a write that failed; 0: none */
+	uint64_t ahead_from; /* more bytes than this may be too far ahead of the readers: look */
+	bool out_full;	     /* its pipe has been enlarged */
+	int broken;	     /* errno of a write that failed; 0: none */
 
 	bool exited; /* the command has ended; it is not reaped before its group is done with */
 	bool reaped;
@@ -235,6 +238,25 @@ static void record_exec_error(struct writer *w)
 	}
 }
 
+/* ---- the pace of the readers ---- */
+
+/* More than a window ahead of the fastest reader: then *resume is where that reader must have come to. Nobody is waited for who
+ * does not live, nor where nobody reads, nor once the command is to end. */
+static bool is_ahead(struct writer *w, uint64_t *resume)
+{
+	uint64_t window = page_window(w->run->page), total = w->out_len + w->err_len, fastest, step = window / 4;
+
+	if (window == SC_FOREVER || total <= w->ahead_from || w->stopping)
+		return false;
+	if (!page_fastest(w->run->page, &fastest))
+		fastest = total;
+	w->ahead_from = fastest + window;
+	if (total <= w->ahead_from)
+		return false;
+	*resume = total - window + (step < RESUME_BYTES ? step : RESUME_BYTES);
+	return true;
+}
+
 /* ---- the daemon ---- */
 
 static void lose_daemon(struct writer *w)
@@ -385,6 +407,7 @@ static bool is_over(const struct writer *w)
 	return w->exited && w->child.out_fd < 0 && w->child.err_fd < 0;
 }
 
+/* For poll, which knows no more than INT_MAX, and -1 for ever; for the page that is long enough. */
 static int time_to_sleep(const struct writer *w, uint64_t now)
 {
 	uint64_t until = UINT64_MAX;
@@ -405,15 +428,23 @@ static int time_to_sleep(const struct writer *w, uint64_t now)
 static void turn(struct writer *w)
 {
 	enum { OUT, ERR, EXIT, DAEMON, N };
-	uint64_t now = clock_boot_ms();
+	uint64_t resume, now;
+	int timeout = time_to_sleep(w, clock_boot_ms()), n;
+	bool ahead = is_ahead(w, &resume);
 	struct pollfd p[N] = {
-		[OUT] = {.fd = w->child.out_fd, .events = POLLIN},
-		[ERR] = {.fd = w->child.err_fd, .events = POLLIN},
+		[OUT] = {.fd = ahead ? -1 : w->child.out_fd, .events = POLLIN},
+		[ERR] = {.fd = ahead ? -1 : w->child.err_fd, .events = POLLIN},
 		[EXIT] = {.fd = w->exited ? -1 : w->child.pidfd, .events = POLLIN},
 		[DAEMON] = {.fd = w->session.fd, .events = POLLIN},
 	};
-	int n = poll(p, N, time_to_sleep(w, now));
 
+	if (ahead) {
+		/* Asleep on the page, where readers, and a daemon that has sent something, wake it; all else waits for a second. */
+		publish(w);
+		page_wait_readers(w->run->page, resume, timeout < 0 ? SC_FOREVER : (uint64_t)timeout);
+		timeout = 0;
+	}
+	n = poll(p, N, timeout);
 	if (n == 0)
 		publish(w);
 	if (n > 0) {

@@ -212,7 +212,7 @@ void flight_tell_lonely(struct flight *f)
 	f->told_lonely = true;
 	conn_send(f->writer, &m, NULL, 0);
 	/* It may be asleep on the page, waiting for a reader. */
-	page_poke(f->page);
+	page_poke_writer(f->page);
 }
 
 static void mark_finish(struct flight *f)

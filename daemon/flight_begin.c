@@ -36,7 +36,7 @@ static int make_page(struct flight *f, int fds[LEAD_FDS])
 	int rc;
 
 	digest_key(f->bucket, strlen(f->bucket), f->key_bytes, f->key_len, hash);
-	rc = page_create(&f->page, &f->gen, hash, f->order);
+	rc = page_create(&f->page, &f->gen, hash, f->order, f->d->config.window);
 	if (rc)
 		return rc;
 	fds[LEAD_PAGE] = flight_dup_fd(page_fd(f->page));

@@ -42,6 +42,15 @@ static bool set_duration(void *field, const char *text)
 	return human_parse_duration(text, field) == 0;
 }
 
+static bool set_size_or_none(void *field, const char *text)
+{
+	uint64_t *size = field;
+
+	if (strcmp(text, "none") == 0)
+		*size = SC_FOREVER;
+	return strcmp(text, "none") == 0 || human_parse_size(text, size) == 0;
+}
+
 static bool set_switch(void *field, const char *text)
 {
 	static const char *const words[] = {"off", "on", "no", "yes", "false", "true"};
@@ -62,6 +71,7 @@ static const struct {
 } settings[] = {
 	{"idle-exit", offsetof(struct config, idle_exit_ms), set_duration, "a duration, such as 10m"},
 	{"ttl", offsetof(struct config, ttl_ms), set_duration, "a duration, such as 1h"},
+	{"window", offsetof(struct config, window), set_size_or_none, "a size, such as 16M, or none"},
 	{"network-fs", offsetof(struct config, network_fs), set_switch, "on or off"},
 };
 
@@ -69,7 +79,7 @@ static const struct {
 
 void config_init(struct config *c)
 {
-	*c = (struct config){.idle_exit_ms = SC_IDLE_EXIT_MS, .ttl_ms = SC_TTL_DEFAULT_MS};
+	*c = (struct config){.idle_exit_ms = SC_IDLE_EXIT_MS, .ttl_ms = SC_TTL_DEFAULT_MS, .window = SC_WINDOW};
 }
 
 /* Always 1: for libinih nothing is an error but a line it cannot take apart. */

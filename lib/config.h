@@ -9,6 +9,7 @@
 struct config {
 	uint64_t idle_exit_ms; /* `idle-exit`: SC_IDLE_EXIT_MS if not given; SC_FOREVER for "forever" */
 	uint64_t ttl_ms;       /* `ttl`: what a run stores whose caller names none */
+	uint64_t window;       /* `window`: bytes a run may be ahead of its fastest reader; SC_FOREVER for "none" */
 	bool network_fs;       /* `network-fs`: the cache directory may lie on a network file system; only paths.c asks */
 };
 

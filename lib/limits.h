@@ -62,6 +62,10 @@
 #define SC_SLOTS 4096
 #define SC_RING_SIZE (4 * 1024 * 1024)
 
+/* How far a run may be ahead of its fastest reader: a reader is never without work, and a command that prints for ever into a pager
+ * does not fill the disk. */
+#define SC_WINDOW (16 * 1024 * 1024)
+
 /* A record of an error stream carries at most this many bytes; one read of a pipe. */
 #define SC_RECORD_MAX (64 * 1024)
 

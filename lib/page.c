@@ -41,6 +41,7 @@ struct head {
 	struct gen gen;
 	uint8_t key_hash[16];
 	uint64_t order;
+	uint64_t window;
 
 	_Alignas(LINE) _Atomic uint32_t word;
 	_Atomic uint32_t end; /* state, exit and signal in one word, so that they change together; 0 is running */
@@ -48,6 +49,8 @@ struct head {
 	_Atomic uint64_t err_len;
 
 	_Alignas(LINE) _Atomic uint32_t high; /* one more than the highest slot ever taken */
+	_Atomic uint32_t readers_word;
+	_Atomic uint64_t wanted; /* the position a sleeping writer waits for; 0: it does not */
 };
 
 #define HEAD_SIZE 4096
@@ -101,7 +104,7 @@ static int map(struct page **out, int fd)
 	return 0;
 }
 
-int page_create(struct page **out, const struct gen *g, const uint8_t key_hash[16], uint64_t order)
+int page_create(struct page **out, const struct gen *g, const uint8_t key_hash[16], uint64_t order, uint64_t window)
 {
 	struct head *h;
 	int fd, rc;
@@ -128,6 +131,7 @@ int page_create(struct page **out, const struct gen *g, const uint8_t key_hash[1
 	h->gen = *g;
 	memcpy(h->key_hash, key_hash, sizeof h->key_hash);
 	h->order = order;
+	h->window = window;
 	return 0;
 }
 
@@ -175,12 +179,39 @@ uint64_t page_order(const struct page *p)
 	return p->head->order;
 }
 
+uint64_t page_window(const struct page *p)
+{
+	return p->head->window;
+}
+
+/* seq_cst: who goes to sleep after this sees the new number, who slept before is woken. The kernel compares the word again
+ * under its own lock, so there is no gap between the two. */
+static void bump(_Atomic uint32_t *word)
+{
+	atomic_fetch_add(word, 1);
+	syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+/* True: the time was over. */
+static bool sleep_on(_Atomic uint32_t *word, uint32_t seen, uint64_t timeout_ms)
+{
+	struct timespec ts;
+
+	if (timeout_ms > SC_PAGE_WAIT_MS)
+		timeout_ms = SC_PAGE_WAIT_MS;
+	ts.tv_sec = (time_t)(timeout_ms / 1000);
+	ts.tv_nsec = (long)(timeout_ms % 1000) * 1000000;
+	return syscall(SYS_futex, word, FUTEX_WAIT, seen, &ts, NULL, 0) < 0 && errno == ETIMEDOUT;
+}
+
 void page_poke(struct page *p)
 {
-	/* seq_cst: who goes to sleep after this sees the new number, who slept before is woken. The kernel compares the
-	 * word again under its own lock, so there is no gap between the two. */
-	atomic_fetch_add(&p->head->word, 1);
-	syscall(SYS_futex, &p->head->word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+	bump(&p->head->word);
+}
+
+void page_poke_writer(struct page *p)
+{
+	bump(&p->head->readers_word);
 }
 
 void page_publish(struct page *p, uint64_t out_len, uint64_t err_len)
@@ -254,12 +285,80 @@ void page_leave_slot(struct page *p)
 	p->slot = NO_SLOT;
 }
 
+static uint64_t position_of(const struct slot *s)
+{
+	return atomic_load_explicit(&s->out_pos, memory_order_acquire) +
+	       atomic_load_explicit(&s->err_pos, memory_order_acquire);
+}
+
 void page_set_position(struct page *p, uint64_t out_pos, uint64_t err_pos)
 {
+	uint64_t wanted;
+
 	if (p->slot >= SC_SLOTS)
 		return;
 	atomic_store_explicit(&slot_at(p, p->slot)->out_pos, out_pos, memory_order_release);
 	atomic_store_explicit(&slot_at(p, p->slot)->err_pos, err_pos, memory_order_release);
+	/* Against the one in page_wait_readers: either we see that it waits, or it sees our position. */
+	atomic_thread_fence(memory_order_seq_cst);
+	wanted = atomic_load_explicit(&p->head->wanted, memory_order_relaxed);
+	if (wanted && out_pos + err_pos >= wanted)
+		page_poke_writer(p);
+}
+
+static bool is_taken(const struct page *p, uint32_t n)
+{
+	struct flock l = slot_lock(F_WRLCK, n, 1);
+
+	/* In doubt nobody is there: the pace of one who is not would hold the writer for ever. */
+	return fcntl(p->fd, F_GETLK, &l) == 0 && l.l_type != F_UNLCK;
+}
+
+bool page_fastest(const struct page *p, uint64_t *position)
+{
+	uint32_t high = atomic_load(&p->head->high), before = SC_SLOTS;
+	uint64_t bound = UINT64_MAX;
+
+	if (high > SC_SLOTS)
+		high = SC_SLOTS;
+	/* From the furthest down, each asked for its lock, which costs a system call: most often the first one lives. */
+	for (uint32_t tried = 0; tried < high; tried++) {
+		uint32_t best = SC_SLOTS;
+		uint64_t best_position = 0;
+
+		for (uint32_t i = 0; i < high; i++) {
+			uint64_t at = position_of(slot_at(p, i));
+
+			if (at > bound || (at == bound && i >= before))
+				continue;
+			if (best == SC_SLOTS || at >= best_position) {
+				best = i;
+				best_position = at;
+			}
+		}
+		if (best == SC_SLOTS)
+			return false;
+		if (is_taken(p, best)) {
+			*position = best_position;
+			return true;
+		}
+		bound = best_position;
+		before = best;
+	}
+	return false;
+}
+
+void page_wait_readers(struct page *p, uint64_t position, uint64_t timeout_ms)
+{
+	struct head *h = p->head;
+	uint32_t seen = atomic_load(&h->readers_word);
+	uint64_t fastest;
+
+	atomic_store_explicit(&h->wanted, position ? position : 1, memory_order_relaxed);
+	atomic_thread_fence(memory_order_seq_cst);
+	if (page_fastest(p, &fastest) && fastest < position)
+		sleep_on(&h->readers_word, seen, timeout_ms);
+	atomic_store_explicit(&h->wanted, 0, memory_order_relaxed);
 }
 
 void page_view(const struct page *p, struct page_view *v)
@@ -277,11 +376,5 @@ void page_view(const struct page *p, struct page_view *v)
 
 bool page_wait(struct page *p, const struct page_view *v, uint64_t timeout_ms)
 {
-	struct timespec ts;
-
-	if (timeout_ms > SC_PAGE_WAIT_MS)
-		timeout_ms = SC_PAGE_WAIT_MS;
-	ts.tv_sec = (time_t)(timeout_ms / 1000);
-	ts.tv_nsec = (long)(timeout_ms % 1000) * 1000000;
-	return syscall(SYS_futex, &p->head->word, FUTEX_WAIT, v->word, &ts, NULL, 0) < 0 && errno == ETIMEDOUT;
+	return sleep_on(&p->head->word, v->word, timeout_ms);
 }

@@ -7,7 +7,10 @@
  * Order. The writer appends to the files, stores out_len, then err_len (release), then bumps the word (seq_cst) and wakes.
  * A reader loads the word, then the state, then err_len, then out_len (acquire), reads up to them, and sleeps only while the
  * word is what it loaded first. So no growth is slept through, a record of the error stream never points past the output a
- * reader can see, and lengths loaded after a final state are final. */
+ * reader can see, and lengths loaded after a final state are final.
+ * The other way round: a reader stores its position, then (after a full fence) looks whether the writer waits for so much; the
+ * writer says for what it waits, then (after a full fence) looks at the positions, and sleeps only while the readers' word is what it
+ * loaded before. Of the two one sees the other, so no progress of a reader is slept through either. */
 #ifndef SC_PAGE_H
 #define SC_PAGE_H
 
@@ -29,8 +32,9 @@ struct page_view {
 	uint32_t exit, signal; /* meaningful when state is complete or failed */
 };
 
-/* Makes the memory and its descriptor. SC_ESYS, SC_ENOMEM. */
-int page_create(struct page **p, const struct gen *g, const uint8_t key_hash[16], uint64_t order);
+/* Makes the memory and its descriptor. `window`: bytes the writer may be ahead of the fastest reader, SC_FOREVER for any number.
+ * SC_ESYS, SC_ENOMEM. */
+int page_create(struct page **p, const struct gen *g, const uint8_t key_hash[16], uint64_t order, uint64_t window);
 
 /* Maps one that was handed over. Takes fd in every case (also on failure it is closed). SC_ECORRUPT: not a page of this
  * generation, wrong size, seals missing · SC_ESYS · SC_ENOMEM. */
@@ -53,13 +57,23 @@ bool page_end(struct page *p, enum page_state state, uint32_t exit, uint32_t sig
 /* True if any process but this one holds a slot (or the shared place for those without one). */
 bool page_has_readers(const struct page *p);
 
+uint64_t page_window(const struct page *p);
+
+/* The position (of both streams together) of the fastest reader among those other processes that hold a slot; slots whose lock is
+ * free do not count, whatever stands in them. False: nobody has one. */
+bool page_fastest(const struct page *p, uint64_t *position);
+
+/* Sleeps until the fastest reader has come to `position`, page_poke_writer, a signal, or timeout_ms (bounded by SC_PAGE_WAIT_MS).
+ * Returns at once if nobody holds a slot. The caller looks again. */
+void page_wait_readers(struct page *p, uint64_t position, uint64_t timeout_ms);
+
 /* ---- a reader ---- */
 
 /* Takes the first free slot from `hint`, or the shared place. Always succeeds unless locking itself fails: SC_ESYS. */
 int page_take_slot(struct page *p, uint32_t hint);
 void page_leave_slot(struct page *p);
 
-/* How far this reader has printed, in its slot. */
+/* How far this reader has printed, in its slot. Wakes a writer that waits for so much. */
 void page_set_position(struct page *p, uint64_t out_pos, uint64_t err_pos);
 
 void page_view(const struct page *p, struct page_view *v);
@@ -70,7 +84,9 @@ bool page_wait(struct page *p, const struct page_view *v, uint64_t timeout_ms);
 
 /* ---- anybody ---- */
 
-/* Wakes every sleeper without publishing anything: for whoever has just sent a message to one of them. */
+/* Wakes every reader without publishing anything: for whoever has just sent a message to one of them. */
 void page_poke(struct page *p);
+/* The same for the writer. */
+void page_poke_writer(struct page *p);
 
 #endif

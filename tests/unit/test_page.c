@@ -86,7 +86,7 @@ static int make_page(void **state)
 		return -1;
 	r->fds = open_fds();
 	*state = r;
-	return page_create(&r->page, &GEN, KEY_HASH, 42);
+	return page_create(&r->page, &GEN, KEY_HASH, 42, SC_FOREVER);
 }
 
 static int free_page(void **state)
@@ -403,7 +403,7 @@ static void exit_and_signal_arrive_with_the_state(void **state)
 	for (size_t i = 0; i < COUNT(ends); i++) {
 		struct page *p;
 
-		assert_int_equal(page_create(&p, &GEN, KEY_HASH, 1), 0);
+		assert_int_equal(page_create(&p, &GEN, KEY_HASH, 1, SC_FOREVER), 0);
 		assert_true(page_end(p, ends[i].state, ends[i].exit, ends[i].signal));
 		assert_ended_as(p, i);
 		page_free(p);
@@ -456,7 +456,7 @@ static void of_two_threads_at_the_same_moment_exactly_one_ends_a_run(void **stat
 		pthread_t thread;
 
 		for (unsigned i = 0; i < PAGES; i++)
-			assert_int_equal(page_create(&pages[i], &GEN, KEY_HASH, 1), 0);
+			assert_int_equal(page_create(&pages[i], &GEN, KEY_HASH, 1, SC_FOREVER), 0);
 		assert_int_equal(pthread_create(&thread, NULL, race, &b), 0);
 		race(&a);
 		pthread_join(thread, NULL);
@@ -489,7 +489,7 @@ static void of_several_processes_exactly_one_ends_a_run(void **state)
 		unsigned winners = 0;
 		struct page *p;
 
-		assert_int_equal(page_create(&p, &GEN, KEY_HASH, 1), 0);
+		assert_int_equal(page_create(&p, &GEN, KEY_HASH, 1, SC_FOREVER), 0);
 		atomic_store(line_up, COUNT(peers));
 		for (unsigned i = 0; i < COUNT(peers); i++)
 			peers[i] = start(p, race_to_end, i);

@@ -339,7 +339,7 @@ static void play(uint64_t seed, int dir_fd, unsigned *waits, unsigned *timeouts)
 	r->dir_fd = dir_fd;
 	r->out = calloc(1, OUT_MAX);
 	assert_non_null(r->out);
-	assert_int_equal(page_create(&r->page, &GEN, KEY_HASH, 1), 0);
+	assert_int_equal(page_create(&r->page, &GEN, KEY_HASH, 1, SC_FOREVER), 0);
 	assert_int_equal(object_create(dir_fd, &GEN, STREAM_OUT, &w.out_fd), 0);
 	assert_int_equal(object_create(dir_fd, &GEN, STREAM_ERR, &w.err_fd), 0);
 	for (unsigned i = 0; i < READERS; i++)
@@ -419,7 +419,7 @@ static void of_all_who_end_a_run_one_does_and_everybody_sees_which(void **state)
 		unsigned winners = 0;
 		struct page *p;
 
-		assert_int_equal(page_create(&p, &GEN, KEY_HASH, 1), 0);
+		assert_int_equal(page_create(&p, &GEN, KEY_HASH, 1, SC_FOREVER), 0);
 		for (unsigned i = 0; i < COUNT(racers); i++) {
 			racers[i] = (struct racer){.page = p, .state = PAGE_COMPLETE + i};
 			assert_int_equal(pthread_create(&threads[i], NULL, race, &racers[i]), 0);
