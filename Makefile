@@ -51,6 +51,7 @@ LIB_SRC = \
 
 CMD_SRC = \
 	cmd/admin.c \
+	cmd/again.c \
 	cmd/follow.c \
 	cmd/get.c \
 	cmd/list.c \
@@ -73,6 +74,7 @@ DAEMON_SRC = \
 	daemon/dispatch.c \
 	daemon/flight.c \
 	daemon/flight_begin.c \
+	daemon/flight_end.c \
 	daemon/flight_table.c \
 	daemon/flightfile.c \
 	daemon/index.c \

@@ -43,7 +43,7 @@ static bool daemon_is_there(struct session *s)
  * set and v says how. */
 static enum follow_result attach(struct follow *f, enum session_how how, bool *ended, struct page_view *v)
 {
-	struct msg q = {.type = MSG_ATTACH, .bucket = f->bucket, .key = f->key, .gen = f->gen}, m;
+	struct msg q = {.type = MSG_ATTACH, .bucket = f->bucket, .key = f->key, .gen = f->gen, .flags = f->can_lead}, m;
 	int fds[SC_FDS_MAX];
 	size_t nfds = 0;
 	int rc = session_ask(f->session, how, &q, &m, fds, &nfds, SC_FOREVER);
@@ -153,6 +153,8 @@ static enum follow_result result_of(enum read_result rc)
 		return FOLLOW_CANNOT_WRITE;
 	case READ_CANNOT_READ:
 		return FOLLOW_CANNOT_READ;
+	case READ_DIFFERS:
+		return FOLLOW_DIFFERS;
 	case READ_ALL:
 	case READ_MORE:
 	case READ_INTERRUPTED:
@@ -165,7 +167,11 @@ static enum follow_result result_of_end(struct follow *f, const struct page_view
 {
 	f->exit = v->exit;
 	f->signal = v->signal;
-	return v->state == PAGE_CANCELLED ? FOLLOW_CANCELLED : v->state == PAGE_LOST ? FOLLOW_LOST : FOLLOW_ENDED;
+	if (f->reader.mute)
+		return FOLLOW_CANNOT_WRITE;
+	if (v->state == PAGE_CANCELLED || v->state == PAGE_LOST)
+		return v->state == PAGE_LOST ? FOLLOW_LOST : FOLLOW_CANCELLED;
+	return result_of(reader_finish(&f->reader));
 }
 
 /* `| head` that has had enough is noticed although there is nothing to write. */
@@ -223,7 +229,7 @@ enum follow_result follow_run(struct follow *f)
 		if (rc == READ_MORE)
 			continue;
 		if (v.state != PAGE_RUNNING)
-			return f->reader.mute ? FOLLOW_CANNOT_WRITE : result_of_end(f, &v);
+			return result_of_end(f, &v);
 		sleep_ms = time_to_sleep(f, &w);
 		if (sleep_ms == 0)
 			return FOLLOW_SILENT;
@@ -245,7 +251,7 @@ enum follow_result follow_run(struct follow *f)
 			do {
 				rc = reader_advance(&f->reader, v.out_len, v.err_len);
 			} while (rc == READ_MORE);
-			return rc ? result_of(rc) : f->reader.mute ? FOLLOW_CANNOT_WRITE : result_of_end(f, &v);
+			return rc ? result_of(rc) : result_of_end(f, &v);
 		}
 	}
 }

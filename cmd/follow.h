@@ -19,6 +19,7 @@ enum follow_result {
 	FOLLOW_STDOUT_CLOSED,
 	FOLLOW_CANNOT_WRITE, /* reader.error */
 	FOLLOW_CANNOT_READ,  /* reader.error */
+	FOLLOW_DIFFERS,	     /* a second run that is not like the first */
 };
 
 struct follow {
@@ -27,6 +28,7 @@ struct follow {
 	struct reader reader;
 	struct gen gen;
 	struct bytes bucket, key;
+	bool can_lead;	  /* we have a command, should the run be lost */
 	uint64_t wait_ms; /* SC_FOREVER: no bound */
 	uint32_t exit, signal;
 	bool left;	 /* FOLLOW_SIGNAL: the daemon has answered; then the next two mean something */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/again.h"
 #include "cmd/command.h"
 #include "cmd/follow.h"
 #include "cmd/request.h"
@@ -26,6 +27,8 @@ struct get {
 	struct status status;
 	struct gen gen; /* of the run we read, or have just lost */
 	bool lost_once;
+	struct again again; /* what we printed of a run that was lost; out_fd -1: nothing */
+	char notice[256];
 };
 
 /* ---- ends ---- */
@@ -70,11 +73,27 @@ static int command_status(struct get *g, uint32_t code, uint32_t sig)
 	return finish(g, sig ? 128 + (int)sig : (int)code, NULL);
 }
 
+static bool has_printed(const struct get *g)
+{
+	return g->status.bytes || g->status.stderr_bytes;
+}
+
+/* Good bytes are out, the rest will not come. */
+static int incomplete(struct get *g, const char *why)
+{
+	char text[256];
+
+	snprintf(text, sizeof text, "%s: output is incomplete after %llu good bytes", why, (unsigned long long)g->status.bytes);
+	return fail(g, text, NULL);
+}
+
 /* Never worse than not using sc: the command itself, in our place. */
 static int bypass(struct get *g, const char *why, const char *mend)
 {
 	char text[SC_PATH_MAX + 768];
 
+	if (has_printed(g))
+		return incomplete(g, why);
 	if (!g->req.cmd || g->req.strict)
 		return fail(g, why, mend);
 	if (why) {
@@ -87,15 +106,6 @@ static int bypass(struct get *g, const char *why, const char *mend)
 	return spawn_become(g->req.cmd);
 }
 
-/* Good bytes are out, the rest will not come. */
-static int incomplete(struct get *g, const char *why)
-{
-	char text[256];
-
-	snprintf(text, sizeof text, "%s: output is incomplete after %llu good bytes", why, (unsigned long long)g->status.bytes);
-	return fail(g, text, NULL);
-}
-
 static int stdout_failed(struct get *g, const struct reader *r, enum read_result rc)
 {
 	char why[128];
@@ -104,6 +114,8 @@ static int stdout_failed(struct get *g, const struct reader *r, enum read_result
 	g->status.stderr_bytes = r->err_bytes;
 	if (rc == READ_STDOUT_CLOSED)
 		return finish(g, EXIT_PIPE, "stdout was closed");
+	if (rc == READ_DIFFERS)
+		return incomplete(g, "the process that ran the command died, and a second run printed something else");
 	if (rc == READ_CANNOT_READ)
 		return incomplete(g, r->error ? strerror(r->error) : "the object is damaged");
 	snprintf(why, sizeof why, "write error: %s", strerror(r->error));
@@ -111,6 +123,14 @@ static int stdout_failed(struct get *g, const struct reader *r, enum read_result
 }
 
 /* ---- what the daemon says ---- */
+
+static void start_reader(struct get *g, struct reader *r, int out_fd, int err_fd)
+{
+	reader_init(r, out_fd, err_fd);
+	r->err_bytes = g->status.stderr_bytes;
+	if (g->again.out_fd >= 0)
+		reader_go_on(r, &g->again);
+}
 
 static int replay(struct get *g, const struct msg *m, const int *fds, size_t nfds)
 {
@@ -122,11 +142,13 @@ static int replay(struct get *g, const struct msg *m, const int *fds, size_t nfd
 	g->status.gen = m->gen;
 	g->status.age_ms = m->age;
 	g->status.ttl_ms = m->ttl;
-	reader_init(&r, fds[0], nfds > 1 ? fds[1] : -1);
+	start_reader(g, &r, fds[0], nfds > 1 ? fds[1] : -1);
 	verbose(g, "hit, made this long ago: ", human_format_duration(m->age, age));
 	do {
 		rc = reader_advance(&r, m->out_len, m->err_len);
 	} while (rc == READ_MORE || rc == READ_INTERRUPTED);
+	if (rc == READ_ALL)
+		rc = reader_finish(&r);
 	if (rc)
 		return stdout_failed(g, &r, rc);
 	g->status.bytes = r.printed;
@@ -150,18 +172,27 @@ static int leave(struct get *g, const struct follow *f)
 	signals_die((int)f->signal);
 }
 
-/* Asking again for a run that was lost before we printed a byte of it; -1. Else the exit status. */
-static int on_lost(struct get *g, const struct follow *f)
+/* The run ended without its end. -1: ask again, once; what we have printed is kept for the second run to be held against. Else
+ * the exit status. */
+static int on_lost(struct get *g, const struct follow *f, const char *why)
 {
+	char shown[128];
+
 	g->gen = f->gen;
-	if (g->status.bytes || g->status.stderr_bytes)
-		return incomplete(g, "the process that ran the command died");
-	if (g->req.strict)
-		return fail(g, "the process that ran the command died", NULL);
+	if (g->req.strict || (g->lost_once && (has_printed(g) || !g->req.cmd)))
+		return has_printed(g) ? incomplete(g, why) : fail(g, why, NULL);
 	if (g->lost_once)
-		return bypass(g, "the process that ran the command died, twice", NULL);
+		return bypass(g, why, NULL);
 	g->lost_once = true;
-	verbose(g, "the process that ran the command died; asking again", "");
+	if (has_printed(g)) {
+		if (again_init(&g->again, f->reader.out_fd, f->reader.err_fd, f->reader.out_pos, f->reader.err_pos))
+			return incomplete(g, why);
+		human_escape(g->req.key, strlen(g->req.key), shown, sizeof shown);
+		snprintf(g->notice, sizeof g->notice, "%s: %s: the command runs a second time and says something else:\n",
+			 SC_BIN, shown);
+		g->again.notice = g->req.quiet ? NULL : g->notice;
+	}
+	verbose(g, why, "; asking again");
 	return -1;
 }
 
@@ -172,11 +203,12 @@ static int follow(struct get *g, struct page *page, const struct msg *m, int out
 			   .gen = m->gen,
 			   .bucket = bytes_of(g->req.bucket),
 			   .key = bytes_of(g->req.key),
+			   .can_lead = g->req.cmd && !g->req.strict,
 			   .wait_ms = g->req.wait_given ? g->req.wait_ms : SC_FOREVER};
 	enum follow_result rc;
 
 	g->status.gen = m->gen;
-	reader_init(&f.reader, out_fd, err_fd);
+	start_reader(g, &f.reader, out_fd, err_fd);
 	rc = follow_run(&f);
 	g->status.bytes = f.reader.printed;
 	g->status.stderr_bytes = f.reader.err_bytes;
@@ -184,9 +216,9 @@ static int follow(struct get *g, struct page *page, const struct msg *m, int out
 	case FOLLOW_ENDED:
 		return command_status(g, f.exit, f.signal);
 	case FOLLOW_CANCELLED:
-		return incomplete(g, "the run was stopped");
+		return on_lost(g, &f, "the run was stopped");
 	case FOLLOW_LOST:
-		return on_lost(g, &f);
+		return on_lost(g, &f, "the process that ran the command died");
 	case FOLLOW_SIGNAL:
 		return leave(g, &f);
 	case FOLLOW_SILENT:
@@ -198,6 +230,8 @@ static int follow(struct get *g, struct page *page, const struct msg *m, int out
 		return stdout_failed(g, &f.reader, READ_CANNOT_WRITE);
 	case FOLLOW_CANNOT_READ:
 		return stdout_failed(g, &f.reader, READ_CANNOT_READ);
+	case FOLLOW_DIFFERS:
+		return stdout_failed(g, &f.reader, READ_DIFFERS);
 	}
 	return EXIT_FAILED;
 }
@@ -269,6 +303,8 @@ static int join(struct get *g, const struct msg *m, const int *fds)
 
 static int missed(struct get *g)
 {
+	if (has_printed(g))
+		return incomplete(g, "the process that ran the command died, and nobody is left who can run it again");
 	g->status.source = "miss";
 	g->status.reason = "no such key";
 	return finish(g, EXIT_NO_KEY, NULL);
@@ -303,6 +339,7 @@ static int hear_answer(struct get *g, struct msg *m, int *fds, size_t *nfds)
 			m->reason == WAIT_STOPPING	? "a run that is being stopped"
 			: m->reason == WAIT_REGISTERING ? "a run to be known again"
 			: m->reason == WAIT_REFRESHING	? "the next run"
+			: m->reason == WAIT_HEIRS	? "somebody who can run the command again"
 							: "the key to begin to exist");
 		do {
 			rc = session_hear(&g->session, m, fds, nfds, left);
@@ -345,7 +382,7 @@ static int ask(struct get *g)
 
 int run_get(const struct command *self, int argc, char **argv)
 {
-	static struct get g = {.session = SESSION_INIT};
+	static struct get g = {.session = SESSION_INIT, .again = {.out_fd = -1, .err_fd = -1}};
 	const char *disabled = getenv("SC_DISABLE");
 	int status;
 

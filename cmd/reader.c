@@ -5,11 +5,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "cmd/again.h"
 #include "cmd/signals.h"
 #include "lib/err.h"
 
@@ -31,6 +33,12 @@ void reader_init(struct reader *r, int out_fd, int err_fd)
 void reader_mute(struct reader *r)
 {
 	r->mute = true;
+}
+
+void reader_go_on(struct reader *r, struct again *again)
+{
+	r->again = again;
+	r->printed = again->out_len;
 }
 
 /* Kernel-side copies only where they are exact: into a pipe or /dev/null. Into files they race on a shared offset and lose
@@ -128,6 +136,35 @@ static enum read_result move_some(struct reader *r, uint64_t n)
 	return write_failed(r);
 }
 
+/* What we have printed of the first run is not printed again, only held against it. */
+static enum read_result match_some(struct reader *r, uint64_t n)
+{
+	ssize_t got = pread(r->out_fd, buffer, n < sizeof buffer ? n : sizeof buffer, (off_t)r->out_pos);
+	int rc;
+
+	if (got < 0)
+		return errno == EINTR ? READ_ALL : cannot_read(r, errno);
+	if (got == 0)
+		return cannot_read(r, 0);
+	rc = again_match_out(r->again, buffer, (size_t)got, r->out_pos);
+	if (rc)
+		return rc == SC_ECORRUPT ? READ_DIFFERS : cannot_read(r, errno);
+	r->out_pos += (uint64_t)got;
+	return READ_ALL;
+}
+
+static enum read_result print_some(struct reader *r, uint64_t n)
+{
+	if (r->again && r->out_pos < r->again->out_len) {
+		uint64_t known = r->again->out_len - r->out_pos;
+
+		return match_some(r, n < known ? n : known);
+	}
+	if (r->method == READ_UNDECIDED)
+		choose_method(r, n);
+	return r->method == READ_COPY ? copy_some(r, n) : move_some(r, n);
+}
+
 static enum read_result print_out(struct reader *r, uint64_t to)
 {
 	enum read_result rc;
@@ -138,10 +175,9 @@ static enum read_result print_out(struct reader *r, uint64_t to)
 	}
 	if (r->out_pos >= to)
 		return READ_ALL;
-	if (r->method == READ_UNDECIDED)
-		choose_method(r, to - r->out_pos);
-	rc = r->method == READ_COPY ? copy_some(r, to - r->out_pos) : move_some(r, to - r->out_pos);
-	r->printed = r->out_pos;
+	rc = print_some(r, to - r->out_pos);
+	if (r->out_pos > r->printed)
+		r->printed = r->out_pos;
 	return rc == READ_ALL && r->out_pos < to ? READ_MORE : rc;
 }
 
@@ -181,19 +217,58 @@ static enum read_result find_record(struct reader *r, uint64_t err_len)
 	return READ_ALL;
 }
 
+/* The second run's stderr differs from what was printed of the first: a line that says so, and all of it up to `to`. */
+static enum read_result show_whole(struct reader *r, uint64_t to)
+{
+	const char *notice = r->again->notice;
+	uint64_t printed = 0, at = 0;
+	uint8_t head[SC_RECORD_HEAD];
+	enum read_result rc = READ_ALL;
+	struct record record;
+
+	if (notice)
+		rc = write_all(r, 2, (const unsigned char *)notice, strlen(notice), &printed);
+	while (rc != READ_INTERRUPTED && at < to) {
+		rc = read_exactly(r, head, sizeof head, at);
+		if (rc == READ_ALL && record_decode(&record, head))
+			rc = cannot_read(r, 0);
+		if (rc == READ_ALL)
+			rc = read_exactly(r, buffer, record.length, at + SC_RECORD_HEAD);
+		if (rc)
+			return rc;
+		rc = write_all(r, 2, buffer, record.length, &r->err_bytes);
+		at += SC_RECORD_HEAD + record.length;
+	}
+	r->again->err_end = r->again->err_at = 0; /* from here on everything is new */
+	r->again->err_differs = false;
+	return rc == READ_INTERRUPTED ? rc : READ_ALL;
+}
+
 static enum read_result print_record(struct reader *r)
 {
-	uint64_t printed = 0;
+	uint64_t next = r->err_pos + SC_RECORD_HEAD + r->record.length;
 	enum read_result rc = read_exactly(r, buffer, r->record.length, r->err_pos + SC_RECORD_HEAD);
+	size_t known;
 
 	if (rc)
 		return rc;
-	rc = write_all(r, 2, buffer, r->record.length, &printed);
+	known = r->again ? again_match_err(r->again, buffer, r->record.length) : 0;
 	/* What cannot be said on stderr is no reason not to go on, nor is it said twice. */
 	r->has_record = 0;
-	r->err_pos += SC_RECORD_HEAD + r->record.length;
-	r->err_bytes += printed;
+	r->err_pos = next;
+	if (r->again && r->again->err_differs)
+		return show_whole(r, next);
+	rc = write_all(r, 2, buffer + known, r->record.length - known, &r->err_bytes);
 	return rc == READ_INTERRUPTED ? rc : READ_ALL;
+}
+
+enum read_result reader_finish(struct reader *r)
+{
+	if (!r->again)
+		return READ_ALL;
+	if (r->out_pos < r->again->out_len)
+		return READ_DIFFERS;
+	return again_err_is_over(r->again) ? READ_ALL : show_whole(r, r->err_pos);
 }
 
 enum read_result reader_advance(struct reader *r, uint64_t out_len, uint64_t err_len)

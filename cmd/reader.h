@@ -8,6 +8,8 @@
 
 #include "lib/object.h"
 
+struct again;
+
 enum read_method { READ_UNDECIDED, READ_SPLICE, READ_SENDFILE, READ_COPY };
 
 struct reader {
@@ -17,9 +19,10 @@ struct reader {
 	enum read_method method;
 	struct record record; /* the next one, if has_record */
 	int has_record;
-	int error;	  /* errno of the write or read that failed */
-	bool mute;	  /* stdout cannot be written: pass its bytes over, print only stderr */
-	uint64_t printed; /* bytes of stdout that really went out */
+	int error;	     /* errno of the write or read that failed */
+	bool mute;	     /* stdout cannot be written: pass its bytes over, print only stderr */
+	uint64_t printed;    /* bytes of stdout that really went out */
+	struct again *again; /* not NULL: a second run, of which we have printed so much of the first */
 };
 
 enum read_result {
@@ -29,9 +32,13 @@ enum read_result {
 	READ_STDOUT_CLOSED, /* nobody reads our stdout any more */
 	READ_CANNOT_WRITE,  /* `error` */
 	READ_CANNOT_READ,   /* `error`; 0: the object is shorter than its length, or contradicts itself */
+	READ_DIFFERS,	    /* a second run that is not like the first */
 };
 
 void reader_init(struct reader *r, int out_fd, int err_fd);
+
+/* What is read is a second run: nothing is printed until it has come to where we are. `again` stays the caller's. */
+void reader_go_on(struct reader *r, struct again *again);
 
 /* After READ_CANNOT_WRITE: the rest of stdout is passed over without a word, stderr goes on. */
 void reader_mute(struct reader *r);
@@ -39,5 +46,8 @@ void reader_mute(struct reader *r);
 /* Prints what is there between what has been printed and these lengths, each record of the error stream where it belongs. Blocks
  * as long as stdout does, but comes back after each piece, so that a follower's position moves with its bytes. */
 enum read_result reader_advance(struct reader *r, uint64_t out_len, uint64_t err_len);
+
+/* When a run has ended and all of it has been read: a second run that printed less than the first is READ_DIFFERS. */
+enum read_result reader_finish(struct reader *r);
 
 #endif

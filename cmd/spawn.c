@@ -214,23 +214,33 @@ int spawn_become(char *const argv[])
 	return status;
 }
 
-static void child_becomes(char *const argv[], const char *chain, int out_fd, int err_fd, int error_fd, pid_t parent)
+struct birth {
+	char *const *argv;
+	const char *chain;
+	int out_fd, err_fd, error_fd;
+	pid_t parent;
+	spawn_announce announce;
+	void *arg;
+};
+
+static void child_becomes(const struct birth *b)
 {
 	int error;
 
 	setpgid(0, 0);
 	/* A writer that is killed takes its command with it. If it died before this call, nobody would. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
+	if (getppid() != b->parent)
 		_exit(EXIT_FAILED);
+	b->announce(b->arg, (int)syscall(SYS_pidfd_open, getpid(), 0));
 	stdin_from_null();
-	dup2(out_fd, 1);
-	if (err_fd >= 0)
-		dup2(err_fd, 2);
-	setenv("SC_FLIGHTS", chain, 1);
-	execvp(argv[0], argv);
+	dup2(b->out_fd, 1);
+	if (b->err_fd >= 0)
+		dup2(b->err_fd, 2);
+	setenv("SC_FLIGHTS", b->chain, 1);
+	execvp(b->argv[0], b->argv);
 	error = errno;
-	while (write(error_fd, &error, sizeof error) < 0 && errno == EINTR)
+	while (write(b->error_fd, &error, sizeof error) < 0 && errno == EINTR)
 		;
 	_exit(EXIT_NOT_FOUND);
 }
@@ -250,20 +260,24 @@ static void close_pair(int fd[2])
 			close(fd[i]);
 }
 
-int spawn_command(struct child *c, char *const argv[], const char *chain, bool inherit_stderr, bool child_ignored)
+int spawn_command(struct child *c, char *const argv[], const char *chain, bool inherit_stderr, bool child_ignored,
+		  spawn_announce announce, void *arg)
 {
+	struct birth b = {.argv = argv, .chain = chain, .parent = getpid(), .announce = announce, .arg = arg};
 	int out[2] = {-1, -1}, err[2] = {-1, -1}, error[2] = {-1, -1}, saved;
-	pid_t parent = getpid();
 	ssize_t n;
 
 	*c = (struct child){.pid = -1, .pidfd = -1, .out_fd = -1, .err_fd = -1};
 	if (make_pipe(out) || (!inherit_stderr && make_pipe(err)) || pipe2(error, O_CLOEXEC) < 0)
 		goto fail;
+	b.out_fd = out[1];
+	b.err_fd = err[1];
+	b.error_fd = error[1];
 	c->pid = fork();
 	if (c->pid == 0 && child_ignored)
 		signal(SIGCHLD, SIG_IGN);
 	if (c->pid == 0)
-		child_becomes(argv, chain, out[1], err[1], error[1], parent);
+		child_becomes(&b);
 	if (c->pid < 0)
 		goto fail;
 	setpgid(c->pid, c->pid); /* both sides do it: whoever comes first */

@@ -26,9 +26,14 @@ struct child {
 	int exec_error;	    /* errno of the exec that failed; 0: it runs */
 };
 
+/* What the child itself does last before it becomes the command, with a descriptor of itself (or -1): who has been told by then can
+ * kill the command whatever becomes of us. */
+typedef void (*spawn_announce)(void *arg, int pidfd);
+
 /* chain: what SC_FLIGHTS is to be. Our own SIGCHLD must not be ignored, or the exit status is lost; `child_ignored` says that the
  * caller's was, and the command's then is again. SC_ESYS: no process or pipe to be had. */
-int spawn_command(struct child *c, char *const argv[], const char *chain, bool inherit_stderr, bool child_ignored);
+int spawn_command(struct child *c, char *const argv[], const char *chain, bool inherit_stderr, bool child_ignored,
+		  spawn_announce announce, void *arg);
 
 /* Becomes the command, as if sc were not there: stdin is /dev/null, the rest the caller's. Says why and returns 126 or 127 if
  * it cannot. */

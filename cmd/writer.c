@@ -277,12 +277,14 @@ static void tell(struct writer *w, const struct msg *m, const int *fds, size_t n
 		session_say(&w->session, m, fds, nfds);
 }
 
-static void tell_started(struct writer *w)
+/* In the child that is about to be the command: whatever becomes of its writer, the daemon can kill it from here on. */
+static void tell_started(void *arg, int pidfd)
 {
-	struct msg m = {.type = MSG_STARTED, .gen = w->run->gen, .pid = (uint64_t)w->child.pid};
+	struct writer *w = arg;
+	struct msg m = {.type = MSG_STARTED, .gen = w->run->gen, .pid = (uint64_t)getpid()};
 
-	if (w->child.pidfd >= 0)
-		tell(w, &m, &w->child.pidfd, 1);
+	if (pidfd >= 0)
+		tell(w, &m, &pidfd, 1);
 }
 
 static void send_register(struct writer *w)
@@ -600,7 +602,8 @@ static _Noreturn void write_run(const struct run *run)
 	/* Ignored, as by some callers, it would take the command's exit status away. */
 	child_ignored = signal(SIGCHLD, SIG_DFL) == SIG_IGN;
 	/* To die here tells the daemon all there is: nobody runs the command. */
-	if (!w.out_sum || !w.err_sum || spawn_command(&w.child, run->argv, run->chain, run->inherit_stderr, child_ignored))
+	if (!w.out_sum || !w.err_sum ||
+	    spawn_command(&w.child, run->argv, run->chain, run->inherit_stderr, child_ignored, tell_started, &w))
 		_exit(EXIT_FAILED);
 	KILLPOINT("command_started");
 	if (w.child.exec_error)
@@ -609,7 +612,6 @@ static _Noreturn void write_run(const struct run *run)
 	keep_only(&w);
 	if (chdir("/") < 0)
 		_exit(EXIT_FAILED);
-	tell_started(&w);
 	while (!is_over(&w))
 		turn(&w);
 	publish(&w);

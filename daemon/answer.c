@@ -194,6 +194,7 @@ void answer_ask(struct conn *c, const struct msg *m)
 				  .refresh = m->flags & ASK_REFRESH,
 				  .finished = m->flags & ASK_FINISHED,
 				  .wait = m->flags & ASK_WAIT,
+				  .lost = !gen_is_none(&m->gen),
 				  .order = c->d->order,
 				  .accept_ms = m->accept};
 	memcpy(ask.bucket, m->bucket.p, m->bucket.n);
@@ -201,7 +202,10 @@ void answer_ask(struct conn *c, const struct msg *m)
 	if (m->chain.n)
 		memcpy(ask.chain, m->chain.p, m->chain.n);
 	ask.ttl_ms = m->ttl == SC_TTL_UNSET ? c->d->config.ttl_ms : m->ttl;
+	c->can_lead = ask.q.has_command;
 	answer(c, &ask);
+	/* Only now: if it was told to lead, those who waited for that are its followers. */
+	key_drop_heir(c);
 }
 
 void answer_again(struct conn *c)
@@ -233,15 +237,23 @@ void answer_attach(struct conn *c, const struct msg *m)
 {
 	struct flight *f = flight_find(c->d, &m->gen);
 	struct msg answer_msg = {.type = f ? MSG_OK : MSG_LOST, .gen = m->gen};
+	struct key *k;
 	bool stopping;
 
 	flight_leave(c, 0, &stopping);
+	c->can_lead = m->flags & ATTACH_COMMAND;
 	if (f) {
 		flight_attach(f, c);
 		conn_send(c, &answer_msg, NULL, 0);
 		return;
 	}
 	c->state = CONN_READING;
-	if (!say_ended(c, m))
-		conn_send(c, &answer_msg, NULL, 0);
+	if (say_ended(c, m))
+		return;
+	k = key_get(c->d, m->bucket, m->key);
+	if (k) {
+		key_add_heir(k, c);
+		key_drop_if_unused(c->d, k);
+	}
+	conn_send(c, &answer_msg, NULL, 0);
 }

@@ -60,6 +60,9 @@ struct conn {
 	struct conn *wait_next, *wait_prev; /* in the key's line of waiters */
 	struct key *waits_for;
 
+	bool can_lead;	     /* it has a command, its last question said */
+	struct key *heir_of; /* the key of a run it has lost, until it asks again */
+
 	struct flight *reads; /* the flight this peer is a reader of */
 	struct conn *reads_next, *reads_prev;
 

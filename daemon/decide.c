@@ -58,5 +58,7 @@ struct verdict decide(const struct question *q, const struct known *k)
 		return join(q, k);
 	if (q->has_command)
 		return verdict(VERDICT_LEAD);
+	if (q->lost && k->heirs)
+		return waiting(WAIT_HEIRS);
 	return q->wait ? waiting(WAIT_ABSENT) : verdict(VERDICT_MISS);
 }

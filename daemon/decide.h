@@ -13,6 +13,7 @@ struct question {
 	bool refresh;	    /* only a run that began after the question */
 	bool finished;	    /* never follow */
 	bool wait;	    /* without a command: wait for the key to begin to exist */
+	bool lost;	    /* it has just lost a run of this key */
 	uint64_t order;	    /* the highest order number given out when it was asked */
 	uint64_t accept_ms; /* the oldest entry it takes; 0: none at all */
 };
@@ -32,6 +33,7 @@ struct known {
 	enum run run;
 	uint64_t run_order;
 	unsigned runs; /* of this key, the doomed ones too */
+	bool heirs;    /* somebody may be about to lead a lost run of it again */
 	bool nested;   /* the asker runs inside that run */
 };
 

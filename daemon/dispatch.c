@@ -76,6 +76,7 @@ static void on_leave(struct conn *c, const struct msg *m, int *fds, size_t nfds)
 		return;
 	}
 	answer.count = flight_leave(c, (unsigned)m->signal, &stopping);
+	key_drop_heir(c);
 	answer.flags = stopping ? LEFT_STOPPING : 0;
 	conn_send(c, &answer, NULL, 0);
 }
@@ -377,6 +378,7 @@ void dispatch_gone(struct conn *c)
 		c->removal->c = NULL;
 	if (c->reads)
 		flight_leave(c, 0, &stopping);
+	key_drop_heir(c);
 	if (c->leads)
 		flight_writer_gone(c);
 }

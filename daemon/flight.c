@@ -24,7 +24,7 @@
 
 static const char *const state_names[] = {
 	[FLIGHT_AWAITED] = "awaited",	    [FLIGHT_RUNNING] = "running", [FLIGHT_STOPPING] = "stopping",
-	[FLIGHT_COMMITTING] = "committing", [FLIGHT_SETTLED] = "settled",
+	[FLIGHT_COMMITTING] = "committing", [FLIGHT_DYING] = "dying",	  [FLIGHT_SETTLED] = "settled",
 };
 
 /* ---- states ---- */
@@ -39,19 +39,6 @@ void flight_set_state(struct flight *f, enum flight_state to, const char *why)
 	if (f->state == FLIGHT_AWAITED && to != FLIGHT_AWAITED)
 		fs->awaited--;
 	f->state = to;
-}
-
-struct key *flight_take_out(struct flight *f)
-{
-	struct key *k = f->key;
-
-	DL_DELETE(k->flights, f);
-	f->key = NULL;
-	f->d->flights->count--;
-	if (f->drain)
-		f->d->drain--;
-	f->drain = false;
-	return k;
 }
 
 static void close_if_open(int *fd)
@@ -107,84 +94,6 @@ struct flight *flight_new(struct daemon *d, const struct flightfile *file)
 	HASH_ADD(hh, d->flights->by_gen, gen, sizeof f->gen, f);
 	d->flights->count++;
 	return f;
-}
-
-/* The command's whole group, through the descriptor its writer gave us; never by number. An old kernel signals the command
- * alone. */
-static void kill_command(struct flight *f)
-{
-	if (f->pidfd < 0)
-		return;
-	if (syscall(SYS_pidfd_send_signal, f->pidfd, SIGKILL, NULL, PIDFD_SIGNAL_PROCESS_GROUP) < 0 && errno == EINVAL)
-		syscall(SYS_pidfd_send_signal, f->pidfd, SIGKILL, NULL, 0);
-}
-
-struct discarded {
-	struct daemon *d;
-	struct gen gen;
-};
-
-static void on_discarded(void *arg, int status, uint64_t changed)
-{
-	struct discarded *x = arg;
-
-	(void)status, (void)changed;
-	flightfile_unlink(x->d->place.dir_fd, &x->gen);
-	free(x);
-}
-
-void flight_discard(struct daemon *d, const struct gen *g)
-{
-	struct discarded *x = malloc(sizeof *x);
-
-	if (x) {
-		*x = (struct discarded){d, *g};
-		if (index_discard(d->index, g, on_discarded, x) == 0)
-			return;
-	}
-	/* No memory: the objects stay for the walk, but nobody waits for a dead run. */
-	free(x);
-	flightfile_unlink(d->place.dir_fd, g);
-}
-
-void flight_end_unfinished(struct flight *f, enum page_state end, const char *why)
-{
-	struct daemon *d = f->d;
-	struct key *k;
-
-	kill_command(f);
-	flight_set_state(f, FLIGHT_SETTLED, why);
-	k = flight_take_out(f);
-	flight_discard(d, &f->gen);
-	if (f->page)
-		page_end(f->page, end, 0, 0);
-	flight_free(f);
-	key_changed(d, k);
-	daemon_reckon(d);
-}
-
-/* The run has its result and, where it was kept, its row: out of the tables, file away, then the answer. */
-static void settle(struct flight *f, bool committed, const char *why)
-{
-	struct daemon *d = f->d;
-	struct msg m = {.type = MSG_SETTLED, .gen = f->gen, .flags = committed};
-	struct key *k;
-
-	flight_set_state(f, FLIGHT_SETTLED, why);
-	k = flight_take_out(f);
-	if (committed)
-		flightfile_unlink(d->place.dir_fd, &f->gen);
-	else
-		flight_discard(d, &f->gen);
-	if (f->writer) {
-		conn_send(f->writer, &m, NULL, 0);
-	} else {
-		page_end(f->page, f->end, f->exit, f->signal);
-		flight_free(f);
-	}
-	key_changed(d, k);
-	daemon_reckon(d);
-	daemon_step(d);
 }
 
 /* ---- joining, leaving ---- */
@@ -356,71 +265,6 @@ void flight_started(struct flight *f, int pidfd, uint64_t pid)
 	f->pid = pid;
 }
 
-static bool is_whole(int fd, uint64_t len)
-{
-	off_t size = lseek(fd, 0, SEEK_END);
-
-	return size >= 0 && (uint64_t)size == len;
-}
-
-static void on_committed(void *arg, int status, uint64_t changed)
-{
-	struct flight *f = arg;
-	struct daemon *d = f->d; /* settling may free the flight */
-
-	if (status)
-		log_event(d->log, "commit-failed", "why=\"%s\"", sc_strerror(status));
-	settle(f, status == 0 && changed, status ? "commit failed" : changed ? "committed" : "a newer one is there");
-	daemon_arm_expiry(d);
-}
-
-static int commit(struct flight *f, const struct msg *m)
-{
-	struct now now = clock_now();
-	struct entry e = {.gen = f->gen,
-			  .key_len = f->key_len,
-			  .order = f->order,
-			  .exit = f->exit,
-			  .signal = f->signal,
-			  .out_len = m->out_len,
-			  .err_len = m->err_len,
-			  .created_wall_ms = now.wall_ms,
-			  .created_boot_ms = now.boot_ms,
-			  .ttl_ms = f->ttl_ms};
-
-	memcpy(e.bucket, f->bucket, sizeof e.bucket);
-	memcpy(e.key, f->key_bytes, f->key_len);
-	memcpy(e.out_sum, m->out_sum.p, SC_SUM_SIZE);
-	memcpy(e.err_sum, m->err_sum.p, SC_SUM_SIZE);
-	memcpy(e.boot_id, f->d->boot_id, sizeof e.boot_id);
-	return index_commit(f->d->index, &e, on_committed, f);
-}
-
-void flight_done(struct flight *f, const struct msg *m)
-{
-	bool good = m->outcome == OUTCOME_ENDED && m->exit == 0 && m->signal == 0;
-
-	if (f->state == FLIGHT_COMMITTING || f->state == FLIGHT_SETTLED)
-		return; /* said twice: the answer is under way */
-	f->exit = (uint32_t)m->exit;
-	f->signal = (uint32_t)m->signal;
-	f->end = m->outcome == OUTCOME_CANCELLED ? PAGE_CANCELLED
-		 : m->outcome == OUTCOME_BROKEN	 ? PAGE_LOST
-		 : good				 ? PAGE_COMPLETE
-						 : PAGE_FAILED;
-	if (!good || f->state == FLIGHT_STOPPING) {
-		settle(f, false, m->outcome == OUTCOME_BROKEN ? "could not be stored" : good ? "nobody reads" : "failed");
-	} else if (f->doomed || f->ttl_ms == 0) {
-		settle(f, false, f->doomed ? "doomed" : "not to be kept");
-	} else if (!is_whole(f->out_fd, m->out_len) || !is_whole(f->err_fd, m->err_len)) {
-		settle(f, false, "object and report differ");
-	} else {
-		flight_set_state(f, FLIGHT_COMMITTING, "ended well");
-		if (commit(f, m))
-			settle(f, false, "no memory");
-	}
-}
-
 void flight_may_stop(struct flight *f)
 {
 	bool stop = f->state == FLIGHT_RUNNING && f->nreaders == 0 && !f->finish;
@@ -430,30 +274,4 @@ void flight_may_stop(struct flight *f)
 	if (stop)
 		flight_set_state(f, FLIGHT_STOPPING, "nobody reads");
 	conn_send(f->writer, &m, NULL, 0);
-}
-
-void flight_writer_gone(struct conn *c)
-{
-	struct flight *f = c->leads;
-
-	c->leads = NULL;
-	f->writer = NULL;
-	if (f->d->stopping)
-		return; /* it goes on, and registers with the next daemon */
-	switch (f->state) {
-	case FLIGHT_AWAITED:
-		BUG("a writer of an awaited flight");
-	case FLIGHT_RUNNING:
-		flight_end_unfinished(f, PAGE_LOST, "lost");
-		break;
-	case FLIGHT_STOPPING:
-		flight_end_unfinished(f, PAGE_CANCELLED, "cancelled");
-		break;
-	case FLIGHT_COMMITTING:
-		break; /* the index answers; then we publish */
-	case FLIGHT_SETTLED:
-		page_end(f->page, f->end, f->exit, f->signal);
-		flight_free(f);
-		break;
-	}
 }

@@ -2,16 +2,19 @@
  * and the files of flights/. Every change of a flight's state is made, and logged, in one function.
  *
  *   awaited ──▶ running ──▶ committing ──▶ settled ──▶ (gone)
- *                  │  └──────────────────────▲
- *                  └──▶ stopping ────────────┘
+ *                 │ │ └──────────────────────▲  ▲
+ *                 │ └──▶ stopping ───────────┘  │
+ *                 │         ▼                   │
+ *                 └──────▶ dying ───────────────┘
  *
  *   awaited     found in flights/ by a new daemon, locked; its writer has not registered yet
  *   running     its writer's connection is open
  *   stopping    nobody reads it: its command is being stopped; newcomers wait
  *   committing  it ended well; the index has not answered yet
+ *   dying       its writer is gone; what is left of its command has been killed and is not dead yet; newcomers wait
  *   settled     out of the tables; its writer has the answer and publishes it
- * From every state it is gone when its writer's connection ends (awaited: when the lock is free); from running that is a lost
- * run. */
+ * From every state it is gone when its writer's connection ends (awaited: when the lock is free), from running and stopping through
+ * dying; from running that is a lost run. */
 #ifndef SC_FLIGHT_H
 #define SC_FLIGHT_H
 
@@ -24,7 +27,7 @@
 #include "lib/buf.h"
 #include "lib/gen.h"
 
-enum flight_state { FLIGHT_AWAITED, FLIGHT_RUNNING, FLIGHT_STOPPING, FLIGHT_COMMITTING, FLIGHT_SETTLED };
+enum flight_state { FLIGHT_AWAITED, FLIGHT_RUNNING, FLIGHT_STOPPING, FLIGHT_COMMITTING, FLIGHT_DYING, FLIGHT_SETTLED };
 
 struct flight;
 

@@ -1,4 +1,4 @@
-/* What the files of a flight share: flight.c (its life), flight_begin.c (its birth), flight_table.c (all of them, and a new
+/* What the files of a flight share: flight.c (its life), flight_begin.c (its birth), flight_end.c, flight_table.c (all of them, and a new
  * daemon's first look). Nobody else includes this. */
 #ifndef SC_FLIGHT_PARTS_H
 #define SC_FLIGHT_PARTS_H
@@ -22,7 +22,7 @@ struct flight {
 	bool told_lonely; /* the writer was asked whether anybody reads */
 	uint64_t ttl_ms;
 	uint64_t created_wall_ms;
-	uint64_t awaited_since_ms;
+	uint64_t awaited_since_ms, dying_since_ms;
 	struct page *page;  /* NULL while awaited */
 	int out_fd, err_fd; /* read-only, from birth or registration: to prove what is committed */
 	int pidfd;	    /* of the command; -1 before it started */
@@ -45,6 +45,8 @@ struct flights {
 	unsigned awaited;
 	struct ticker *check;  /* while some are awaited */
 	struct ticker *census; /* after registrations: whose readers have all gone? */
+	struct ticker *dying;  /* while commands of lost runs are being killed */
+	struct ticker *grace;  /* once: by then those that knew the daemon before us have come back */
 };
 
 struct flightfile;
@@ -67,16 +69,22 @@ void flight_set_state(struct flight *f, enum flight_state to, const char *why);
 /* A flight in the tables, without anything on disk. NULL: no memory. */
 struct flight *flight_new(struct daemon *d, const struct flightfile *file);
 
+void flight_free(struct flight *f);
+
+/* ---- flight_end.c ---- */
+
 /* Out of the tables, so that whoever asks from now on no longer meets it. Its waiters are asked again by the caller (key_changed
  * with the key this returns), when everything else about the end is done. */
 struct key *flight_take_out(struct flight *f);
-void flight_free(struct flight *f);
 
 /* Removes what an uncommitted run has on disk, off the loop: the objects first, so that the file tells of them until they are gone. */
 void flight_discard(struct daemon *d, const struct gen *g);
 
-/* A run that ends without its writer's word: kills what is left of it, publishes `end`. */
+/* A run that ends without its writer's word: kills what is left of its command and, when that is dead, publishes `end`. */
 void flight_end_unfinished(struct flight *f, enum page_state end, const char *why);
+void flights_on_dying(struct daemon *d, void *arg); /* the ticker's */
+
+/* ---- flight.c ---- */
 
 void flight_add_reader(struct flight *f, struct conn *c);
 /* Asks the writer whether anybody reads, if no connection does. */

@@ -43,8 +43,8 @@ void flights_known(struct daemon *d, struct bytes bucket, struct bytes key, cons
 		   struct known *k, struct flight **run)
 {
 	static const enum run meaning[] = {
-		[FLIGHT_AWAITED] = RUN_AWAITED,	 [FLIGHT_RUNNING] = RUN_GOING, [FLIGHT_STOPPING] = RUN_STOPPING,
-		[FLIGHT_COMMITTING] = RUN_GOING, [FLIGHT_SETTLED] = RUN_NONE,
+		[FLIGHT_AWAITED] = RUN_AWAITED,	 [FLIGHT_RUNNING] = RUN_GOING,	[FLIGHT_STOPPING] = RUN_STOPPING,
+		[FLIGHT_COMMITTING] = RUN_GOING, [FLIGHT_DYING] = RUN_STOPPING, [FLIGHT_SETTLED] = RUN_NONE,
 	};
 	struct key *at = key_find(d, bucket, key);
 	struct flight *f;
@@ -53,8 +53,11 @@ void flights_known(struct daemon *d, struct bytes bucket, struct bytes key, cons
 	k->run = RUN_NONE;
 	k->runs = 0;
 	k->nested = false;
+	/* Those that came to a daemon before us come back by and by. */
+	k->heirs = clock_boot_ms() - d->started_ms < SC_REGISTER_MS;
 	if (!at)
 		return;
+	k->heirs |= at->heirs > 0;
 	DL_FOREACH (at->flights, f) {
 		k->runs++;
 		if (f->doomed || (*run && (*run)->order > f->order))
@@ -213,6 +216,15 @@ static void on_census(struct daemon *d, void *arg)
 		flight_tell_lonely(f);
 }
 
+static void on_grace(struct daemon *d, void *arg)
+{
+	struct key *k, *next;
+
+	(void)arg;
+	HASH_ITER (hh, d->keys, k, next)
+		key_changed(d, k);
+}
+
 static int by_order(const struct flight *a, const struct flight *b)
 {
 	return a->order < b->order ? -1 : a->order > b->order;
@@ -229,8 +241,11 @@ int flights_open(struct daemon *d)
 	d->flights = fs;
 	fs->check = ticker_new(d, on_check, NULL);
 	fs->census = ticker_new(d, on_census, NULL);
-	if (!fs->check || !fs->census)
+	fs->dying = ticker_new(d, flights_on_dying, NULL);
+	fs->grace = ticker_new(d, on_grace, NULL);
+	if (!fs->check || !fs->census || !fs->dying || !fs->grace)
 		return SC_ENOMEM;
+	ticker_start(fs->grace, SC_REGISTER_MS);
 	rc = flightfile_scan(d->place.dir_fd, on_found, &look);
 	if (rc || look.rc)
 		return rc ? rc : look.rc;
@@ -256,6 +271,8 @@ void flights_close(struct daemon *d)
 	}
 	ticker_free(fs->check);
 	ticker_free(fs->census);
+	ticker_free(fs->dying);
+	ticker_free(fs->grace);
 	free(fs);
 	d->flights = NULL;
 }

@@ -48,7 +48,7 @@ struct key *key_get(struct daemon *d, struct bytes bucket, struct bytes key)
 
 void key_drop_if_unused(struct daemon *d, struct key *k)
 {
-	if (k->flights || k->waiters)
+	if (k->flights || k->waiters || k->heirs)
 		return;
 	HASH_DEL(d->keys, k);
 	free(k);
@@ -79,6 +79,25 @@ void key_leave(struct conn *c)
 	key_drop_if_unused(d, k);
 }
 
+void key_add_heir(struct key *k, struct conn *c)
+{
+	if (!c->can_lead || c->heir_of)
+		return;
+	c->heir_of = k;
+	k->heirs++;
+}
+
+void key_drop_heir(struct conn *c)
+{
+	struct key *k = c->heir_of;
+
+	if (!k)
+		return;
+	c->heir_of = NULL;
+	if (--k->heirs == 0)
+		key_changed(c->d, k);
+}
+
 void key_changed(struct daemon *d, struct key *k)
 {
 	uint8_t id[SC_BUCKET_MAX + 1 + SC_KEY_MAX];
@@ -86,8 +105,10 @@ void key_changed(struct daemon *d, struct key *k)
 	struct conn *c;
 	unsigned n = 0;
 
-	if (d->stopping)
+	if (d->stopping) {
+		key_drop_if_unused(d, k);
 		return; /* they ask the next daemon */
+	}
 	/* An answer may drop the key: it is found by name again after each. */
 	memcpy(id, k->id, k->id_len);
 	bucket = bytes_of((char *)id);

@@ -1,5 +1,5 @@
-/* A key that somebody runs or waits for: its flights, and a line of peers that are asked again whenever something about it has
- * changed. Lives as long as it has either. */
+/* A key that somebody runs or waits for: its flights, a line of peers that are asked again whenever something about it has
+ * changed, and those that may lead a lost run again. Lives as long as it has any of them. */
 #ifndef SC_DAEMON_KEY_H
 #define SC_DAEMON_KEY_H
 
@@ -16,6 +16,7 @@ struct flight;
 struct key {
 	struct flight *flights; /* doomed ones too */
 	struct conn *waiters;	/* first come first */
+	unsigned heirs;		/* peers that have lost a run of it, can lead, and have not asked again yet */
 	size_t id_len;
 	UT_hash_handle hh;
 	uint8_t id[]; /* bucket, NUL, key */
@@ -29,6 +30,11 @@ void key_drop_if_unused(struct daemon *d, struct key *k);
 int key_wait(struct daemon *d, struct conn *c, struct bytes bucket, struct bytes key);
 /* Takes it out, if it is in one. */
 void key_leave(struct conn *c);
+
+/* A peer that has just lost a run of this key; nothing if it cannot lead. It is none any more when it has asked again, has left or
+ * is gone: key_drop_heir, after its answer. When the last one is none, the waiters are asked again. */
+void key_add_heir(struct key *k, struct conn *c);
+void key_drop_heir(struct conn *c);
 
 /* Asks every waiter again (answer_again), in their order; each takes itself out of the line and perhaps back in at its end. The
  * key goes if nothing is left of it. */

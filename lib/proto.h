@@ -62,6 +62,9 @@ enum {
 	ASK_WAIT = 1u << 4,	/* without a command: WAIT until the key begins to exist, instead of MISS */
 };
 
+/* ATTACH.flags */
+enum { ATTACH_COMMAND = 1u << 0 }; /* I can run a command, should the run be lost */
+
 /* LEAVE.signal: what took the reader away; 0 is a closed pipe. LEAVE.flags: */
 enum { LEAVE_UNLESS_LAST = 1u << 0 }; /* stay a reader if nobody else is one: LEFT then says so */
 
@@ -72,6 +75,7 @@ enum wait_reason {
 	WAIT_REFRESHING = 3,  /* two runs are going on; the next one is shared */
 	WAIT_ABSENT = 4,      /* ASK_WAIT: nothing there yet */
 	WAIT_DRAINING = 5,    /* STOP: flights are still going on; `count` of them */
+	WAIT_HEIRS = 6,	      /* the run was lost; somebody else who read it may lead it again */
 };
 
 /* REFUSE.reason */

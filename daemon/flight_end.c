@@ -1,0 +1,274 @@
+/* The end of a run: with its writer's word (committed, failed, not to be kept) or without (lost, cancelled). In this order: what
+ * is left of the command is dead; the index has the row; the flight is out of the tables and its file gone; only then the page says
+ * so and waiters are asked again, so that nobody who is woken meets a run that is over. Called by dispatch.c (what a writer says,
+ * its end) and flight_table.c (those that do not come back). */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#include "daemon/flight_parts.h"
+#include "daemon/flightfile.h"
+#include "daemon/index.h"
+#include "daemon/ticker.h"
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/object.h"
+
+#ifndef PIDFD_SIGNAL_PROCESS_GROUP
+#define PIDFD_SIGNAL_PROCESS_GROUP (1UL << 2)
+#endif
+
+/* How often a command that was killed is looked at, and for how long: what the kernel keeps longer (a zombie whom nobody waits
+ * for, a process in a broken disk's sleep) prints nothing any more. */
+#define DYING_CHECK_MS 2
+#define DYING_MS 2000
+
+struct key *flight_take_out(struct flight *f)
+{
+	struct key *k = f->key;
+
+	DL_DELETE(k->flights, f);
+	f->key = NULL;
+	f->d->flights->count--;
+	if (f->drain)
+		f->d->drain--;
+	f->drain = false;
+	return k;
+}
+
+struct discarded {
+	struct daemon *d;
+	struct gen gen;
+};
+
+static void on_discarded(void *arg, int status, uint64_t changed)
+{
+	struct discarded *x = arg;
+
+	(void)status, (void)changed;
+	flightfile_unlink(x->d->place.dir_fd, &x->gen);
+	free(x);
+}
+
+void flight_discard(struct daemon *d, const struct gen *g)
+{
+	struct discarded *x = malloc(sizeof *x);
+
+	if (x) {
+		*x = (struct discarded){d, *g};
+		if (index_discard(d->index, g, on_discarded, x) == 0)
+			return;
+	}
+	/* No memory: the objects stay for the walk, but nobody waits for a dead run. */
+	free(x);
+	flightfile_unlink(d->place.dir_fd, g);
+}
+
+/* ---- without its writer's word ---- */
+
+/* Who read it and can lead may ask again in a moment; those that cannot wait for that. */
+static void name_heirs(struct flight *f)
+{
+	struct conn *c;
+
+	DL_FOREACH2(f->readers, c, reads_next)
+	key_add_heir(f->key, c);
+}
+
+static void end_unfinished(struct flight *f)
+{
+	struct daemon *d = f->d;
+	struct key *k;
+
+	if (f->end == PAGE_LOST)
+		name_heirs(f);
+	flight_set_state(f, FLIGHT_SETTLED, f->end == PAGE_LOST ? "lost" : "cancelled");
+	k = flight_take_out(f);
+	flight_discard(d, &f->gen);
+	if (f->page)
+		page_end(f->page, f->end, 0, 0);
+	flight_free(f);
+	key_changed(d, k);
+	daemon_reckon(d);
+	daemon_step(d);
+}
+
+/* The command's whole group, through the descriptor its writer gave us; never by number. An old kernel signals the command
+ * alone. */
+static long signal_command(const struct flight *f, int sig)
+{
+	long rc = syscall(SYS_pidfd_send_signal, f->pidfd, sig, NULL, PIDFD_SIGNAL_PROCESS_GROUP);
+
+	if (rc < 0 && errno == EINVAL)
+		rc = syscall(SYS_pidfd_send_signal, f->pidfd, sig, NULL, 0);
+	return rc;
+}
+
+static bool is_dead(const struct flight *f)
+{
+	return f->pidfd < 0 || (signal_command(f, 0) < 0 && errno == ESRCH);
+}
+
+void flight_end_unfinished(struct flight *f, enum page_state end, const char *why)
+{
+	f->end = end;
+	if (f->pidfd >= 0)
+		signal_command(f, SIGKILL);
+	if (is_dead(f)) {
+		end_unfinished(f);
+		return;
+	}
+	flight_set_state(f, FLIGHT_DYING, why);
+	f->dying_since_ms = clock_boot_ms();
+	ticker_start(f->d->flights->dying, DYING_CHECK_MS);
+}
+
+static struct flight *find_dead(struct daemon *d, uint64_t now, bool *dying)
+{
+	struct flight *f, *next;
+
+	*dying = false;
+	HASH_ITER (hh, d->flights->by_gen, f, next) {
+		if (f->state != FLIGHT_DYING)
+			continue;
+		if (is_dead(f) || now - f->dying_since_ms >= DYING_MS)
+			return f;
+		*dying = true;
+	}
+	return NULL;
+}
+
+void flights_on_dying(struct daemon *d, void *arg)
+{
+	struct flight *f;
+	bool dying;
+
+	(void)arg;
+	/* One at a time, from the beginning: what an end sets off may take others out of the table. */
+	while ((f = find_dead(d, clock_boot_ms(), &dying)))
+		end_unfinished(f);
+	if (dying)
+		ticker_start(d->flights->dying, DYING_CHECK_MS);
+}
+
+/* ---- with it ---- */
+
+/* The run has its result and, where it was kept, its row: out of the tables, file away, then the answer. */
+static void settle(struct flight *f, bool committed, const char *why)
+{
+	struct daemon *d = f->d;
+	struct msg m = {.type = MSG_SETTLED, .gen = f->gen, .flags = committed};
+	struct key *k;
+
+	flight_set_state(f, FLIGHT_SETTLED, why);
+	k = flight_take_out(f);
+	if (committed)
+		flightfile_unlink(d->place.dir_fd, &f->gen);
+	else
+		flight_discard(d, &f->gen);
+	if (f->writer) {
+		conn_send(f->writer, &m, NULL, 0);
+	} else {
+		page_end(f->page, f->end, f->exit, f->signal);
+		flight_free(f);
+	}
+	key_changed(d, k);
+	daemon_reckon(d);
+	daemon_step(d);
+}
+
+static bool is_whole(int fd, uint64_t len)
+{
+	off_t size = lseek(fd, 0, SEEK_END);
+
+	return size >= 0 && (uint64_t)size == len;
+}
+
+static void on_committed(void *arg, int status, uint64_t changed)
+{
+	struct flight *f = arg;
+	struct daemon *d = f->d; /* settling may free the flight */
+
+	if (status)
+		log_event(d->log, "commit-failed", "why=\"%s\"", sc_strerror(status));
+	settle(f, status == 0 && changed, status ? "commit failed" : changed ? "committed" : "a newer one is there");
+	daemon_arm_expiry(d);
+}
+
+static int commit(struct flight *f, const struct msg *m)
+{
+	struct now now = clock_now();
+	struct entry e = {.gen = f->gen,
+			  .key_len = f->key_len,
+			  .order = f->order,
+			  .exit = f->exit,
+			  .signal = f->signal,
+			  .out_len = m->out_len,
+			  .err_len = m->err_len,
+			  .created_wall_ms = now.wall_ms,
+			  .created_boot_ms = now.boot_ms,
+			  .ttl_ms = f->ttl_ms};
+
+	memcpy(e.bucket, f->bucket, sizeof e.bucket);
+	memcpy(e.key, f->key_bytes, f->key_len);
+	memcpy(e.out_sum, m->out_sum.p, SC_SUM_SIZE);
+	memcpy(e.err_sum, m->err_sum.p, SC_SUM_SIZE);
+	memcpy(e.boot_id, f->d->boot_id, sizeof e.boot_id);
+	return index_commit(f->d->index, &e, on_committed, f);
+}
+
+void flight_done(struct flight *f, const struct msg *m)
+{
+	bool good = m->outcome == OUTCOME_ENDED && m->exit == 0 && m->signal == 0;
+
+	if (f->state == FLIGHT_COMMITTING || f->state == FLIGHT_SETTLED)
+		return; /* said twice: the answer is under way */
+	f->exit = (uint32_t)m->exit;
+	f->signal = (uint32_t)m->signal;
+	f->end = m->outcome == OUTCOME_CANCELLED ? PAGE_CANCELLED
+		 : m->outcome == OUTCOME_BROKEN	 ? PAGE_LOST
+		 : good				 ? PAGE_COMPLETE
+						 : PAGE_FAILED;
+	if (!good || f->state == FLIGHT_STOPPING) {
+		settle(f, false, m->outcome == OUTCOME_BROKEN ? "could not be stored" : good ? "nobody reads" : "failed");
+	} else if (f->doomed || f->ttl_ms == 0) {
+		settle(f, false, f->doomed ? "doomed" : "not to be kept");
+	} else if (!is_whole(f->out_fd, m->out_len) || !is_whole(f->err_fd, m->err_len)) {
+		settle(f, false, "object and report differ");
+	} else {
+		flight_set_state(f, FLIGHT_COMMITTING, "ended well");
+		if (commit(f, m))
+			settle(f, false, "no memory");
+	}
+}
+
+void flight_writer_gone(struct conn *c)
+{
+	struct flight *f = c->leads;
+
+	c->leads = NULL;
+	f->writer = NULL;
+	if (f->d->stopping)
+		return; /* it goes on, and registers with the next daemon */
+	switch (f->state) {
+	case FLIGHT_AWAITED:
+	case FLIGHT_DYING:
+		BUG("a writer of a flight that has none");
+	case FLIGHT_RUNNING:
+		flight_end_unfinished(f, PAGE_LOST, "lost");
+		break;
+	case FLIGHT_STOPPING:
+		flight_end_unfinished(f, PAGE_CANCELLED, "cancelled");
+		break;
+	case FLIGHT_COMMITTING:
+		break; /* the index answers; then we publish */
+	case FLIGHT_SETTLED:
+		page_end(f->page, f->end, f->exit, f->signal);
+		flight_free(f);
+		break;
+	}
+}
