@@ -3,6 +3,7 @@
  * so and waiters are asked again, so that nobody who is woken meets a run that is over. Called by dispatch.c (what a writer says,
  * its end) and flight_table.c (those that do not come back). */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,10 +23,12 @@
 #define PIDFD_SIGNAL_PROCESS_GROUP (1UL << 2)
 #endif
 
-/* How often a command that was killed is looked at, and for how long: what the kernel keeps longer (a zombie whom nobody waits
- * for, a process in a broken disk's sleep) prints nothing any more. */
+/* How often a command that was killed is looked at, and for how long: what the kernel keeps longer (in a broken disk's sleep)
+ * prints nothing any more. */
 #define DYING_CHECK_MS 2
 #define DYING_MS 2000
+/* The rest of its group was killed with it and needs no longer than this; what can be seen of it then are zombies that nobody waits for. */
+#define DYING_GROUP_MS 50
 
 struct key *flight_take_out(struct flight *f)
 {
@@ -108,22 +111,29 @@ static long signal_command(const struct flight *f, int sig)
 	return rc;
 }
 
-static bool is_dead(const struct flight *f)
+static bool is_dead(const struct flight *f, uint64_t now)
 {
-	return f->pidfd < 0 || (signal_command(f, 0) < 0 && errno == ESRCH);
+	struct pollfd p = {.fd = f->pidfd, .events = POLLIN};
+	uint64_t passed = now - f->dying_since_ms;
+
+	if (f->pidfd < 0 || passed >= DYING_MS)
+		return true;
+	if (signal_command(f, 0) < 0 && errno == ESRCH)
+		return true;
+	return passed >= DYING_GROUP_MS && poll(&p, 1, 0) > 0;
 }
 
 void flight_end_unfinished(struct flight *f, enum page_state end, const char *why)
 {
 	f->end = end;
+	f->dying_since_ms = clock_boot_ms();
 	if (f->pidfd >= 0)
 		signal_command(f, SIGKILL);
-	if (is_dead(f)) {
+	if (is_dead(f, f->dying_since_ms)) {
 		end_unfinished(f);
 		return;
 	}
 	flight_set_state(f, FLIGHT_DYING, why);
-	f->dying_since_ms = clock_boot_ms();
 	ticker_start(f->d->flights->dying, DYING_CHECK_MS);
 }
 
@@ -135,7 +145,7 @@ static struct flight *find_dead(struct daemon *d, uint64_t now, bool *dying)
 	HASH_ITER (hh, d->flights->by_gen, f, next) {
 		if (f->state != FLIGHT_DYING)
 			continue;
-		if (is_dead(f) || now - f->dying_since_ms >= DYING_MS)
+		if (is_dead(f, now))
 			return f;
 		*dying = true;
 	}

@@ -254,7 +254,8 @@ goes_on_after() { # BYTES OF TOTAL
 	step "$G" fork child
 	wait_until '[ -p "$G/child" ] || [ "$(procs child "$first" | wc -l)" = 1 ]'
 	child=$(procs child "$first")
-	bg f "$SC" get k -- sh -c "kill -0 $first 2>/dev/null || kill -0 $child 2>/dev/null && exit 9; exec gate $G"
+	bg f "$SC" get k -- sh -c "for p in $first $child; do
+		case \$(sed -e 's/.*) //' /proc/\$p/stat 2>/dev/null) in '' | Z* | X*) ;; *) exit 9 ;; esac; done; exec gate $G"
 	readers 2
 	kill -9 "$(pid_of l)"
 	wait_until 'dead "$(pid_of l)"'
@@ -270,8 +271,7 @@ goes_on_after() { # BYTES OF TOTAL
 	use_test_build
 	# Dies right behind the start of the command, each time anew, until the caller runs the command itself.
 	bg l env SC_KILLAT=command_started:1 "$SC" get k -- gate "$G"
-	gate_up "$G" 1
-	wait_until '[ "$(runs)" -ge 3 ] || ! is_running l'
+	wait_until '[ "$(gate_pid)" = "$(pid_of l)" ]'
 	while read -r pid; do
 		[ "$pid" = "$(gate_pid)" ] || dead "$pid"
 	done <"$G/runs"
