@@ -280,6 +280,7 @@ static int replay(struct get *g, const struct msg *m, const int *fds, size_t nfd
 	g->status.gen = m->gen;
 	g->status.age_ms = m->age;
 	g->status.ttl_ms = m->ttl;
+	KILLPOINT("hit_granted");
 	reader_init(&r, fds[0], nfds > 1 ? fds[1] : -1);
 	verbose(g, "hit, made this long ago: ", human_format_duration(m->age, age));
 	do {
@@ -287,6 +288,7 @@ static int replay(struct get *g, const struct msg *m, const int *fds, size_t nfd
 	} while (rc == READ_INTERRUPTED);
 	if (rc)
 		return stdout_failed(g, &r, rc);
+	KILLPOINT("hit_printed");
 	g->status.bytes = r.printed;
 	g->status.stderr_bytes = r.err_bytes;
 	return command_status(g, (uint32_t)m->exit, (uint32_t)m->signal);
@@ -319,6 +321,7 @@ static int on_lost(struct get *g, const struct follow *f)
 	if (g->lost_once)
 		return bypass(g, "the process that ran the command died, twice", NULL);
 	g->lost_once = true;
+	KILLPOINT("run_lost");
 	verbose(g, "the process that ran the command died; asking again", "");
 	return -1;
 }
@@ -336,6 +339,7 @@ static int follow(struct get *g, struct page *page, const struct msg *m, int out
 	g->status.gen = m->gen;
 	reader_init(&f.reader, out_fd, err_fd);
 	rc = follow_run(&f);
+	KILLPOINT("run_followed");
 	g->status.bytes = f.reader.printed;
 	g->status.stderr_bytes = f.reader.err_bytes;
 	switch (rc) {
@@ -411,8 +415,10 @@ static int lead(struct get *g, const struct msg *m, const int *fds)
 	run.chain = chain_text(g, &m->gen);
 	if (writer_start(&run))
 		return bypass(g, strerror(errno), NULL);
+	KILLPOINT("writer_forked");
 	if (page_take_slot(page, (uint32_t)m->slot))
 		verbose(g, "no slot on the page: ", strerror(errno));
+	KILLPOINT("leader_slot_taken");
 	status = follow(g, page, m, fds[LEAD_OUT], fds[LEAD_ERR]);
 	page_free(page);
 	close(fds[LEAD_OUT]);
@@ -432,6 +438,7 @@ static int join(struct get *g, const struct msg *m, const int *fds)
 		return bypass(g, "the daemon's page is not usable", NULL);
 	if (page_take_slot(page, (uint32_t)m->slot))
 		verbose(g, "no slot on the page: ", strerror(errno));
+	KILLPOINT("follower_slot_taken");
 	verbose(g, "following a run that is going on", "");
 	status = follow(g, page, m, fds[LEAD_OUT], fds[LEAD_ERR]);
 	page_free(page);
@@ -508,7 +515,9 @@ static int ask(struct get *g)
 	int fds[SC_FDS_MAX], rc;
 	size_t nfds = 0;
 
+	KILLPOINT("before_ask");
 	rc = hear_answer(g, &m, fds, &nfds);
+	KILLPOINT("answer_heard");
 	if (rc == SC_EAGAIN) {
 		say(g, "nothing came within --wait", NULL);
 		return finish(g, EXIT_WAITED, "nothing came within --wait");

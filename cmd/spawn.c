@@ -18,6 +18,7 @@
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/human.h"
+#include "lib/killpoint.h"
 #include "lib/limits.h"
 
 /* 64 KiB is a pipe's default; a command that prints a lot should not be woken for each of them. */
@@ -94,6 +95,7 @@ static void exec_daemon(const char *path, const char *dir, int ready_fd)
 	int null_fd = open("/dev/null", O_RDWR);
 
 	reset_signals();
+	KILLPOINT("before_daemon_exec");
 	for (int fd = 0; fd < 3; fd++)
 		dup2(null_fd, fd);
 	dup2(ready_fd, 3);
@@ -154,6 +156,7 @@ int spawn_daemon(const char *dir, char *why, size_t size)
 			exec_daemon(path, dir, pipe_fd[1]);
 		_exit(pid < 0);
 	}
+	KILLPOINT("daemon_forked");
 	close(pipe_fd[1]);
 	if (pid < 0) {
 		rc = SC_ESYS;
@@ -259,6 +262,7 @@ int spawn_command(struct child *c, char *const argv[], const char *chain, bool i
 	*c = (struct child){.pid = -1, .pidfd = -1, .out_fd = -1, .err_fd = -1};
 	if (make_pipe(out) || (!inherit_stderr && make_pipe(err)) || pipe2(error, O_CLOEXEC) < 0)
 		goto fail;
+	KILLPOINT("pipes_made");
 	c->pid = fork();
 	if (c->pid == 0 && child_ignored)
 		signal(SIGCHLD, SIG_IGN);
@@ -266,6 +270,7 @@ int spawn_command(struct child *c, char *const argv[], const char *chain, bool i
 		child_becomes(argv, chain, out[1], err[1], error[1], parent);
 	if (c->pid < 0)
 		goto fail;
+	KILLPOINT("command_forked");
 	setpgid(c->pid, c->pid); /* both sides do it: whoever comes first */
 	c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
 	close(error[1]);

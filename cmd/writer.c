@@ -122,6 +122,7 @@ static void begin_stop(struct writer *w, unsigned sig)
 	w->stopping = true;
 	w->kill_ms = clock_boot_ms() + SC_GRACE_MS;
 	signal_group(w, sig ? (int)sig : SIGTERM);
+	KILLPOINT("group_signalled");
 	signal_group(w, SIGCONT); /* a stopped command cannot obey */
 }
 
@@ -156,7 +157,9 @@ static void publish(struct writer *w)
 		return;
 	w->unpublished = 0;
 	w->published_ms = clock_boot_ms();
+	KILLPOINT("before_page_grows");
 	page_publish(w->run->page, w->out_len, w->err_len);
+	KILLPOINT("page_grown");
 }
 
 static void on_broken(struct writer *w)
@@ -183,10 +186,12 @@ static void pump_out(struct writer *w)
 	}
 	if (w->broken)
 		return; /* read and dropped, so that the command can end */
+	KILLPOINT("before_append");
 	if (object_append(w->run->out_fd, chunk, (size_t)n)) {
 		on_broken(w);
 		return;
 	}
+	KILLPOINT("out_appended");
 	checksum_add(w->out_sum, chunk, (size_t)n);
 	w->out_len += (uint64_t)n;
 	w->unpublished += (uint64_t)n;
@@ -203,6 +208,7 @@ static void append_record(struct writer *w, size_t n)
 		on_broken(w);
 		return;
 	}
+	KILLPOINT("err_appended");
 	checksum_add(w->err_sum, record_bytes, SC_RECORD_HEAD + n);
 	w->err_len += SC_RECORD_HEAD + n;
 	w->unpublished += SC_RECORD_HEAD + n;
@@ -239,6 +245,7 @@ static void record_exec_error(struct writer *w)
 
 static void lose_daemon(struct writer *w)
 {
+	KILLPOINT("daemon_lost");
 	session_close(&w->session);
 	/* At once, but for one that had not taken us: it would be asked in a circle. */
 	w->next_try_ms = w->registered ? 0 : clock_boot_ms() + SC_RECONNECT_MS;
@@ -274,6 +281,7 @@ static void send_register(struct writer *w)
 		n = 4;
 	}
 	tell(w, &m, fds, n);
+	KILLPOINT("register_sent");
 }
 
 static void find_daemon(struct writer *w, enum session_how how)
@@ -281,12 +289,14 @@ static void find_daemon(struct writer *w, enum session_how how)
 	if (w->session.fd >= 0 || w->disowned)
 		return;
 	w->next_try_ms = clock_boot_ms() + SC_RECONNECT_MS;
+	KILLPOINT("before_reconnect");
 	if (session_open(&w->session, how) == 0)
 		send_register(w);
 }
 
 static void on_verdict(struct writer *w, const struct msg *m)
 {
+	KILLPOINT("verdict_heard");
 	w->asked = false;
 	w->lonely = false;
 	if (m->flags & VERDICT_STOP)
@@ -299,6 +309,7 @@ static bool on_message(struct writer *w, const struct msg *m)
 	switch (m->type) {
 	case MSG_REGISTERED:
 		w->registered = true;
+		KILLPOINT("registered_heard");
 		break;
 	case MSG_LONELY:
 		w->lonely = true;
@@ -372,6 +383,7 @@ static void look_for_readers(struct writer *w, uint64_t now)
 	if (!alone) {
 		w->asked = true;
 		tell(w, &m, NULL, 0);
+		KILLPOINT("may_stop_asked");
 	} else if (w->empty_once && !is_to_finish(w)) {
 		begin_stop(w, w->reader_signal);
 	}
@@ -495,6 +507,7 @@ static void report(struct writer *w)
 		do {
 			rc = session_hear(&w->session, &m, fds, &nfds, SC_FOREVER);
 		} while ((rc == 0 && on_message(w, &m) && !w->disowned) || (rc == SC_ESYS && errno == EINTR));
+		KILLPOINT("done_answered");
 		if (rc == 0 || rc == SC_ETIME)
 			return;
 		lose_daemon(w);
@@ -566,6 +579,7 @@ static _Noreturn void write_run(const struct run *run)
 	w.out_sum = checksum_new();
 	w.err_sum = checksum_new();
 	setsid();
+	KILLPOINT("session_made");
 	/* Ignored, as by some callers, it would take the command's exit status away. */
 	child_ignored = signal(SIGCHLD, SIG_DFL) == SIG_IGN;
 	/* To die here tells the daemon all there is: nobody runs the command. */
@@ -579,13 +593,17 @@ static _Noreturn void write_run(const struct run *run)
 	if (chdir("/") < 0)
 		_exit(EXIT_FAILED);
 	tell_started(&w);
+	KILLPOINT("started_told");
 	while (!is_over(&w))
 		turn(&w);
+	KILLPOINT("data_ended");
 	publish(&w);
 	finish_stop(&w);
 	reap(&w);
+	KILLPOINT("command_reaped");
 	report(&w);
 	end(&w);
+	KILLPOINT("end_published");
 	_exit(0);
 }
 

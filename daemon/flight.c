@@ -16,6 +16,7 @@
 #include "daemon/ticker.h"
 #include "lib/clock.h"
 #include "lib/err.h"
+#include "lib/killpoint.h"
 #include "lib/object.h"
 
 #ifndef PIDFD_SIGNAL_PROCESS_GROUP
@@ -129,7 +130,9 @@ static void on_discarded(void *arg, int status, uint64_t changed)
 	struct discarded *x = arg;
 
 	(void)status, (void)changed;
+	KILLPOINT("before_discard");
 	flightfile_unlink(x->d->place.dir_fd, &x->gen);
+	KILLPOINT("flight_discarded");
 	free(x);
 }
 
@@ -153,11 +156,14 @@ void flight_end_unfinished(struct flight *f, enum page_state end, const char *wh
 	struct key *k;
 
 	kill_command(f);
+	KILLPOINT("command_killed");
 	flight_set_state(f, FLIGHT_SETTLED, why);
 	k = flight_take_out(f);
 	flight_discard(d, &f->gen);
+	KILLPOINT("before_lost");
 	if (f->page)
 		page_end(f->page, end, 0, 0);
+	KILLPOINT("lost_published");
 	flight_free(f);
 	key_changed(d, k);
 	daemon_reckon(d);
@@ -172,10 +178,12 @@ static void settle(struct flight *f, bool committed, const char *why)
 
 	flight_set_state(f, FLIGHT_SETTLED, why);
 	k = flight_take_out(f);
+	KILLPOINT("before_settle");
 	if (committed)
 		flightfile_unlink(d->place.dir_fd, &f->gen);
 	else
 		flight_discard(d, &f->gen);
+	KILLPOINT("flight_settled");
 	if (f->writer) {
 		conn_send(f->writer, &m, NULL, 0);
 	} else {
@@ -247,6 +255,7 @@ int flight_join(struct flight *f, struct conn *c, bool finish)
 	flight_add_reader(f, c);
 	m.slot = f->next_slot++ % SC_SLOTS;
 	m.age = now > f->created_wall_ms ? now - f->created_wall_ms : 0;
+	KILLPOINT("before_follow");
 	conn_send(c, &m, fds, 3);
 	return 0;
 }
@@ -341,6 +350,7 @@ int flight_register(struct flight *f, struct conn *c, const struct msg *m, int *
 	c->leads = f;
 	c->state = CONN_WRITING;
 	flight_set_state(f, FLIGHT_RUNNING, "registered");
+	KILLPOINT("run_registered");
 	conn_send(c, &answer, NULL, 0);
 	/* Its readers come back within the bound of their sleep; then it is told if none did. */
 	ticker_start(f->d->flights->census, 2 * SC_PAGE_WAIT_MS);
@@ -393,6 +403,7 @@ static int commit(struct flight *f, const struct msg *m)
 	memcpy(e.out_sum, m->out_sum.p, SC_SUM_SIZE);
 	memcpy(e.err_sum, m->err_sum.p, SC_SUM_SIZE);
 	memcpy(e.boot_id, f->d->boot_id, sizeof e.boot_id);
+	KILLPOINT("before_commit_queued");
 	return index_commit(f->d->index, &e, on_committed, f);
 }
 
@@ -402,6 +413,7 @@ void flight_done(struct flight *f, const struct msg *m)
 
 	if (f->state == FLIGHT_COMMITTING || f->state == FLIGHT_SETTLED)
 		return; /* said twice: the answer is under way */
+	KILLPOINT("done_taken");
 	f->exit = (uint32_t)m->exit;
 	f->signal = (uint32_t)m->signal;
 	f->end = m->outcome == OUTCOME_CANCELLED ? PAGE_CANCELLED
@@ -426,6 +438,7 @@ void flight_may_stop(struct flight *f)
 	bool stop = f->state == FLIGHT_RUNNING && f->nreaders == 0 && !f->finish;
 	struct msg m = {.type = MSG_VERDICT, .gen = f->gen, .flags = stop, .signal = f->leave_signal};
 
+	KILLPOINT("may_stop_taken");
 	f->told_lonely = false;
 	if (stop)
 		flight_set_state(f, FLIGHT_STOPPING, "nobody reads");
