@@ -9,6 +9,7 @@
 #include "cmd/signals.h"
 #include "lib/clock.h"
 #include "lib/err.h"
+#include "lib/killpoint.h"
 #include "lib/page.h"
 
 /* Without a daemon and without a step of the page for so long, one is started to ask what became of the run. */
@@ -48,6 +49,7 @@ static enum follow_result attach(struct follow *f, enum session_how how, bool *e
 	size_t nfds = 0;
 	int rc = session_ask(f->session, how, &q, &m, fds, &nfds, SC_FOREVER);
 
+	KILLPOINT("attach_answered");
 	if (rc) {
 		session_close(f->session);
 		return FOLLOW_ENDED; /* it is tried again */
@@ -129,11 +131,14 @@ static enum follow_result leave(struct follow *f)
 {
 	struct msg m;
 
+	KILLPOINT("before_leave");
 	f->signal = (uint32_t)signals_pending();
 	/* The slot first: the writer looks for one that is taken before it stops the command. */
 	page_leave_slot(f->page);
+	KILLPOINT("slot_left");
 	if (!say_leave(f, f->signal, 0, &m))
 		return FOLLOW_SIGNAL;
+	KILLPOINT("left");
 	f->left = true;
 	f->others = m.count;
 	f->stopping = (m.flags & LEFT_STOPPING) != 0;
@@ -189,6 +194,7 @@ static void note_progress(struct follow *f, struct watch *w, const struct page_v
 		return;
 	w->seen = v->out_len + v->err_len;
 	w->moved_ms = clock_boot_ms();
+	KILLPOINT("piece_printed");
 }
 
 static uint64_t time_to_sleep(const struct follow *f, const struct watch *w)

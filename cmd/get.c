@@ -142,6 +142,7 @@ static int replay(struct get *g, const struct msg *m, const int *fds, size_t nfd
 	g->status.gen = m->gen;
 	g->status.age_ms = m->age;
 	g->status.ttl_ms = m->ttl;
+	KILLPOINT("hit_granted");
 	start_reader(g, &r, fds[0], nfds > 1 ? fds[1] : -1);
 	verbose(g, "hit, made this long ago: ", human_format_duration(m->age, age));
 	do {
@@ -151,6 +152,7 @@ static int replay(struct get *g, const struct msg *m, const int *fds, size_t nfd
 		rc = reader_finish(&r);
 	if (rc)
 		return stdout_failed(g, &r, rc);
+	KILLPOINT("hit_printed");
 	g->status.bytes = r.printed;
 	g->status.stderr_bytes = r.err_bytes;
 	return command_status(g, (uint32_t)m->exit, (uint32_t)m->signal);
@@ -192,6 +194,7 @@ static int on_lost(struct get *g, const struct follow *f, const char *why)
 			 SC_BIN, shown);
 		g->again.notice = g->req.quiet ? NULL : g->notice;
 	}
+	KILLPOINT("run_lost");
 	verbose(g, why, "; asking again");
 	return -1;
 }
@@ -210,6 +213,7 @@ static int follow(struct get *g, struct page *page, const struct msg *m, int out
 	g->status.gen = m->gen;
 	start_reader(g, &f.reader, out_fd, err_fd);
 	rc = follow_run(&f);
+	KILLPOINT("run_followed");
 	g->status.bytes = f.reader.printed;
 	g->status.stderr_bytes = f.reader.err_bytes;
 	switch (rc) {
@@ -272,8 +276,10 @@ static int lead(struct get *g, const struct msg *m, const int *fds)
 	run.chain = request_chain(&g->req, &m->gen);
 	if (writer_start(&run))
 		return bypass(g, strerror(errno), NULL);
+	KILLPOINT("writer_forked");
 	if (page_take_slot(page, (uint32_t)m->slot))
 		verbose(g, "no slot on the page: ", strerror(errno));
+	KILLPOINT("leader_slot_taken");
 	status = follow(g, page, m, fds[LEAD_OUT], fds[LEAD_ERR]);
 	page_free(page);
 	close(fds[LEAD_OUT]);
@@ -293,6 +299,7 @@ static int join(struct get *g, const struct msg *m, const int *fds)
 		return bypass(g, "the daemon's page is not usable", NULL);
 	if (page_take_slot(page, (uint32_t)m->slot))
 		verbose(g, "no slot on the page: ", strerror(errno));
+	KILLPOINT("follower_slot_taken");
 	verbose(g, "following a run that is going on", "");
 	status = follow(g, page, m, fds[LEAD_OUT], fds[LEAD_ERR]);
 	page_free(page);
@@ -357,7 +364,9 @@ static int ask(struct get *g)
 	int fds[SC_FDS_MAX], rc;
 	size_t nfds = 0;
 
+	KILLPOINT("before_ask");
 	rc = hear_answer(g, &m, fds, &nfds);
+	KILLPOINT("answer_heard");
 	if (rc == SC_EAGAIN) {
 		say(g, "nothing came within --wait", NULL);
 		return finish(g, EXIT_WAITED, "nothing came within --wait");

@@ -13,6 +13,7 @@
 #include "lib/build.h"
 #include "lib/clock.h"
 #include "lib/err.h"
+#include "lib/killpoint.h"
 #include "lib/sock.h"
 
 /* A daemon that goes just as we come is met again at most so often, with pauses that grow up to a second in all. */
@@ -76,7 +77,9 @@ static int start(struct session *s)
 			  "see scd.log in the cache directory");
 		goto out;
 	}
+	KILLPOINT("before_daemon_start");
 	rc = spawn_daemon(s->place.path, why, sizeof why);
+	KILLPOINT("daemon_started");
 	lockfile_note_start(&s->lock, clock_boot_ms(), rc != 0);
 	if (rc == 0) {
 		rc = connect_once(s);
@@ -256,6 +259,7 @@ int session_ask(struct session *s, enum session_how how, const struct msg *q, st
 		if (rc)
 			return rc;
 		rc = session_say(s, q, NULL, 0);
+		KILLPOINT("question_sent");
 		/* Also when the send failed: what it said before it went is still there. */
 		if (rc == 0 || rc == SC_EEOF)
 			rc = session_hear(s, m, fds, nfds, wait_ms);

@@ -18,6 +18,7 @@
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/human.h"
+#include "lib/killpoint.h"
 #include "lib/limits.h"
 
 /* 64 KiB is a pipe's default; a command that prints a lot should not be woken for each of them. */
@@ -94,6 +95,7 @@ static void exec_daemon(const char *path, const char *dir, int ready_fd)
 	int null_fd = open("/dev/null", O_RDWR);
 
 	reset_signals();
+	KILLPOINT("before_daemon_exec");
 	for (int fd = 0; fd < 3; fd++)
 		dup2(null_fd, fd);
 	dup2(ready_fd, 3);
@@ -154,6 +156,7 @@ int spawn_daemon(const char *dir, char *why, size_t size)
 			exec_daemon(path, dir, pipe_fd[1]);
 		_exit(pid < 0);
 	}
+	KILLPOINT("daemon_forked");
 	close(pipe_fd[1]);
 	if (pid < 0) {
 		rc = SC_ESYS;
@@ -273,6 +276,7 @@ int spawn_command(struct child *c, char *const argv[], const char *chain, bool i
 	b.out_fd = out[1];
 	b.err_fd = err[1];
 	b.error_fd = error[1];
+	KILLPOINT("pipes_made");
 	c->pid = fork();
 	if (c->pid == 0 && child_ignored)
 		signal(SIGCHLD, SIG_IGN);
@@ -280,6 +284,7 @@ int spawn_command(struct child *c, char *const argv[], const char *chain, bool i
 		child_becomes(&b);
 	if (c->pid < 0)
 		goto fail;
+	KILLPOINT("command_forked");
 	setpgid(c->pid, c->pid); /* both sides do it: whoever comes first */
 	c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
 	close(error[1]);

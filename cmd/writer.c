@@ -125,6 +125,7 @@ static void begin_stop(struct writer *w, unsigned sig)
 	w->stopping = true;
 	w->kill_ms = clock_boot_ms() + SC_GRACE_MS;
 	signal_group(w, sig ? (int)sig : SIGTERM);
+	KILLPOINT("group_signalled");
 	signal_group(w, SIGCONT); /* a stopped command cannot obey */
 }
 
@@ -159,7 +160,9 @@ static void publish(struct writer *w)
 		return;
 	w->unpublished = 0;
 	w->published_ms = clock_boot_ms();
+	KILLPOINT("before_page_grows");
 	page_publish(w->run->page, w->out_len, w->err_len);
+	KILLPOINT("page_grown");
 }
 
 static void on_broken(struct writer *w)
@@ -186,10 +189,12 @@ static void pump_out(struct writer *w)
 	}
 	if (w->broken)
 		return; /* read and dropped, so that the command can end */
+	KILLPOINT("before_append");
 	if (object_append(w->run->out_fd, chunk, (size_t)n)) {
 		on_broken(w);
 		return;
 	}
+	KILLPOINT("out_appended");
 	checksum_add(w->out_sum, chunk, (size_t)n);
 	w->out_len += (uint64_t)n;
 	w->unpublished += (uint64_t)n;
@@ -206,6 +211,7 @@ static void append_record(struct writer *w, size_t n)
 		on_broken(w);
 		return;
 	}
+	KILLPOINT("err_appended");
 	checksum_add(w->err_sum, record_bytes, SC_RECORD_HEAD + n);
 	w->err_len += SC_RECORD_HEAD + n;
 	w->unpublished += SC_RECORD_HEAD + n;
@@ -261,6 +267,7 @@ static bool is_ahead(struct writer *w, uint64_t *resume)
 
 static void lose_daemon(struct writer *w)
 {
+	KILLPOINT("daemon_lost");
 	session_close(&w->session);
 	/* At once, but for one that had not taken us: it would be asked in a circle. */
 	w->next_try_ms = w->registered ? 0 : clock_boot_ms() + SC_RECONNECT_MS;
@@ -285,6 +292,7 @@ static void tell_started(void *arg, int pidfd)
 
 	if (pidfd >= 0)
 		tell(w, &m, &pidfd, 1);
+	KILLPOINT("started_told");
 }
 
 static void send_register(struct writer *w)
@@ -298,6 +306,7 @@ static void send_register(struct writer *w)
 		n = 4;
 	}
 	tell(w, &m, fds, n);
+	KILLPOINT("register_sent");
 }
 
 static void find_daemon(struct writer *w, enum session_how how)
@@ -305,12 +314,14 @@ static void find_daemon(struct writer *w, enum session_how how)
 	if (w->session.fd >= 0 || w->disowned)
 		return;
 	w->next_try_ms = clock_boot_ms() + SC_RECONNECT_MS;
+	KILLPOINT("before_reconnect");
 	if (session_open(&w->session, how) == 0)
 		send_register(w);
 }
 
 static void on_verdict(struct writer *w, const struct msg *m)
 {
+	KILLPOINT("verdict_heard");
 	w->asked = false;
 	w->lonely = false;
 	if (m->flags & VERDICT_STOP)
@@ -323,6 +334,7 @@ static bool on_message(struct writer *w, const struct msg *m)
 	switch (m->type) {
 	case MSG_REGISTERED:
 		w->registered = true;
+		KILLPOINT("registered_heard");
 		break;
 	case MSG_LONELY:
 		w->lonely = true;
@@ -396,6 +408,7 @@ static void look_for_readers(struct writer *w, uint64_t now)
 	if (!alone) {
 		w->asked = true;
 		tell(w, &m, NULL, 0);
+		KILLPOINT("may_stop_asked");
 	} else if (w->empty_once && !is_to_finish(w)) {
 		begin_stop(w, w->reader_signal);
 	}
@@ -528,6 +541,7 @@ static void report(struct writer *w)
 		do {
 			rc = session_hear(&w->session, &m, fds, &nfds, SC_FOREVER);
 		} while ((rc == 0 && on_message(w, &m) && !w->disowned) || (rc == SC_ESYS && errno == EINTR));
+		KILLPOINT("done_answered");
 		if (rc == 0 || rc == SC_ETIME)
 			return;
 		lose_daemon(w);
@@ -599,6 +613,7 @@ static _Noreturn void write_run(const struct run *run)
 	w.out_sum = checksum_new();
 	w.err_sum = checksum_new();
 	setsid();
+	KILLPOINT("session_made");
 	/* Ignored, as by some callers, it would take the command's exit status away. */
 	child_ignored = signal(SIGCHLD, SIG_DFL) == SIG_IGN;
 	/* To die here tells the daemon all there is: nobody runs the command. */
@@ -614,11 +629,14 @@ static _Noreturn void write_run(const struct run *run)
 		_exit(EXIT_FAILED);
 	while (!is_over(&w))
 		turn(&w);
+	KILLPOINT("data_ended");
 	publish(&w);
 	finish_stop(&w);
 	reap(&w);
+	KILLPOINT("command_reaped");
 	report(&w);
 	end(&w);
+	KILLPOINT("end_published");
 	_exit(0);
 }
 

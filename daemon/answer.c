@@ -14,6 +14,7 @@
 #include "daemon/key.h"
 #include "lib/clock.h"
 #include "lib/err.h"
+#include "lib/killpoint.h"
 #include "lib/object.h"
 
 static void say_miss(struct conn *c)
@@ -150,6 +151,7 @@ static void answer(struct conn *c, const struct ask *ask)
 	look_up(c, ask, &e, &k);
 	flights_known(c->d, bucket, key, ask->chain, ask->nchain, &k, &run);
 	v = decide(&ask->q, &k);
+	KILLPOINT("ask_decided");
 	if (v.kind == VERDICT_HIT) {
 		rc = open_entry(c->d->place.dir_fd, &e, fds, &nfds);
 		if (rc && rc != SC_ESYS) {
@@ -240,6 +242,7 @@ void answer_attach(struct conn *c, const struct msg *m)
 	struct key *k;
 	bool stopping;
 
+	KILLPOINT("attach_taken");
 	flight_leave(c, 0, &stopping);
 	c->can_lead = m->flags & ATTACH_COMMAND;
 	if (f) {

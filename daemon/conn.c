@@ -15,6 +15,7 @@
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/frame.h"
+#include "lib/killpoint.h"
 #include "lib/sock.h"
 
 /* How long a descriptor the kernel would not pass on (too many of them in flight) waits before it is tried again. */
@@ -120,6 +121,7 @@ static void make_dirty(struct conn *c)
 	if (c->wire->dirty)
 		return;
 	c->wire->dirty = true;
+	KILLPOINT("answer_queued");
 	c->wire->next_dirty = c->d->dirty;
 	c->d->dirty = c;
 }

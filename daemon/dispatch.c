@@ -77,6 +77,7 @@ static void on_leave(struct conn *c, const struct msg *m, int *fds, size_t nfds)
 	}
 	answer.count = flight_leave(c, (unsigned)m->signal, &stopping);
 	key_drop_heir(c);
+	KILLPOINT("reader_left");
 	answer.flags = stopping ? LEFT_STOPPING : 0;
 	conn_send(c, &answer, NULL, 0);
 }
@@ -87,6 +88,7 @@ static void on_removed(void *arg, int status, uint64_t changed)
 	struct msg ok = {.type = MSG_OK, .count = changed + r->runs};
 	struct msg no = {.type = MSG_REFUSE, .reason = REFUSE_STORE, .text = bytes_of(sc_strerror(status))};
 
+	KILLPOINT("row_removed");
 	if (r->c) {
 		r->c->removal = NULL;
 		conn_send(r->c, status ? &no : &ok, NULL, 0);
@@ -115,6 +117,7 @@ static void on_remove(struct conn *c, const struct msg *m, int *fds, size_t nfds
 	daemon_owe(c->d);
 	/* Runs first: one that commits while the index removes must find itself doomed. */
 	r->runs = flights_doom(c->d, m->bucket, m->key);
+	KILLPOINT("runs_doomed");
 	if (index_remove(c->d->index, m->bucket, m->key, UINT64_MAX, on_removed, r)) {
 		c->removal = NULL;
 		daemon_paid(c->d);
@@ -180,6 +183,7 @@ static void on_stop(struct conn *c, const struct msg *m, int *fds, size_t nfds)
 	struct msg answer = {.type = MSG_OK, .count = flights_count(d)};
 
 	(void)fds, (void)nfds;
+	KILLPOINT("stop_taken");
 	c->state = CONN_STOPPING;
 	if ((m->flags & STOP_NOW) || answer.count == 0) {
 		conn_send(c, &answer, NULL, 0);
@@ -240,6 +244,7 @@ static void on_started(struct conn *c, const struct msg *m, int *fds, size_t nfd
 	if (!speaks_of_its_run(c, m))
 		return;
 	flight_started(c->leads, fds[0], m->pid);
+	KILLPOINT("started_taken");
 	fds[0] = -1;
 }
 

@@ -16,6 +16,7 @@
 #include "daemon/ticker.h"
 #include "lib/clock.h"
 #include "lib/err.h"
+#include "lib/killpoint.h"
 #include "lib/object.h"
 
 #ifndef PIDFD_SIGNAL_PROCESS_GROUP
@@ -156,6 +157,7 @@ int flight_join(struct flight *f, struct conn *c, bool finish)
 	flight_add_reader(f, c);
 	m.slot = f->next_slot++ % SC_SLOTS;
 	m.age = now > f->created_wall_ms ? now - f->created_wall_ms : 0;
+	KILLPOINT("before_follow");
 	conn_send(c, &m, fds, 3);
 	return 0;
 }
@@ -250,6 +252,7 @@ int flight_register(struct flight *f, struct conn *c, const struct msg *m, int *
 	c->leads = f;
 	c->state = CONN_WRITING;
 	flight_set_state(f, FLIGHT_RUNNING, "registered");
+	KILLPOINT("run_registered");
 	conn_send(c, &answer, NULL, 0);
 	/* Its readers come back within the bound of their sleep; then it is told if none did. */
 	ticker_start(f->d->flights->census, 2 * SC_PAGE_WAIT_MS);
@@ -270,6 +273,7 @@ void flight_may_stop(struct flight *f)
 	bool stop = f->state == FLIGHT_RUNNING && f->nreaders == 0 && !f->finish;
 	struct msg m = {.type = MSG_VERDICT, .gen = f->gen, .flags = stop, .signal = f->leave_signal};
 
+	KILLPOINT("may_stop_taken");
 	f->told_lonely = false;
 	if (stop)
 		flight_set_state(f, FLIGHT_STOPPING, "nobody reads");

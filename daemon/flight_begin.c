@@ -9,6 +9,7 @@
 #include "lib/clock.h"
 #include "lib/digest.h"
 #include "lib/err.h"
+#include "lib/killpoint.h"
 #include "lib/object.h"
 
 static int make_objects(struct flight *f, int fds[LEAD_FDS])
@@ -17,6 +18,7 @@ static int make_objects(struct flight *f, int fds[LEAD_FDS])
 	uint64_t size;
 
 	rc = object_create(dir, &f->gen, STREAM_OUT, &fds[LEAD_OUT_WRITE]);
+	KILLPOINT("out_made");
 	if (rc == 0)
 		rc = object_create(dir, &f->gen, STREAM_ERR, &fds[LEAD_ERR_WRITE]);
 	if (rc == 0)
@@ -101,10 +103,13 @@ int flight_begin(struct conn *c, const struct ask *ask)
 	f->state = FLIGHT_RUNNING;
 	/* The file first: should we die now, the next daemon finds by it what else there is to remove. */
 	rc = flightfile_create(d->place.dir_fd, &file, &fds[LEAD_LOCK]);
+	KILLPOINT("flight_locked");
 	if (rc == 0)
 		rc = make_objects(f, fds);
+	KILLPOINT("objects_made");
 	if (rc == 0)
 		rc = make_page(f, fds);
+	KILLPOINT("page_made");
 	if (rc == 0)
 		rc = make_writer(f, fds);
 	if (rc) {
@@ -117,11 +122,13 @@ int flight_begin(struct conn *c, const struct ask *ask)
 	m.order = f->order;
 	m.ttl = f->ttl_ms;
 	m.slot = f->next_slot++;
+	KILLPOINT("before_lead");
 	conn_send(c, &m, fds, LEAD_FDS);
 	/* A refresher leads while an older run goes on, or somebody leads beside a removed one: nobody joins the old one now. */
 	for (struct flight *old = f->key->flights; old; old = old->next)
 		if (old != f)
 			flight_doom(old);
+	KILLPOINT("older_doomed");
 	/* Those that waited for the key to begin to exist, or for the next run. */
 	key_changed(d, f->key);
 	return 0;

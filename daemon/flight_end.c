@@ -17,6 +17,7 @@
 #include "daemon/ticker.h"
 #include "lib/clock.h"
 #include "lib/err.h"
+#include "lib/killpoint.h"
 #include "lib/object.h"
 
 #ifndef PIDFD_SIGNAL_PROCESS_GROUP
@@ -53,7 +54,9 @@ static void on_discarded(void *arg, int status, uint64_t changed)
 	struct discarded *x = arg;
 
 	(void)status, (void)changed;
+	KILLPOINT("before_discard");
 	flightfile_unlink(x->d->place.dir_fd, &x->gen);
+	KILLPOINT("flight_discarded");
 	free(x);
 }
 
@@ -92,8 +95,10 @@ static void end_unfinished(struct flight *f)
 	flight_set_state(f, FLIGHT_SETTLED, f->end == PAGE_LOST ? "lost" : "cancelled");
 	k = flight_take_out(f);
 	flight_discard(d, &f->gen);
+	KILLPOINT("before_lost");
 	if (f->page)
 		page_end(f->page, f->end, 0, 0);
+	KILLPOINT("lost_published");
 	flight_free(f);
 	key_changed(d, k);
 	daemon_reckon(d);
@@ -129,6 +134,7 @@ void flight_end_unfinished(struct flight *f, enum page_state end, const char *wh
 	f->dying_since_ms = clock_boot_ms();
 	if (f->pidfd >= 0)
 		signal_command(f, SIGKILL);
+	KILLPOINT("command_killed");
 	if (is_dead(f, f->dying_since_ms)) {
 		end_unfinished(f);
 		return;
@@ -176,10 +182,12 @@ static void settle(struct flight *f, bool committed, const char *why)
 
 	flight_set_state(f, FLIGHT_SETTLED, why);
 	k = flight_take_out(f);
+	KILLPOINT("before_settle");
 	if (committed)
 		flightfile_unlink(d->place.dir_fd, &f->gen);
 	else
 		flight_discard(d, &f->gen);
+	KILLPOINT("flight_settled");
 	if (f->writer) {
 		conn_send(f->writer, &m, NULL, 0);
 	} else {
@@ -228,6 +236,7 @@ static int commit(struct flight *f, const struct msg *m)
 	memcpy(e.out_sum, m->out_sum.p, SC_SUM_SIZE);
 	memcpy(e.err_sum, m->err_sum.p, SC_SUM_SIZE);
 	memcpy(e.boot_id, f->d->boot_id, sizeof e.boot_id);
+	KILLPOINT("before_commit_queued");
 	return index_commit(f->d->index, &e, on_committed, f);
 }
 
@@ -237,6 +246,7 @@ void flight_done(struct flight *f, const struct msg *m)
 
 	if (f->state == FLIGHT_COMMITTING || f->state == FLIGHT_SETTLED)
 		return; /* said twice: the answer is under way */
+	KILLPOINT("done_taken");
 	f->exit = (uint32_t)m->exit;
 	f->signal = (uint32_t)m->signal;
 	f->end = m->outcome == OUTCOME_CANCELLED ? PAGE_CANCELLED

@@ -10,6 +10,7 @@
 #include "daemon/ticker.h"
 #include "lib/clock.h"
 #include "lib/err.h"
+#include "lib/killpoint.h"
 
 /* How often the locks of awaited flights are looked at: nobody tells when such a writer dies. */
 #define AWAITED_CHECK_MS 250
@@ -127,6 +128,7 @@ static void adopt(struct daemon *d, const struct flightfile *file)
 	f->awaited_since_ms = clock_boot_ms();
 	d->flights->awaited++;
 	flight_set_state(f, FLIGHT_AWAITED, "found");
+	KILLPOINT("flight_found");
 }
 
 static bool is_committed(struct daemon *d, const struct flightfile *file)
@@ -164,10 +166,12 @@ static void on_found(void *arg, const char *name)
 		d->order = file.order;
 	if (is_committed(d, &file)) {
 		/* The index is first in the order of ending: this is a leftover, whoever still holds it. */
+		KILLPOINT("leftover_found");
 		flightfile_unlink(d->place.dir_fd, &file.gen);
 	} else if (locked) {
 		adopt(d, &file);
 	} else {
+		KILLPOINT("lost_found");
 		log_event(d->log, "lost", "gen=%s", name);
 		flight_discard(d, &file.gen);
 	}
@@ -196,6 +200,7 @@ static void on_check(struct daemon *d, void *arg)
 	(void)arg;
 	/* One at a time, from the beginning: what it sets off may take others out of the table. */
 	while ((f = find_overdue(d, clock_boot_ms(), &gone))) {
+		KILLPOINT("awaited_overdue");
 		if (gone) {
 			flight_end_unfinished(f, PAGE_LOST, "lost while no daemon lived");
 		} else {

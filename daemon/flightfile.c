@@ -12,6 +12,7 @@
 
 #include "lib/beneath.h"
 #include "lib/err.h"
+#include "lib/killpoint.h"
 #include "lib/msg.h"
 #include "lib/object.h"
 
@@ -55,6 +56,7 @@ static int write_new(int dir_fd, const char *name, const struct buf *b)
 		fd = beneath_open(dir_fd, name, flags, 0600);
 	if (fd < 0)
 		return SC_ESYS;
+	KILLPOINT("flight_file_opened");
 	rc = object_append(fd, b->data, b->len);
 	saved = errno;
 	close(fd);
@@ -85,6 +87,7 @@ int flightfile_create(int dir_fd, const struct flightfile *f, int *lock_fd)
 	buf_release(&b);
 	if (rc)
 		return rc;
+	KILLPOINT("flight_file_written");
 	/* A description of its own: the lock belongs to it, and travels with it into the writer. */
 	fd = beneath_open(dir_fd, name, O_RDWR, 0);
 	if (fd >= 0 && fcntl(fd, F_OFD_SETLK, &l) == 0) {
@@ -131,6 +134,7 @@ int flightfile_mark(int dir_fd, const struct gen *g, enum flight_mark mark)
 	rc = open_checked(dir_fd, name, &fd);
 	if (rc)
 		return rc;
+	KILLPOINT("before_mark");
 	rc = pwrite(fd, "\1", 1, mark) == 1 ? 0 : SC_ESYS;
 	close(fd);
 	return rc;

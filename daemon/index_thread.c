@@ -7,6 +7,7 @@
 
 #include "daemon/index_parts.h"
 #include "lib/err.h"
+#include "lib/killpoint.h"
 #include "lib/object.h"
 
 /* Jobs of one transaction: the answer to the first waits for the last. */
@@ -227,6 +228,7 @@ static int transact(struct index *ix, struct job *j, unsigned n)
 	if (rc)
 		return rc;
 	rc = sql_run(ix->writer, SQL_BEGIN);
+	KILLPOINT("transaction_begun");
 	for (; n > 0 && !rc; n--, j = j->next)
 		rc = do_job(ix, j, &t);
 	if (!rc && (t.order || t.entries)) {
@@ -234,8 +236,10 @@ static int transact(struct index *ix, struct job *j, unsigned n)
 		sql_bind_number(ix->writer, SQL_TALLY, 2, t.entries);
 		rc = sql_run(ix->writer, SQL_TALLY);
 	}
+	KILLPOINT("before_commit");
 	if (!rc)
 		rc = sql_run(ix->writer, SQL_COMMIT);
+	KILLPOINT("committed");
 	if (rc) {
 		sql_rollback(ix->writer);
 		return rc;
@@ -290,6 +294,7 @@ static void answer(struct index *ix, struct job *first)
 		}
 		jobs_answer(&ix->jobs, j);
 	}
+	KILLPOINT("jobs_answered");
 	for (unsigned i = 0; i < nlater; i++)
 		unlink_objects(ix, &later[i]);
 }

@@ -132,6 +132,7 @@ static void on_expiry(struct daemon *d, void *arg)
 	struct now now = clock_now();
 
 	(void)arg;
+	KILLPOINT("before_expiry");
 	d->expiring = index_expire(d->index, &now, EXPIRE_ROWS, on_expired, d) == 0;
 }
 
@@ -181,6 +182,7 @@ static void on_turn(uv_prepare_t *turn)
 
 	daemon_step(&m->d);
 	conn_flush_all(&m->d);
+	KILLPOINT("answers_sent");
 }
 
 /* ---- start ---- */
@@ -243,6 +245,7 @@ static int open_store(struct main *m, char *why, size_t size)
 		snprintf(why, size, "%s/lock: %s", d->place.path, rc == SC_EBUSY ? "another daemon has it" : sc_strerror(rc));
 		return rc;
 	}
+	KILLPOINT("lock_held");
 	d->log = log_open(d->place.dir_fd, m->ready_fd >= 0 ? "scd.log" : NULL);
 	if (!d->log) {
 		snprintf(why, size, "no memory");
@@ -259,6 +262,7 @@ static int open_store(struct main *m, char *why, size_t size)
 		return rc;
 	}
 	d->order = index_order(d->index);
+	KILLPOINT("index_opened");
 	return 0;
 }
 
@@ -310,7 +314,9 @@ static int start(struct main *m, const char *path, char *why, size_t size)
 		snprintf(why, size, "%s: %s", d->place.path, sc_strerror(rc));
 		return rc;
 	}
+	KILLPOINT("flights_read");
 	rc = listener_open(&d->listener, d);
+	KILLPOINT("listening");
 	if (rc)
 		snprintf(why, size, "%s/sock: %s", d->place.path,
 			 rc == SC_EUNSAFE ? "something that is not a socket lies there (remove it)" : sc_strerror(rc));
@@ -327,11 +333,14 @@ static void finish(struct main *m)
 	KILLPOINT("idle_before_close");
 	d->stopping = true;
 	listener_close(d->listener);
+	KILLPOINT("listener_closed");
 	uv_close((uv_handle_t *)&m->index_poll, NULL);
 	index_close(d->index);
+	KILLPOINT("index_closed");
 	conn_flush_all(d);
 	/* Under the lock, so it can be nobody else's. */
 	unlinkat(d->place.dir_fd, "sock", 0);
+	KILLPOINT("sock_unlinked");
 	for (c = d->conns; c; c = next) {
 		next = c->next;
 		conn_close(c, NULL);
@@ -348,6 +357,7 @@ static void finish(struct main *m)
 		BUG("something is left in the loop");
 	log_event(d->log, "gone", "uptime_ms=%llu", (unsigned long long)(clock_boot_ms() - d->started_ms));
 	log_close(d->log);
+	KILLPOINT("before_unlock");
 	lockfile_close(&m->lock);
 	place_close(&d->place);
 }
@@ -403,7 +413,9 @@ int main(int argc, char **argv)
 	}
 	log_event(m.d.log, "start", "build=%s flights=%u entries=%llu", sc_build, flights_count(&m.d),
 		  (unsigned long long)index_count(m.d.index));
+	KILLPOINT("before_ready");
 	tell_starter(&m, "ready");
+	KILLPOINT("ready_told");
 	daemon_arm_expiry(&m.d);
 	daemon_reckon(&m.d);
 	uv_run(&m.loop, UV_RUN_DEFAULT);

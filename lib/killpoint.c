@@ -1,21 +1,54 @@
-/* SC_KILLAT of test builds. */
+/* SC_KILLAT and SC_STOPAT of test builds. */
 #include "lib/killpoint.h"
 
 #ifdef SC_TEST_BUILD
+#include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
+
+static bool note(const char *file, const char *name, int how)
+{
+	int fd = open(file, O_WRONLY | O_CREAT | O_CLOEXEC | how, 0600);
+
+	if (fd < 0)
+		return false;
+	dprintf(fd, "%s %ld\n", name, (long)getpid());
+	close(fd);
+	return true;
+}
+
+static void pass(const char *name, const char *at, atomic_long *passed, int sig)
+{
+	size_t n = at ? strcspn(at, ":") : 0;
+	bool each = n == 1 && *at == '*';
+	long count = 1;
+	char *file = NULL;
+
+	if (!at || (!each && (strlen(name) != n || strncmp(at, name, n) != 0)))
+		return;
+	if (at[n])
+		count = strtol(at + n + 1, &file, 10);
+	file = file && *file == ':' ? file + 1 : NULL;
+	if (each)
+		(void)(file && note(file, name, O_APPEND));
+	else if (atomic_fetch_add(passed, 1) + 1 == count && (!file || note(file, name, O_EXCL)))
+		kill(getpid(), sig);
+}
 
 void killpoint(const char *name)
 {
-	static long passed;
-	const char *at = getenv("SC_KILLAT");
-	size_t n = strlen(name);
+	static atomic_long kills, stops;
 
-	if (!at || strncmp(at, name, n) != 0 || (at[n] != ':' && at[n] != '\0'))
+	pass(name, getenv("SC_KILLAT"), &kills, SIGKILL);
+	if (!getenv("SC_STOPAT"))
 		return;
-	if (++passed == (at[n] ? strtol(at + n + 1, NULL, 10) : 1))
-		kill(getpid(), SIGKILL);
+	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
+	pass(name, getenv("SC_STOPAT"), &stops, SIGSTOP);
 }
 #endif

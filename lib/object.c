@@ -11,6 +11,7 @@
 
 #include "lib/beneath.h"
 #include "lib/err.h"
+#include "lib/killpoint.h"
 #include "lib/limits.h"
 
 static const char *const suffix[] = {[STREAM_OUT] = "out", [STREAM_ERR] = "err"};
@@ -114,6 +115,7 @@ int object_unlink(int dir_fd, const struct gen *g)
 		char name[SC_OBJECT_NAME];
 
 		object_name(g, s, name);
+		KILLPOINT("before_object_unlink");
 		if (beneath_unlink(dir_fd, name) < 0 && errno != ENOTDIR) {
 			saved = errno;
 			rc = SC_ESYS;

@@ -1,0 +1,318 @@
+#!/bin/bash
+# One run of a scenario with one fault in it, and then the invariants that hold after every fault (FAULTS, I1 to I8). Started by
+# killpoints.bats and syscalls.bats, several at a time.
+#
+#   round.bash DIR SCENE VICTIM RUNS WORD…
+#
+# DIR is made and belongs to the round. WORDs are put in front of the command of VICTIM: leader, follower, other (who removes or
+# stops), daemon, next (the daemon after a restart). RUNS is how often the cached command may run. DIR/killed is there if the
+# fault has struck. Prints what is wrong and ends with 1; else with 0.
+set -eEu
+bats_require_minimum_version() { :; }
+bats_load_library() { :; }
+# shellcheck source=tests/helper.bash
+. "$(dirname "${BASH_SOURCE[0]}")/../helper.bash"
+
+T=$1 scene=$2 victim=$3 allowed=$4
+shift 4
+with=("$@")
+export T G=$T SC_DIR=$T/cache HOME=$T/home TMPDIR=$T PATH=$HELPERS:$PATH
+unset SC_KILLAT SC_STOPAT SC_FLIGHTS SC_TTL SC_STRICT SC_DISABLE
+SC=$SC_TEST scd=$SCD_TEST
+umask 022
+mkdir -p "$T" "$HOME"
+mkdir -m 700 "$SC_DIR"
+: >"$T/.quiet"
+
+OUT='' ERR=''
+for n in 1 2 3 4; do
+	OUT+="stdout, piece $n of 4"$'\n' ERR+="stderr, piece $n of 4"$'\n'
+done
+status=0     # what the command ends with
+old_out=$OUT # what callers may get instead, whole and with 0
+orphans=0    # objects no row names are no fault: FORMAT says which deaths leave them, and that nothing removes them yet
+command=(pieces -n "$T/runs" -g "$T/go")
+
+# ---- the pieces of a scene -------------------------------------------------------------------------------------------
+
+fault() {
+	trap - ERR
+	set +e
+	echo "$scene, $victim, ${with[*]}: $*"
+	for f in "$T"/*.rc "$T"/*.out "$T"/*.err "$T/runs" "$SC_DIR/scd.log"; do
+		[ ! -e "$f" ] || tail -n 40 "$f" | sed "s|^|	${f#"$T"/}: |"
+	done
+	procs on "$T" >"$T/.left"
+	sed 's|^|	still there: |' "$T/.left"
+	while read -r n _; do kill -9 "$n"; done <"$T/.left" 2>/dev/null
+	exit 1
+}
+trap 'fault "line $LINENO: $BASH_COMMAND"' ERR
+
+front() { # sets front to the words before a command of this kind
+	front=()
+	if [ "$1" = "$victim" ]; then front=("${with[@]}"); fi
+}
+
+client() { # NAME KIND ARG…
+	local name=$1
+	front "$2"
+	bg "$name" "${front[@]}" "$SC" "${@:3}"
+}
+
+scd() { # daemon or next: returns when it is ready, or dead
+	front "$1"
+	: >"$T/ready"
+	"${front[@]}" "$scd" --ready-fd=9 "$SC_DIR" 9>"$T/ready" </dev/null >>"$T/.quiet" 2>&1 &
+	disown
+	wait_until "[ -s '$T/ready' ] || dead $!"
+}
+
+struck() { [ -e "$T/killed" ]; }
+moved() { [ -s "$T/$1.out" ] || [ -e "$T/$1.rc" ]; }
+all_moved() { moved a && moved b && moved c && moved d; }
+go() { : >"$T/go"; }
+readers() { "$SC" ps 2>>"$T/.quiet" | sed -nE 's/.* ([0-9]+) readers? .*/\1/p'; }
+first_writer() { parent_of "$(head -n 1 "$T/runs")" 2>>"$T/.quiet" || true; }
+kill_it() { [ -z "$1" ] || kill -9 "$1" 2>>"$T/.quiet" || true; }
+entry_is_there() { "$SC" get "${@:2}" "$1" -- pieces >"$T/entry.out" 2>&1; }
+
+# The leader, three followers that join while it runs; everybody has got the first lines or has ended.
+begin() {
+	client a leader get "$@" k -- "${command[@]}"
+	wait_until '[ "$(runs)" -ge 1 ] || [ -e "$T/a.rc" ] || [ -s "$T/a.out" ]'
+	client b follower get k -- "${command[@]}"
+	for name in c d; do client "$name" others get k -- "${command[@]}"; done
+}
+
+# ---- scenes ----------------------------------------------------------------------------------------------------------
+
+scene_run() { # a run from its beginning to its end
+	scd daemon
+	begin
+	wait_until all_moved
+	go
+	judge a b c d
+}
+
+scene_cold() { # the same, and the leader starts the daemon
+	begin
+	wait_until all_moved
+	go
+	judge a b c d
+}
+
+scene_fail() { # the command fails: nothing is kept
+	command+=(-s 3)
+	status=3
+	scene_run
+}
+
+scene_hit() { # there is an entry
+	scd daemon
+	entry_is_there k || struck
+	command=(pieces -n "$T/runs")
+	for name in a b c d; do client "$name" "$([ $name = a ] && echo leader || echo others)" get k -- "${command[@]}"; done
+	judge a b c d
+}
+
+scene_refresh() { # an entry is replaced
+	old_out=old
+	orphans=1
+	scd daemon
+	"$SC" get k -- printf old >"$T/entry.out" 2>&1 || struck
+	begin -r
+	wait_until all_moved
+	go
+	judge a b c d
+}
+
+scene_remove() { # an entry is removed
+	orphans=1
+	scd daemon
+	entry_is_there k || struck
+	client x other rm k
+	if removed; then absent; fi
+}
+
+scene_remove_run() { # a run is removed while it goes on: its readers finish, it is not kept
+	scd daemon
+	begin
+	wait_until all_moved
+	client x other rm k
+	rc x >/dev/null
+	go
+	judge a b c d
+	if removed; then absent; fi
+}
+
+scene_leave() { # the last reader leaves
+	scd daemon
+	client a leader get k -- "${command[@]}"
+	wait_until 'moved a'
+	kill -TERM "$(pid_of a)" 2>>"$T/.quiet" || true
+	case $(rc a) in
+	143) whole_or_prefix a 143 ;;
+	*) judge a ;; # it had ended by then, or was the one to die
+	esac
+	wait_until '[ "$(runs)" = 0 ] || dead "$(tail -n 1 "$T/runs")"'
+	go
+}
+
+scene_restart() { # the daemon is killed in the middle, the next one is there at once
+	scd daemon
+	begin
+	wait_until all_moved
+	kill_it "$(daemon_pid)"
+	scd next
+	wait_until '[ "$(readers)" = 4 ] || struck || [ -e "$T/a.rc" ]'
+	go
+	judge a b c d
+}
+
+scene_stop() { # the daemon is told to stop in the middle
+	scd daemon
+	begin
+	wait_until all_moved
+	client x other daemon stop --now
+	[[ $(rc x) =~ ^(0|125|137)$ ]]
+	go
+	judge a b c d
+}
+
+scene_idle() { # nobody needs the daemon any more
+	echo 'idle-exit = 50ms' >"$SC_DIR/config"
+	scd daemon
+	wait_until no_daemon
+	rm "$SC_DIR/config"
+}
+
+scene_expire() { # an entry's time is over
+	orphans=1
+	scd daemon
+	entry_is_there k -t 100ms || struck
+	wait_until '[ "$(objects)" = 0 ] || struck'
+}
+
+scene_lost() { # the writer is killed before anything was printed
+	allowed=$((allowed + 1))
+	command+=(-q)
+	scd daemon
+	begin
+	wait_until '[ "$(readers)" = 4 ] || struck || [ -e "$T/a.rc" ]'
+	kill_it "$(first_writer)"
+	go
+	judge a b c d
+}
+
+scene_both() { # daemon and writer are killed; the next daemon finds the flight of a dead run
+	allowed=$((allowed + 1))
+	scd daemon
+	begin
+	wait_until all_moved
+	kill_it "$(daemon_pid)"
+	kill_it "$(first_writer)"
+	scd next
+	go
+	judge a b c d
+}
+
+scene_awaited() { # the writer dies after the next daemon has begun to wait for it
+	local writer
+	allowed=$((allowed + 1))
+	scd daemon
+	begin
+	wait_until all_moved
+	writer=$(first_writer)
+	[ -z "$writer" ] || kill -STOP "$writer" 2>>"$T/.quiet" || true
+	kill_it "$(daemon_pid)"
+	scd next
+	kill_it "$writer"
+	go
+	judge a b c d
+}
+
+scene_leftover() { # the daemon is killed between row and file; the next one, which the writer starts, finds the file of a finished run
+	SC_KILLAT=before_settle:1 scd daemon
+	begin
+	wait_until all_moved
+	go
+	judge a b c d
+}
+
+# ---- the invariants --------------------------------------------------------------------------------------------------
+
+text_of() { # FILE, exactly; sc's own lines on stderr are not the command's
+	sed '/^sc: /d' "$1"
+	echo x
+}
+
+# I2: STATUS 0: all of one run; else a clean beginning.
+whole_or_prefix() { # NAME STATUS
+	local out err
+	out=$(text_of "$T/$1.out") err=$(text_of "$T/$1.err")
+	out=${out%x} err=${err%x}
+	if [ "$2" = "$status" ]; then
+		[[ $out$err == "$old_out" || ($out == "$OUT" && $err == "$ERR") ]] || fault "I2: $1: $2, but not the bytes of a run"
+	else
+		[[ $OUT == "$out"* && $ERR == "$err"* ]] || fault "I2: $1: $2, and not a clean beginning"
+	fi
+}
+
+# I1, I2: everybody has ended or now does: with the command's own status, or 125; who was to be killed with 137.
+judge() {
+	local name got
+	for name in "$@"; do
+		got=$(rc "$name" 20) || fault "I1: $name has not ended"
+		case $got:$victim:$name in
+		"$status":* | 125:* | 137:leader:a | 137:follower:b) whole_or_prefix "$name" "$got" ;;
+		*) fault "I2: $name: status $got" ;;
+		esac
+	done
+}
+
+# Who was told that it is removed can rely on it. True if somebody was.
+removed() {
+	local got
+	got=$(rc x) || fault "I1: rm has not ended"
+	[[ $got =~ ^(0|125|137)$ ]] || fault "rm: status $got"
+	[ "$got" = 0 ]
+}
+absent() {
+	local got=0
+	"$SC" get k >"$T/absent.out" 2>"$T/absent.err" || got=$?
+	[ "$got" = 1 ] || fault "removed, but get says $got"
+}
+
+# No pipe: what stands behind it would be seen.
+others() {
+	local line
+	procs on "$T" >"$T/.procs"
+	while read -r line; do
+		[[ $line =~ ^[0-9]+\ (strace\ .*\ )?([^ ]*/)?scd\  ]] || echo "$line"
+	done <"$T/.procs"
+}
+
+invariants() {
+	local n got=0
+	n=$(runs)
+	[ "$n" -le "$allowed" ] || fault "I5: the command ran $n times"
+	wait_until '[ -z "$(others)" ]' 10 || fault "I1, I8: processes are left"
+	command=(pieces -n "$T/runs")
+	timeout 20 "$SC" get k -- "${command[@]}" >"$T/again.out" 2>"$T/again.err" || got=$?
+	[ "$got" = 0 ] || fault "I3: get afterwards: status $got"
+	status=0
+	whole_or_prefix again 0
+	! grep -q '^sc: ' "$T/again.err" || fault "I3: get afterwards has something to say"
+	wait_until '[ "$(flights)" = 0 ]' 10 || fault "I4: a flight is left"
+	if [ $orphans = 0 ]; then
+		wait_until '[ "$(objects)" = $((2 * $("$SC" ls | wc -l))) ]' 10 || fault "I4: an object is left"
+	fi
+	timeout 20 "$SC" daemon stop --now >>"$T/.quiet" 2>&1 || fault "I3: daemon stop: status $?"
+	wait_until '[ -z "$(procs on "$T")" ]' 10 || fault "I1: processes are left at the end"
+	[ -z "$(strangers "$SC_DIR")" ] || fault "I4: $(strangers "$SC_DIR")"
+	[ -z "$(ls -A "$HOME")" ] || fault "I7: $(ls -A "$HOME")"
+}
+
+"scene_$scene"
+invariants
