@@ -39,11 +39,11 @@ static bool daemon_is_there(struct session *s)
 	return true;
 }
 
-/* Asks the next daemon about the run. FOLLOW_LOST: nobody can finish it. Else go on; if it has ended well meanwhile, *ended is
+/* Asks the next daemon about the run. FOLLOW_LOST: nobody can finish it. FOLLOW_NESTED: it does not let us wait. Else go on; if it has ended well meanwhile, *ended is
  * set and v says how. */
 static enum follow_result attach(struct follow *f, enum session_how how, bool *ended, struct page_view *v)
 {
-	struct msg q = {.type = MSG_ATTACH, .bucket = f->bucket, .key = f->key, .gen = f->gen}, m;
+	struct msg q = {.type = MSG_ATTACH, .bucket = f->bucket, .key = f->key, .gen = f->gen, .chain = f->chain}, m;
 	int fds[SC_FDS_MAX];
 	size_t nfds = 0;
 	int rc = session_ask(f->session, how, &q, &m, fds, &nfds, SC_FOREVER);
@@ -56,6 +56,8 @@ static enum follow_result attach(struct follow *f, enum session_how how, bool *e
 		close(fds[i]);
 	if (m.type == MSG_LOST)
 		return FOLLOW_LOST;
+	if (m.type == MSG_REFUSE && m.reason == REFUSE_NESTED)
+		return FOLLOW_NESTED;
 	if (m.type == MSG_ENDED) {
 		*ended = true;
 		*v = (struct page_view){.state = PAGE_COMPLETE,
@@ -232,7 +234,7 @@ enum follow_result follow_run(struct follow *f)
 		if (!f->reader.mute && stdout_is_closed())
 			return FOLLOW_STDOUT_CLOSED;
 		fr = look_after_daemon(f, &w, &ended, &v);
-		if (fr == FOLLOW_LOST) {
+		if (fr == FOLLOW_LOST || fr == FOLLOW_NESTED) {
 			/* The writer's last word may have come after we looked. */
 			page_view(f->page, &v);
 			if (v.state == PAGE_RUNNING)

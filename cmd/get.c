@@ -323,6 +323,18 @@ static int on_lost(struct get *g, const struct follow *f)
 	return -1;
 }
 
+static int nested(struct get *g)
+{
+	static const char why[] = "its run waits for us";
+
+	return g->status.bytes || g->status.stderr_bytes ? incomplete(g, why) : bypass(g, why, NULL);
+}
+
+static struct bytes chain_of(const struct get *g)
+{
+	return (struct bytes){(const uint8_t *)g->chain, g->nchain * SC_GEN_SIZE};
+}
+
 static int follow(struct get *g, struct page *page, const struct msg *m, int out_fd, int err_fd)
 {
 	struct follow f = {.session = &g->session,
@@ -330,6 +342,7 @@ static int follow(struct get *g, struct page *page, const struct msg *m, int out
 			   .gen = m->gen,
 			   .bucket = bytes_of(g->bucket),
 			   .key = bytes_of(g->key),
+			   .chain = chain_of(g),
 			   .wait_ms = g->wait_given ? g->wait_ms : SC_FOREVER};
 	enum follow_result rc;
 
@@ -345,6 +358,8 @@ static int follow(struct get *g, struct page *page, const struct msg *m, int out
 		return incomplete(g, "the run was stopped");
 	case FOLLOW_LOST:
 		return on_lost(g, &f);
+	case FOLLOW_NESTED:
+		return nested(g);
 	case FOLLOW_SIGNAL:
 		return leave(g, &f);
 	case FOLLOW_SILENT:
@@ -452,7 +467,7 @@ static int refused(struct get *g, const struct msg *m)
 	char why[320], text[256];
 
 	if (m->reason == REFUSE_NESTED)
-		return bypass(g, "asked for inside its own run", NULL);
+		return nested(g);
 	snprintf(why, sizeof why, "the cache cannot take it: %s",
 		 m->error ? strerror((int)m->error) : human_escape(m->text.p, m->text.n, text, sizeof text));
 	return bypass(g, why, m->error == ENOSPC ? "free some space" : NULL);
@@ -471,7 +486,7 @@ static struct msg question(const struct get *g)
 				     (!g->cmd && g->wait_given && g->wait_ms > 0 ? ASK_WAIT : 0u),
 			    .ttl = g->ttl_ms,
 			    .accept = g->accept_ms,
-			    .chain = {(const uint8_t *)g->chain, g->nchain * SC_GEN_SIZE},
+			    .chain = chain_of(g),
 			    .gen = g->gen};
 }
 

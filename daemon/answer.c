@@ -12,6 +12,7 @@
 #include "daemon/flight.h"
 #include "daemon/index.h"
 #include "daemon/key.h"
+#include "daemon/nesting.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/object.h"
@@ -148,7 +149,7 @@ static void answer(struct conn *c, const struct ask *ask)
 	struct entry e;
 
 	look_up(c, ask, &e, &k);
-	flights_known(c->d, bucket, key, ask->chain, ask->nchain, &k, &run);
+	flights_known(c->d, bucket, key, &k, &run);
 	v = decide(&ask->q, &k);
 	if (v.kind == VERDICT_HIT) {
 		rc = open_entry(c->d->place.dir_fd, &e, fds, &nfds);
@@ -158,6 +159,14 @@ static void answer(struct conn *c, const struct ask *ask)
 			k.has_entry = false;
 			v = decide(&ask->q, &k);
 		}
+	}
+	if (v.kind != VERDICT_HIT && v.kind != VERDICT_MISS) {
+		if (nesting_locate(c, ask->chain, ask->nchain)) {
+			say_refused(c, REFUSE_BUSY, ENOMEM, "");
+			return;
+		}
+		k.nested = nesting_by_key(c, bucket, key, ask->q.refresh);
+		v = decide(&ask->q, &k);
 	}
 	switch (v.kind) {
 	case VERDICT_HIT:
@@ -236,6 +245,14 @@ void answer_attach(struct conn *c, const struct msg *m)
 	bool stopping;
 
 	flight_leave(c, 0, &stopping);
+	if (nesting_locate(c, (const struct gen *)m->chain.p, m->chain.n / SC_GEN_SIZE)) {
+		say_refused(c, REFUSE_BUSY, ENOMEM, "");
+		return;
+	}
+	if (f && nesting_by_run(c, f)) {
+		say_refused(c, REFUSE_NESTED, 0, "");
+		return;
+	}
 	if (f) {
 		flight_attach(f, c);
 		conn_send(c, &answer_msg, NULL, 0);

@@ -39,8 +39,7 @@ unsigned flights_count(const struct daemon *d)
 	return d->flights->count;
 }
 
-void flights_known(struct daemon *d, struct bytes bucket, struct bytes key, const struct gen *chain, size_t nchain,
-		   struct known *k, struct flight **run)
+void flights_known(struct daemon *d, struct bytes bucket, struct bytes key, struct known *k, struct flight **run)
 {
 	static const enum run meaning[] = {
 		[FLIGHT_AWAITED] = RUN_AWAITED,	 [FLIGHT_RUNNING] = RUN_GOING, [FLIGHT_STOPPING] = RUN_STOPPING,
@@ -52,7 +51,6 @@ void flights_known(struct daemon *d, struct bytes bucket, struct bytes key, cons
 	*run = NULL;
 	k->run = RUN_NONE;
 	k->runs = 0;
-	k->nested = false;
 	if (!at)
 		return;
 	DL_FOREACH (at->flights, f) {
@@ -63,8 +61,6 @@ void flights_known(struct daemon *d, struct bytes bucket, struct bytes key, cons
 		k->run = meaning[f->state];
 		k->run_order = f->order;
 	}
-	for (size_t i = 0; *run && i < nchain; i++)
-		k->nested |= gen_equal(&chain[i], &(*run)->gen);
 }
 
 unsigned flights_list(struct daemon *d, struct bytes bucket, uint64_t after, unsigned limit, flight_row each, void *arg)
