@@ -11,7 +11,7 @@
 #include "lib/err.h"
 #include "lib/page.h"
 
-/* Without a daemon and without a step of the page for so long, one is started to ask what became of the run. */
+/* Without a daemon for so long, one is started to ask what became of the run. */
 #define QUIET_MS (2 * SC_PAGE_WAIT_MS)
 /* A run that ends with us is seen off: its command's grace and a little. */
 #define SEE_OFF_MS (SC_GRACE_MS + 2000)
@@ -20,6 +20,7 @@ struct watch {
 	uint64_t moved_ms;    /* when something last came, or following began */
 	uint64_t seen;	      /* bytes that had come by then */
 	uint64_t orphaned_ms; /* when the daemon was found gone; 0: it is there */
+	uint64_t looked_ms;   /* when everybody was last looked after */
 };
 
 /* ---- the daemon ---- */
@@ -197,7 +198,7 @@ static uint64_t time_to_sleep(const struct follow *f, const struct watch *w)
 
 enum follow_result follow_run(struct follow *f)
 {
-	struct watch w = {.moved_ms = clock_boot_ms()};
+	struct watch w = {.moved_ms = clock_boot_ms(), .looked_ms = clock_boot_ms()};
 	bool ended = false;
 
 	signals_catch();
@@ -226,9 +227,10 @@ enum follow_result follow_run(struct follow *f)
 		sleep_ms = time_to_sleep(f, &w);
 		if (sleep_ms == 0)
 			return FOLLOW_SILENT;
-		if (!page_wait(f->page, &v, sleep_ms))
+		/* Nothing for a while, or a run that never pauses: does everybody still live? The next daemon must know who reads. */
+		if (!page_wait(f->page, &v, sleep_ms) && clock_boot_ms() - w.looked_ms < SC_PAGE_WAIT_MS)
 			continue;
-		/* Nothing for a while: does everybody still live? */
+		w.looked_ms = clock_boot_ms();
 		if (f->reader.mute && !is_needed(f) && is_running(f))
 			return FOLLOW_CANNOT_WRITE;
 		if (!f->reader.mute && stdout_is_closed())

@@ -165,7 +165,8 @@ static void answer(struct conn *c, const struct ask *ask)
 			say_refused(c, REFUSE_BUSY, ENOMEM, "");
 			return;
 		}
-		k.nested = nesting_by_key(c, bucket, key, ask->q.refresh);
+		/* Who begins a run of a key that has none waits for nobody. */
+		k.nested = (v.kind != VERDICT_LEAD || k.run != RUN_NONE) && nesting_by_key(c, bucket, key, ask->q.refresh);
 		v = decide(&ask->q, &k);
 	}
 	switch (v.kind) {
