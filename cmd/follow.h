@@ -29,7 +29,7 @@ struct follow {
 	struct gen gen;
 	struct bytes bucket, key;
 	struct bytes chain; /* runs we are inside of */
-	uint64_t wait_ms; /* SC_FOREVER: no bound */
+	uint64_t wait_ms;   /* SC_FOREVER: no bound */
 	uint32_t exit, signal;
 	bool left;	 /* FOLLOW_SIGNAL: the daemon has answered; then the next two mean something */
 	uint64_t others; /* who goes on reading */

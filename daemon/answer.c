@@ -138,7 +138,7 @@ static void look_up(struct conn *c, const struct ask *ask, struct entry *e, stru
 	k->ttl_ms = k->has_entry ? e->ttl_ms : 0;
 }
 
-static void answer(struct conn *c, const struct ask *ask)
+static void answer(struct conn *c, struct ask *ask)
 {
 	struct bytes bucket = bytes_of(ask->bucket), key = {ask->key, ask->key_len};
 	struct flight *run = NULL;
@@ -166,6 +166,9 @@ static void answer(struct conn *c, const struct ask *ask)
 			return;
 		}
 		/* Who begins a run of a key that has none waits for nobody. */
+		ask->early = v.kind == VERDICT_FOLLOW && flights_are_early(c->d) && nesting_is_inside(c);
+		if (ask->early)
+			k.run = RUN_AWAITED;
 		k.nested = (v.kind != VERDICT_LEAD || k.run != RUN_NONE) && nesting_by_key(c, bucket, key, ask->q.refresh);
 		v = decide(&ask->q, &k);
 	}
@@ -250,12 +253,16 @@ void answer_attach(struct conn *c, const struct msg *m)
 		say_refused(c, REFUSE_BUSY, ENOMEM, "");
 		return;
 	}
-	if (f && nesting_by_run(c, f)) {
-		say_refused(c, REFUSE_NESTED, 0, "");
-		return;
-	}
 	if (f) {
 		flight_attach(f, c);
+		/* Those that wait have printed nothing: rather them. */
+		if (nesting_by_run(c, f))
+			nesting_ask_again(c->d);
+		if (c->reads && nesting_by_run(c, c->reads)) {
+			flight_leave(c, 0, &stopping);
+			say_refused(c, REFUSE_NESTED, 0, "");
+			return;
+		}
 		conn_send(c, &answer_msg, NULL, 0);
 		return;
 	}

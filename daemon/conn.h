@@ -34,6 +34,7 @@ struct ask {
 	size_t key_len;
 	uint64_t ttl_ms; /* resolved */
 	bool finish;
+	bool early; /* waits only because readers from before us may still come back */
 	struct gen chain[SC_CHAIN_MAX];
 	size_t nchain;
 };

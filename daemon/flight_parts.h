@@ -36,7 +36,7 @@ struct flight {
 	uint32_t next_slot;
 	enum page_state end; /* how it ended, once it did */
 	uint32_t exit, signal;
-	UT_hash_handle hh; /* by generation */
+	UT_hash_handle hh;	      /* by generation */
 	UT_hash_handle by_session_hh; /* while session is known */
 	size_t key_len;
 	uint8_t key_bytes[];
@@ -45,10 +45,11 @@ struct flight {
 struct flights {
 	struct flight *by_gen; /* every one, settled ones too */
 	struct flight *by_session;
-	unsigned count;	       /* not settled */
+	unsigned count; /* not settled */
 	unsigned awaited;
 	struct ticker *check;  /* while some are awaited */
 	struct ticker *census; /* after registrations: whose readers have all gone? */
+	struct ticker *early;  /* until readers from before us have come back */
 };
 
 struct flightfile;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "daemon/answer.h"
 #include "daemon/flight_parts.h"
 #include "daemon/flightfile.h"
 #include "daemon/index.h"
@@ -209,6 +210,26 @@ static void on_census(struct daemon *d, void *arg)
 		flight_tell_lonely(f);
 }
 
+static void on_not_early(struct daemon *d, void *arg)
+{
+	struct conn *c = d->conns;
+
+	(void)arg;
+	/* From the beginning after each: what an answer sets off may take others out of the list. */
+	while (c) {
+		bool waits = c->waits_for && c->ask->early;
+
+		if (waits)
+			answer_again(c);
+		c = waits ? d->conns : c->next;
+	}
+}
+
+bool flights_are_early(const struct daemon *d)
+{
+	return ticker_is_running(d->flights->early);
+}
+
 static int by_order(const struct flight *a, const struct flight *b)
 {
 	return a->order < b->order ? -1 : a->order > b->order;
@@ -225,14 +246,17 @@ int flights_open(struct daemon *d)
 	d->flights = fs;
 	fs->check = ticker_new(d, on_check, NULL);
 	fs->census = ticker_new(d, on_census, NULL);
-	if (!fs->check || !fs->census)
+	fs->early = ticker_new(d, on_not_early, NULL);
+	if (!fs->check || !fs->census || !fs->early)
 		return SC_ENOMEM;
 	rc = flightfile_scan(d->place.dir_fd, on_found, &look);
 	if (rc || look.rc)
 		return rc ? rc : look.rc;
 	HASH_SORT(fs->by_gen, by_order);
-	if (fs->awaited)
+	if (fs->awaited) {
 		ticker_start(fs->check, AWAITED_CHECK_MS);
+		ticker_start(fs->early, 2 * SC_PAGE_WAIT_MS);
+	}
 	return 0;
 }
 
@@ -252,6 +276,7 @@ void flights_close(struct daemon *d)
 	}
 	ticker_free(fs->check);
 	ticker_free(fs->census);
+	ticker_free(fs->early);
 	free(fs);
 	d->flights = NULL;
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#include "daemon/answer.h"
 #include "daemon/circle.h"
 #include "daemon/flight_parts.h"
 #include "lib/err.h"
@@ -97,6 +98,13 @@ static size_t places(const struct conn *c, struct flight *out[SC_CHAIN_MAX + 1])
 	return n;
 }
 
+bool nesting_is_inside(const struct conn *c)
+{
+	struct flight *in[SC_CHAIN_MAX + 1];
+
+	return places(c, in) > 0;
+}
+
 /* ---- who waits for whom ---- */
 
 /* Whether somebody who waits for a key waits for this run of it. */
@@ -175,14 +183,15 @@ bool nesting_by_run(struct conn *c, struct flight *f)
 	return closes(c, f, NULL, false);
 }
 
-/* ---- a session becomes known ---- */
+/* ---- what was not known before ---- */
 
-static struct conn *find_nested(struct daemon *d, pid_t session)
+/* session 0: of any. */
+static struct conn *find_nested(struct daemon *d, pid_t session, bool readers)
 {
 	struct conn *c;
 
 	DL_FOREACH (d->conns, c) {
-		if (c->session != session || (!c->reads && !c->waits_for))
+		if ((session && c->session != session) || !(c->waits_for || (readers && c->reads)))
 			continue;
 		if (closes(c, c->reads, c->waits_for, c->ask && c->ask->q.refresh))
 			return c;
@@ -190,13 +199,26 @@ static struct conn *find_nested(struct daemon *d, pid_t session)
 	return NULL;
 }
 
-void nesting_recheck(struct daemon *d, pid_t session)
+/* From the beginning after each: what it sets off may take others out of the list. */
+static void break_circles(struct daemon *d, pid_t session, bool readers)
 {
 	struct conn *c;
 
-	if (!session || d->stopping)
-		return;
-	/* From the beginning after each: an end may bring others with it. */
-	while ((c = find_nested(d, session)))
-		conn_close(c, "waits for itself");
+	while ((c = find_nested(d, session, readers))) {
+		if (c->waits_for)
+			answer_again(c);
+		else
+			conn_close(c, "waits for itself");
+	}
+}
+
+void nesting_recheck(struct daemon *d, pid_t session)
+{
+	if (session && !d->stopping)
+		break_circles(d, session, true);
+}
+
+void nesting_ask_again(struct daemon *d)
+{
+	break_circles(d, 0, false);
 }

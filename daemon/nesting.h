@@ -20,6 +20,8 @@ struct flight;
 int nesting_locate(struct conn *c, const struct gen *chain, size_t nchain);
 void nesting_forget(struct conn *c);
 
+bool nesting_is_inside(const struct conn *c); /* of any living run */
+
 /* Whether c, located, would wait for itself if it waited for this key (`refresh`: for its doomed runs too), or for this run.
  * Without memory to find out: true, a bypass is never wrong. */
 bool nesting_by_key(struct conn *c, struct bytes bucket, struct bytes key, bool refresh);
@@ -29,8 +31,11 @@ bool nesting_by_run(struct conn *c, struct flight *f);
 pid_t nesting_learn(struct flight *f);
 void nesting_unlearn(struct flight *f);
 
-/* Peers of that session, which is now known to be a run's, may wait for themselves since before: cut off, they come back and are
- * told. */
+/* Peers of that session, which is now known to be a run's, may wait for themselves since before: they are asked again or, as
+ * readers, cut off; then they come back and are told. */
 void nesting_recheck(struct daemon *d, pid_t session);
+
+/* Asks those again that wait for a key and by now would wait for themselves. */
+void nesting_ask_again(struct daemon *d);
 
 #endif
