@@ -324,6 +324,26 @@ crossed() {
 	ended 0 4
 }
 
+@test "G18: an inner caller let follow before its run's writer has registered is found when it does" {
+	local writer
+	bg a "$SC" get a -- "$T/inner" bare "$GA" b
+	bg b "$SC" get b -- "$T/inner" bare "$GB" a
+	gate_up "$GA" && gate_up "$GB"
+	open_gate "$GB"
+	followed a 2
+	writer=$(parent_of "$(parent_of "$(gate_pid "$GA")")")
+	kill -STOP "$writer"
+	kill_daemon
+	start_daemon
+	followed a 2 # b needs a
+	open_gate "$GA"
+	followed b 2 # a needs b, but who that is nobody knows
+	kill -CONT "$writer"
+	assert_rc 0 a b
+	went_direct 1
+	ended 0 2
+}
+
 @test "G18: two trees, all of them held still while the next daemon comes: whoever closes the circle is told" {
 	for way in plain bare; do
 		crossed $way
