@@ -69,6 +69,7 @@ CMD_SRC = \
 
 DAEMON_SRC = \
 	daemon/answer.c \
+	daemon/circle.c \
 	daemon/conn.c \
 	daemon/decide.c \
 	daemon/dispatch.c \
@@ -84,6 +85,7 @@ DAEMON_SRC = \
 	daemon/key.c \
 	daemon/listener.c \
 	daemon/main.c \
+	daemon/nesting.c \
 	daemon/sql.c \
 	daemon/ticker.c
 

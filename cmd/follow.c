@@ -12,7 +12,7 @@
 #include "lib/killpoint.h"
 #include "lib/page.h"
 
-/* Without a daemon and without a step of the page for so long, one is started to ask what became of the run. */
+/* Without a daemon for so long, one is started to ask what became of the run. */
 #define QUIET_MS (2 * SC_PAGE_WAIT_MS)
 /* A run that ends with us is seen off: its command's grace and a little. */
 #define SEE_OFF_MS (SC_GRACE_MS + 2000)
@@ -21,6 +21,7 @@ struct watch {
 	uint64_t moved_ms;    /* when something last came, or following began */
 	uint64_t seen;	      /* bytes that had come by then */
 	uint64_t orphaned_ms; /* when the daemon was found gone; 0: it is there */
+	uint64_t looked_ms;   /* when everybody was last looked after */
 };
 
 /* ---- the daemon ---- */
@@ -40,11 +41,17 @@ static bool daemon_is_there(struct session *s)
 	return true;
 }
 
-/* Asks the next daemon about the run. FOLLOW_LOST: nobody can finish it. Else go on; if it has ended well meanwhile, *ended is
+/* Asks the next daemon about the run. FOLLOW_LOST: nobody can finish it. FOLLOW_NESTED: it does not let us wait. Else go on; if it has ended well meanwhile, *ended is
  * set and v says how. */
 static enum follow_result attach(struct follow *f, enum session_how how, bool *ended, struct page_view *v)
 {
-	struct msg q = {.type = MSG_ATTACH, .bucket = f->bucket, .key = f->key, .gen = f->gen, .flags = f->can_lead}, m;
+	struct msg q = {.type = MSG_ATTACH,
+			.bucket = f->bucket,
+			.key = f->key,
+			.gen = f->gen,
+			.flags = f->can_lead,
+			.chain = f->chain},
+		   m;
 	int fds[SC_FDS_MAX];
 	size_t nfds = 0;
 	int rc = session_ask(f->session, how, &q, &m, fds, &nfds, SC_FOREVER);
@@ -58,6 +65,8 @@ static enum follow_result attach(struct follow *f, enum session_how how, bool *e
 		close(fds[i]);
 	if (m.type == MSG_LOST)
 		return FOLLOW_LOST;
+	if (m.type == MSG_REFUSE && m.reason == REFUSE_NESTED)
+		return FOLLOW_NESTED;
 	if (m.type == MSG_ENDED) {
 		*ended = true;
 		*v = (struct page_view){.state = PAGE_COMPLETE,
@@ -208,7 +217,7 @@ static uint64_t time_to_sleep(const struct follow *f, const struct watch *w)
 
 enum follow_result follow_run(struct follow *f)
 {
-	struct watch w = {.moved_ms = clock_boot_ms()};
+	struct watch w = {.moved_ms = clock_boot_ms(), .looked_ms = clock_boot_ms()};
 	bool ended = false;
 
 	signals_catch();
@@ -239,15 +248,16 @@ enum follow_result follow_run(struct follow *f)
 		sleep_ms = time_to_sleep(f, &w);
 		if (sleep_ms == 0)
 			return FOLLOW_SILENT;
-		if (!page_wait(f->page, &v, sleep_ms))
+		/* Nothing for a while, or a run that never pauses: does everybody still live? The next daemon must know who reads. */
+		if (!page_wait(f->page, &v, sleep_ms) && clock_boot_ms() - w.looked_ms < SC_PAGE_WAIT_MS)
 			continue;
-		/* Nothing for a while: does everybody still live? */
+		w.looked_ms = clock_boot_ms();
 		if (f->reader.mute && !is_needed(f) && is_running(f))
 			return FOLLOW_CANNOT_WRITE;
 		if (!f->reader.mute && stdout_is_closed())
 			return FOLLOW_STDOUT_CLOSED;
 		fr = look_after_daemon(f, &w, &ended, &v);
-		if (fr == FOLLOW_LOST) {
+		if (fr == FOLLOW_LOST || fr == FOLLOW_NESTED) {
 			/* The writer's last word may have come after we looked. */
 			page_view(f->page, &v);
 			if (v.state == PAGE_RUNNING)

@@ -14,6 +14,7 @@ enum follow_result {
 	FOLLOW_ENDED = 0, /* all of it is printed; exit and signal say how the command ended */
 	FOLLOW_CANCELLED, /* it was stopped because nobody read it */
 	FOLLOW_LOST,	  /* its writer died; `reader.out_pos` says how much was printed */
+	FOLLOW_NESTED,	  /* the next daemon says that we would wait for ourselves */
 	FOLLOW_SIGNAL,	  /* we were told to go: `signal`; leaving has been said */
 	FOLLOW_SILENT,	  /* nothing came for wait_ms */
 	FOLLOW_STDOUT_CLOSED,
@@ -28,8 +29,9 @@ struct follow {
 	struct reader reader;
 	struct gen gen;
 	struct bytes bucket, key;
-	bool can_lead;	  /* we have a command, should the run be lost */
-	uint64_t wait_ms; /* SC_FOREVER: no bound */
+	bool can_lead;	    /* we have a command, should the run be lost */
+	struct bytes chain; /* runs we are inside of */
+	uint64_t wait_ms;   /* SC_FOREVER: no bound */
 	uint32_t exit, signal;
 	bool left;	 /* FOLLOW_SIGNAL: the daemon has answered; then the next two mean something */
 	uint64_t others; /* who goes on reading */

@@ -199,6 +199,11 @@ static int on_lost(struct get *g, const struct follow *f, const char *why)
 	return -1;
 }
 
+static int nested(struct get *g)
+{
+	return bypass(g, "its run waits for us", NULL);
+}
+
 static int follow(struct get *g, struct page *page, const struct msg *m, int out_fd, int err_fd)
 {
 	struct follow f = {.session = &g->session,
@@ -206,6 +211,7 @@ static int follow(struct get *g, struct page *page, const struct msg *m, int out
 			   .gen = m->gen,
 			   .bucket = bytes_of(g->req.bucket),
 			   .key = bytes_of(g->req.key),
+			   .chain = request_inside(&g->req),
 			   .can_lead = g->req.cmd && !g->req.strict,
 			   .wait_ms = g->req.wait_given ? g->req.wait_ms : SC_FOREVER};
 	enum follow_result rc;
@@ -223,6 +229,8 @@ static int follow(struct get *g, struct page *page, const struct msg *m, int out
 		return on_lost(g, &f, "the run was stopped");
 	case FOLLOW_LOST:
 		return on_lost(g, &f, "the process that ran the command died");
+	case FOLLOW_NESTED:
+		return nested(g);
 	case FOLLOW_SIGNAL:
 		return leave(g, &f);
 	case FOLLOW_SILENT:
@@ -322,7 +330,7 @@ static int refused(struct get *g, const struct msg *m)
 	char why[320], text[256];
 
 	if (m->reason == REFUSE_NESTED)
-		return bypass(g, "asked for inside its own run", NULL);
+		return nested(g);
 	snprintf(why, sizeof why, "the cache cannot take it: %s",
 		 m->error ? strerror((int)m->error) : human_escape(m->text.p, m->text.n, text, sizeof text));
 	return bypass(g, why, m->error == ENOSPC ? "free some space" : NULL);

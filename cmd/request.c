@@ -157,6 +157,11 @@ bool request_parse(struct request *r, const struct command *self, int argc, char
 
 /* ---- what it means to the daemon and to the command ---- */
 
+struct bytes request_inside(const struct request *r)
+{
+	return (struct bytes){(const uint8_t *)r->chain, r->nchain * SC_GEN_SIZE};
+}
+
 struct msg request_question(const struct request *r, const struct gen *lost)
 {
 	return (struct msg){.type = MSG_ASK,
@@ -168,7 +173,7 @@ struct msg request_question(const struct request *r, const struct gen *lost)
 				     (!r->cmd && r->wait_given && r->wait_ms > 0 ? ASK_WAIT : 0u),
 			    .ttl = r->ttl_ms,
 			    .accept = r->accept_ms,
-			    .chain = {(const uint8_t *)r->chain, r->nchain * SC_GEN_SIZE},
+			    .chain = request_inside(r),
 			    .gen = *lost};
 }
 

@@ -31,6 +31,9 @@ bool request_parse(struct request *r, const struct command *self, int argc, char
 /* The ASK. `lost` is the run we have just lost, or none. Points into r. */
 struct msg request_question(const struct request *r, const struct gen *lost);
 
+/* The runs we are inside of, as messages carry them. Points into r. */
+struct bytes request_inside(const struct request *r);
+
 /* SC_FLIGHTS for the command of run `own`: the chain with it at the end. Static. */
 char *request_chain(const struct request *r, const struct gen *own);
 

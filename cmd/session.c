@@ -252,10 +252,12 @@ int session_ask(struct session *s, enum session_how how, const struct msg *q, st
 		struct timespec pause = {.tv_nsec = (long)(i * 40 + (int)(clock_boot_ms() + (uint64_t)getpid()) % 40) *
 						    1000000L};
 
-		if (i > 0)
+		if (i > 0) {
 			nanosleep(&pause, NULL);
-		session_close(s);
-		rc = session_open(s, how);
+			session_close(s);
+		}
+		/* The connection there is says who asks: one that has just lost a run is expected to. */
+		rc = s->fd >= 0 ? 0 : session_open(s, how);
 		if (rc)
 			return rc;
 		rc = session_say(s, q, NULL, 0);

@@ -12,6 +12,7 @@
 #include "daemon/flight.h"
 #include "daemon/index.h"
 #include "daemon/key.h"
+#include "daemon/nesting.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/killpoint.h"
@@ -138,7 +139,7 @@ static void look_up(struct conn *c, const struct ask *ask, struct entry *e, stru
 	k->ttl_ms = k->has_entry ? e->ttl_ms : 0;
 }
 
-static void answer(struct conn *c, const struct ask *ask)
+static void answer(struct conn *c, struct ask *ask)
 {
 	struct bytes bucket = bytes_of(ask->bucket), key = {ask->key, ask->key_len};
 	struct flight *run = NULL;
@@ -149,7 +150,7 @@ static void answer(struct conn *c, const struct ask *ask)
 	struct entry e;
 
 	look_up(c, ask, &e, &k);
-	flights_known(c->d, bucket, key, ask->chain, ask->nchain, &k, &run);
+	flights_known(c->d, bucket, key, &k, &run);
 	v = decide(&ask->q, &k);
 	KILLPOINT("ask_decided");
 	if (v.kind == VERDICT_HIT) {
@@ -160,6 +161,18 @@ static void answer(struct conn *c, const struct ask *ask)
 			k.has_entry = false;
 			v = decide(&ask->q, &k);
 		}
+	}
+	if (v.kind != VERDICT_HIT && v.kind != VERDICT_MISS) {
+		if (nesting_locate(c, ask->chain, ask->nchain)) {
+			say_refused(c, REFUSE_BUSY, ENOMEM, "");
+			return;
+		}
+		/* Who begins a run of a key that has none waits for nobody. */
+		ask->early = v.kind == VERDICT_FOLLOW && flights_are_early(c->d) && nesting_is_inside(c);
+		if (ask->early)
+			k.run = RUN_AWAITED;
+		k.nested = (v.kind != VERDICT_LEAD || k.run != RUN_NONE) && nesting_by_key(c, bucket, key, ask->q.refresh);
+		v = decide(&ask->q, &k);
 	}
 	switch (v.kind) {
 	case VERDICT_HIT:
@@ -245,8 +258,20 @@ void answer_attach(struct conn *c, const struct msg *m)
 	KILLPOINT("attach_taken");
 	flight_leave(c, 0, &stopping);
 	c->can_lead = m->flags & ATTACH_COMMAND;
+	if (nesting_locate(c, (const struct gen *)m->chain.p, m->chain.n / SC_GEN_SIZE)) {
+		say_refused(c, REFUSE_BUSY, ENOMEM, "");
+		return;
+	}
 	if (f) {
 		flight_attach(f, c);
+		/* Those that wait have printed nothing: rather them. */
+		if (nesting_by_run(c, f))
+			nesting_ask_again(c->d);
+		if (c->reads && nesting_by_run(c, c->reads)) {
+			flight_leave(c, 0, &stopping);
+			say_refused(c, REFUSE_NESTED, 0, "");
+			return;
+		}
 		conn_send(c, &answer_msg, NULL, 0);
 		return;
 	}

@@ -34,6 +34,7 @@ struct ask {
 	size_t key_len;
 	uint64_t ttl_ms; /* resolved */
 	bool finish;
+	bool early; /* waits only because readers from before us may still come back */
 	struct gen chain[SC_CHAIN_MAX];
 	size_t nchain;
 };
@@ -70,6 +71,11 @@ struct conn {
 
 	struct listing *listing; /* owned; while CONN_LISTING */
 	struct removal *removal; /* dispatch.c's; while the index is at it */
+
+	/* nesting.c's: what this peer is inside of, known once it was told anything but a hit */
+	struct gen *chain; /* owned */
+	size_t nchain;
+	pid_t session; /* 0: not known */
 
 	uint64_t opened_ms; /* CLOCK_BOOTTIME */
 	pid_t pid;	    /* for the log and for people */

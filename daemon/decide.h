@@ -34,7 +34,7 @@ struct known {
 	uint64_t run_order;
 	unsigned runs; /* of this key, the doomed ones too */
 	bool heirs;    /* somebody may be about to lead a lost run of it again */
-	bool nested;   /* the asker runs inside that run */
+	bool nested;   /* the asker would wait for itself */
 };
 
 enum verdict_kind { VERDICT_HIT, VERDICT_FOLLOW, VERDICT_LEAD, VERDICT_WAIT, VERDICT_MISS, VERDICT_NESTED };

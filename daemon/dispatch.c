@@ -12,6 +12,7 @@
 #include "daemon/flight.h"
 #include "daemon/index.h"
 #include "daemon/key.h"
+#include "daemon/nesting.h"
 #include "daemon/ticker.h"
 #include "lib/build.h"
 #include "lib/clock.h"
@@ -243,7 +244,7 @@ static void on_started(struct conn *c, const struct msg *m, int *fds, size_t nfd
 	(void)nfds;
 	if (!speaks_of_its_run(c, m))
 		return;
-	flight_started(c->leads, fds[0], m->pid);
+	flight_started(c->leads, fds[0], m);
 	KILLPOINT("started_taken");
 	fds[0] = -1;
 }
@@ -375,6 +376,7 @@ void dispatch_gone(struct conn *c)
 	bool stopping;
 
 	key_leave(c);
+	nesting_forget(c);
 	free(c->ask);
 	c->ask = NULL;
 	free(c->listing);

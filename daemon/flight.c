@@ -13,6 +13,7 @@
 
 #include "daemon/flightfile.h"
 #include "daemon/index.h"
+#include "daemon/nesting.h"
 #include "daemon/ticker.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -61,6 +62,7 @@ void flight_free(struct flight *f)
 	if (f->writer)
 		f->writer->leads = NULL;
 	HASH_DEL(f->d->flights->by_gen, f);
+	nesting_unlearn(f);
 	page_free(f->page);
 	close_if_open(&f->pidfd);
 	close_if_open(&f->out_fd);
@@ -230,6 +232,8 @@ int flight_register(struct flight *f, struct conn *c, const struct msg *m, int *
 {
 	struct msg answer = {.type = MSG_REGISTERED, .gen = f->gen, .flags = f->finish};
 	int rc = page_map(&f->page, fds[0], &f->gen);
+	struct daemon *d = f->d; /* what follows may end the flight */
+	pid_t session;
 
 	fds[0] = -1;
 	if (rc == 0)
@@ -248,6 +252,7 @@ int flight_register(struct flight *f, struct conn *c, const struct msg *m, int *
 		f->pid = m->pid;
 		fds[3] = -1;
 	}
+	session = m->flags & STARTED_FOREGROUND ? 0 : nesting_learn(f);
 	f->writer = c;
 	c->leads = f;
 	c->state = CONN_WRITING;
@@ -258,14 +263,18 @@ int flight_register(struct flight *f, struct conn *c, const struct msg *m, int *
 	ticker_start(f->d->flights->census, 2 * SC_PAGE_WAIT_MS);
 	if (f->key)
 		key_changed(f->d, f->key);
+	nesting_recheck(d, session);
 	return 0;
 }
 
-void flight_started(struct flight *f, int pidfd, uint64_t pid)
+void flight_started(struct flight *f, int pidfd, const struct msg *m)
 {
 	close_if_open(&f->pidfd);
 	f->pidfd = pidfd;
-	f->pid = pid;
+	f->pid = m->pid;
+	/* In the caller's own session others live that are not inside of the run. */
+	if (!(m->flags & STARTED_FOREGROUND))
+		nesting_recheck(f->d, nesting_learn(f));
 }
 
 void flight_may_stop(struct flight *f)

@@ -37,12 +37,13 @@ int flights_open(struct daemon *d);
 void flights_close(struct daemon *d);
 unsigned flights_count(const struct daemon *d); /* settled ones not counted */
 
-/* What the key's flights mean to somebody whose chain of runs is `chain`. */
-void flights_known(struct daemon *d, struct bytes bucket, struct bytes key, const struct gen *chain, size_t nchain,
-		   struct known *k, struct flight **run);
+/* What the key's flights mean to somebody who asks; `nested` is not looked at. */
+void flights_known(struct daemon *d, struct bytes bucket, struct bytes key, struct known *k, struct flight **run);
 struct flight *flight_find(struct daemon *d, const struct gen *g);
 const struct gen *flight_gen(const struct flight *f);
 bool flight_is_awaited(const struct flight *f);
+/* Runs were found going on, and those that read them are still coming back: who waits for whom is not known yet. */
+bool flights_are_early(const struct daemon *d);
 
 /* Up to `limit` flights of a bucket with an order above `after`, oldest first. */
 typedef void (*flight_row)(void *arg, const struct msg *m);
@@ -73,7 +74,7 @@ unsigned flights_doom(struct daemon *d, struct bytes bucket, struct bytes key);
 /* An awaited flight's writer is back: checks its page and objects, and makes c the flight's connection. What it keeps of fds it
  * replaces by -1. SC_ECORRUPT, SC_ESYS …: not this flight's. */
 int flight_register(struct flight *f, struct conn *c, const struct msg *m, int *fds, size_t nfds);
-void flight_started(struct flight *f, int pidfd, uint64_t pid);
+void flight_started(struct flight *f, int pidfd, const struct msg *m); /* takes pidfd */
 void flight_done(struct flight *f, const struct msg *m);
 void flight_may_stop(struct flight *f);
 void flight_writer_gone(struct conn *c);

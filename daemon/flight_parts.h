@@ -1,5 +1,5 @@
-/* What the files of a flight share: flight.c (its life), flight_begin.c (its birth), flight_end.c, flight_table.c (all of them, and a new
- * daemon's first look). Nobody else includes this. */
+/* What the files of a flight share: flight.c (its life), flight_begin.c (its birth), flight_end.c, flight_table.c (all of them, and
+ * a new daemon's first look), nesting.c (who waits for whom). Nobody else includes this. */
 #ifndef SC_FLIGHT_PARTS_H
 #define SC_FLIGHT_PARTS_H
 
@@ -27,6 +27,8 @@ struct flight {
 	int out_fd, err_fd; /* read-only, from birth or registration: to prove what is committed */
 	int pidfd;	    /* of the command; -1 before it started */
 	uint64_t pid;	    /* for people */
+	pid_t session;	    /* nesting.c's: of the command, 0: not known */
+	unsigned number;    /* … and a scratch of its search */
 	struct conn *writer;
 	struct conn *readers;
 	unsigned nreaders;
@@ -34,19 +36,21 @@ struct flight {
 	uint32_t next_slot;
 	enum page_state end; /* how it ended, once it did */
 	uint32_t exit, signal;
-	UT_hash_handle hh; /* by generation */
+	UT_hash_handle hh;	      /* by generation */
+	UT_hash_handle by_session_hh; /* while session is known */
 	size_t key_len;
 	uint8_t key_bytes[];
 };
 
 struct flights {
 	struct flight *by_gen; /* every one, settled ones too */
-	unsigned count;	       /* not settled */
+	struct flight *by_session;
+	unsigned count; /* not settled */
 	unsigned awaited;
 	struct ticker *check;  /* while some are awaited */
 	struct ticker *census; /* after registrations: whose readers have all gone? */
 	struct ticker *dying;  /* while commands of lost runs are being killed */
-	struct ticker *grace;  /* once: by then those that knew the daemon before us have come back */
+	struct ticker *early;  /* until readers from before us have come back */
 };
 
 struct flightfile;

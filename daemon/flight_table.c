@@ -4,6 +4,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "daemon/answer.h"
 #include "daemon/flight_parts.h"
 #include "daemon/flightfile.h"
 #include "daemon/index.h"
@@ -40,8 +41,7 @@ unsigned flights_count(const struct daemon *d)
 	return d->flights->count;
 }
 
-void flights_known(struct daemon *d, struct bytes bucket, struct bytes key, const struct gen *chain, size_t nchain,
-		   struct known *k, struct flight **run)
+void flights_known(struct daemon *d, struct bytes bucket, struct bytes key, struct known *k, struct flight **run)
 {
 	static const enum run meaning[] = {
 		[FLIGHT_AWAITED] = RUN_AWAITED,	 [FLIGHT_RUNNING] = RUN_GOING,	[FLIGHT_STOPPING] = RUN_STOPPING,
@@ -53,9 +53,8 @@ void flights_known(struct daemon *d, struct bytes bucket, struct bytes key, cons
 	*run = NULL;
 	k->run = RUN_NONE;
 	k->runs = 0;
-	k->nested = false;
 	/* Those that came to a daemon before us come back by and by. */
-	k->heirs = clock_boot_ms() - d->started_ms < SC_REGISTER_MS;
+	k->heirs = flights_are_early(d);
 	if (!at)
 		return;
 	k->heirs |= at->heirs > 0;
@@ -67,8 +66,6 @@ void flights_known(struct daemon *d, struct bytes bucket, struct bytes key, cons
 		k->run = meaning[f->state];
 		k->run_order = f->order;
 	}
-	for (size_t i = 0; *run && i < nchain; i++)
-		k->nested |= gen_equal(&chain[i], &(*run)->gen);
 }
 
 unsigned flights_list(struct daemon *d, struct bytes bucket, uint64_t after, unsigned limit, flight_row each, void *arg)
@@ -141,6 +138,7 @@ static bool is_committed(struct daemon *d, const struct flightfile *file)
 
 struct look {
 	struct daemon *d;
+	bool found; /* a run that somebody may have read */
 	int rc;
 };
 
@@ -169,9 +167,11 @@ static void on_found(void *arg, const char *name)
 		KILLPOINT("leftover_found");
 		flightfile_unlink(d->place.dir_fd, &file.gen);
 	} else if (locked) {
+		look->found = true;
 		adopt(d, &file);
 	} else {
 		KILLPOINT("lost_found");
+		look->found = true;
 		log_event(d->log, "lost", "gen=%s", name);
 		flight_discard(d, &file.gen);
 	}
@@ -221,13 +221,24 @@ static void on_census(struct daemon *d, void *arg)
 		flight_tell_lonely(f);
 }
 
-static void on_grace(struct daemon *d, void *arg)
+static void on_not_early(struct daemon *d, void *arg)
 {
-	struct key *k, *next;
+	struct conn *c = d->conns;
 
 	(void)arg;
-	HASH_ITER (hh, d->keys, k, next)
-		key_changed(d, k);
+	/* From the beginning after each: what an answer sets off may take others out of the list. */
+	while (c) {
+		bool waits = c->waits_for && (c->ask->early || c->ask->q.lost);
+
+		if (waits)
+			answer_again(c);
+		c = waits ? d->conns : c->next;
+	}
+}
+
+bool flights_are_early(const struct daemon *d)
+{
+	return ticker_is_running(d->flights->early);
 }
 
 static int by_order(const struct flight *a, const struct flight *b)
@@ -246,17 +257,18 @@ int flights_open(struct daemon *d)
 	d->flights = fs;
 	fs->check = ticker_new(d, on_check, NULL);
 	fs->census = ticker_new(d, on_census, NULL);
+	fs->early = ticker_new(d, on_not_early, NULL);
 	fs->dying = ticker_new(d, flights_on_dying, NULL);
-	fs->grace = ticker_new(d, on_grace, NULL);
-	if (!fs->check || !fs->census || !fs->dying || !fs->grace)
+	if (!fs->check || !fs->census || !fs->early || !fs->dying)
 		return SC_ENOMEM;
-	ticker_start(fs->grace, SC_REGISTER_MS);
 	rc = flightfile_scan(d->place.dir_fd, on_found, &look);
 	if (rc || look.rc)
 		return rc ? rc : look.rc;
 	HASH_SORT(fs->by_gen, by_order);
 	if (fs->awaited)
 		ticker_start(fs->check, AWAITED_CHECK_MS);
+	if (look.found)
+		ticker_start(fs->early, 2 * SC_PAGE_WAIT_MS);
 	return 0;
 }
 
@@ -277,7 +289,7 @@ void flights_close(struct daemon *d)
 	ticker_free(fs->check);
 	ticker_free(fs->census);
 	ticker_free(fs->dying);
-	ticker_free(fs->grace);
+	ticker_free(fs->early);
 	free(fs);
 	d->flights = NULL;
 }

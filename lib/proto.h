@@ -80,7 +80,7 @@ enum wait_reason {
 
 /* REFUSE.reason */
 enum refusal {
-	REFUSE_NESTED = 1,  /* the asker runs inside the run it asks for */
+	REFUSE_NESTED = 1,  /* the asker would wait for itself */
 	REFUSE_STORE = 2,   /* an object, page or flight could not be made; `errno` and `text` say why */
 	REFUSE_VERSION = 3, /* we do not speak the same protocol */
 	REFUSE_BUSY = 4,    /* too many at once */
@@ -101,6 +101,9 @@ enum lead_fd { LEAD_OUT, LEAD_ERR, LEAD_PAGE, LEAD_OUT_WRITE, LEAD_ERR_WRITE, LE
 enum { LEFT_STOPPING = 1u << 0, LEFT_STAYED = 1u << 1 };
 enum { VERDICT_STOP = 1u << 0 };
 enum { SETTLED_COMMITTED = 1u << 0 };
+
+/* STARTED.flags, REGISTER.flags */
+enum { STARTED_FOREGROUND = 1u << 0 }; /* the command's session is its caller's, not one of its own */
 
 /* STOP.flags */
 enum { STOP_NOW = 1u << 0 };

@@ -122,16 +122,6 @@ all_are() {
 	run -1 "$SC" get k
 }
 
-@test "G16: a command that asks for its own key gets it run directly, with one line; --strict: 125; never a deadlock" {
-	run -0 --separate-stderr timeout $((20 * SLACK)) "$SC" get k -- "$SC" get k -- echo inner
-	assert_output inner
-	printf '%s\n' "$stderr" >"$T/err"
-	is_message "$T/err" .
-	run -125 timeout $((20 * SLACK)) "$SC" get l -- "$SC" get --strict l -- echo inner
-	run -0 timeout $((20 * SLACK)) "$SC" get m -- "$SC" get n -- "$SC" get m -- echo inner
-	assert_line inner
-}
-
 # The writer of a gate's run, held still so that it cannot register with the next daemon.
 hold_writer() { WRITER=$(parent_of "$(gate_pid "${1:-$G}" 1)") && kill -STOP "$WRITER"; }
 
