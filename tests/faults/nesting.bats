@@ -157,6 +157,27 @@ says_why() { grep -hE '^sc: .*waits for us' "$T/$1.err" | sort -u | wc -l; }
 	grep -q direct "$T/a.out"
 }
 
+@test "G17: who waits in line for a key's next run is waited with: the run that needs them is told" {
+	local g1
+	g1=$(new_gate g1)
+	bg b1 "$SC" get b -- gate "$g1"
+	gate_up "$g1"
+	bg b2 "$SC" get -r b -- "$T/inner" bare "$GB" a
+	gate_up "$GB"
+	bg a "$SC" get a -- "$T/inner" plain "$GA" b -r -v
+	gate_up "$GA"
+	open_gate "$GA"
+	wait_until 'grep -q "waiting for the next run" "$T/a.err"' # for an end of b1 or b2
+	open_gate "$GB"
+	assert_rc 0 b2 a
+	[ "$(says_why b2)" = 1 ]
+	is_file "$T/b2.out" 'direct\n'
+	is_file "$T/a.out" 'direct\n'
+	ended 0 2
+	open_gate "$g1"
+	assert_rc 0 b1
+}
+
 @test "G17: nested use that is no circle shares: one run of L for K's command and for others" {
 	local gl
 	gl=$(new_gate gl)
