@@ -1,4 +1,4 @@
-/* 5 READ: copies an object to our own stdout and stderr, and is the only way there. Reads up to a length it is told and never
+/* 5 READ: copies an object to our own stdout (or what -o puts in its place) and stderr, and is the only way there. Reads up to a length it is told and never
  * takes an end of file for the end; does not know who writes, or whether anybody still does. */
 #ifndef SC_READER_H
 #define SC_READER_H
@@ -8,10 +8,12 @@
 
 #include "lib/object.h"
 
-enum read_method { READ_UNDECIDED, READ_SPLICE, READ_SENDFILE, READ_COPY };
+enum read_method { READ_UNDECIDED, READ_SPLICE, READ_SENDFILE, READ_RANGE, READ_COPY };
 
 struct reader {
 	int out_fd, err_fd;	   /* the objects; err_fd -1: there is none */
+	int to_fd;		   /* where stdout goes; 1 */
+	bool to_ours;		   /* a file that nobody else has open, written from its beginning */
 	uint64_t out_pos, err_pos; /* how far they have been printed; err_pos counts whole records, with their heads */
 	uint64_t err_bytes;	   /* printed to stderr */
 	enum read_method method;
@@ -20,6 +22,8 @@ struct reader {
 	int error;	  /* errno of the write or read that failed */
 	bool mute;	  /* stdout cannot be written: pass its bytes over, print only stderr */
 	uint64_t printed; /* bytes of stdout that really went out */
+	bool held;	  /* nothing is printed yet */
+	bool skip;	  /* stdout is not wanted, or there already */
 };
 
 enum read_result {
@@ -31,6 +35,16 @@ enum read_result {
 };
 
 void reader_init(struct reader *r, int out_fd, int err_fd);
+
+/* Stdout goes elsewhere. */
+void reader_redirect(struct reader *r, int to_fd, bool to_ours);
+
+/* Of a finished object before anything is printed: into a file of ours all of it at once, where that costs nothing (a reflink), or
+ * room for it. Whatever comes of it, reader_advance does the rest. */
+void reader_prepare(struct reader *r, uint64_t out_len);
+
+/* Until this is called a reader that is `held` prints nothing. Not succeeded: only its stderr. */
+void reader_let_go(struct reader *r, bool succeeded);
 
 /* After READ_CANNOT_WRITE: the rest of stdout is passed over without a word, stderr goes on. */
 void reader_mute(struct reader *r);

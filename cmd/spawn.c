@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "cmd/command.h"
+#include "cmd/spool.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/human.h"
@@ -191,30 +192,33 @@ int spawn_explain(const char *name, int error, char *text, size_t size)
 	return error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 }
 
-static void stdin_from_null(void)
+/* A spool in its place or, without one, nothing. False: errno; never run a command on less than its input. */
+static bool set_stdin(int spool_fd)
 {
-	int fd = open("/dev/null", O_RDONLY);
+	int fd = spool_fd < 0 ? open("/dev/null", O_RDONLY) : spool_reopen(spool_fd);
 
 	if (fd > 0) {
 		dup2(fd, 0);
 		close(fd);
 	}
+	return fd >= 0 || spool_fd < 0;
 }
 
-int spawn_become(char *const argv[])
+int spawn_become(char *const argv[], int stdin_fd)
 {
 	char text[1024];
 	int error, status;
 
-	stdin_from_null();
-	execvp(argv[0], argv);
+	if (set_stdin(stdin_fd))
+		execvp(argv[0], argv);
 	error = errno;
 	status = spawn_explain(argv[0], error, text, sizeof text);
 	fputs(text, stderr);
 	return status;
 }
 
-static void child_becomes(char *const argv[], const char *chain, int out_fd, int err_fd, int error_fd, pid_t parent)
+static void child_becomes(char *const argv[], int stdin_fd, const char *chain, int out_fd, int err_fd, int error_fd,
+			  pid_t parent)
 {
 	int error;
 
@@ -223,12 +227,13 @@ static void child_becomes(char *const argv[], const char *chain, int out_fd, int
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(EXIT_FAILED);
-	stdin_from_null();
-	dup2(out_fd, 1);
-	if (err_fd >= 0)
-		dup2(err_fd, 2);
-	setenv("SC_FLIGHTS", chain, 1);
-	execvp(argv[0], argv);
+	if (set_stdin(stdin_fd)) {
+		dup2(out_fd, 1);
+		if (err_fd >= 0)
+			dup2(err_fd, 2);
+		setenv("SC_FLIGHTS", chain, 1);
+		execvp(argv[0], argv);
+	}
 	error = errno;
 	while (write(error_fd, &error, sizeof error) < 0 && errno == EINTR)
 		;
@@ -250,7 +255,7 @@ static void close_pair(int fd[2])
 			close(fd[i]);
 }
 
-int spawn_command(struct child *c, char *const argv[], const char *chain, bool inherit_stderr, bool child_ignored)
+int spawn_command(struct child *c, char *const argv[], int stdin_fd, const char *chain, bool inherit_stderr, bool child_ignored)
 {
 	int out[2] = {-1, -1}, err[2] = {-1, -1}, error[2] = {-1, -1}, saved;
 	pid_t parent = getpid();
@@ -263,7 +268,7 @@ int spawn_command(struct child *c, char *const argv[], const char *chain, bool i
 	if (c->pid == 0 && child_ignored)
 		signal(SIGCHLD, SIG_IGN);
 	if (c->pid == 0)
-		child_becomes(argv, chain, out[1], err[1], error[1], parent);
+		child_becomes(argv, stdin_fd, chain, out[1], err[1], error[1], parent);
 	if (c->pid < 0)
 		goto fail;
 	setpgid(c->pid, c->pid); /* both sides do it: whoever comes first */
@@ -288,4 +293,68 @@ fail:
 	close_pair(error);
 	errno = saved;
 	return SC_ESYS;
+}
+
+/* ---- the command without a cache, waited for ---- */
+
+/* What is ignored stays ignored: it is neither caught nor passed on. */
+static void waited_signals(sigset_t *set)
+{
+	static const int ours[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+	struct sigaction was;
+
+	sigemptyset(set);
+	sigaddset(set, SIGCHLD);
+	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+		if (sigaction(ours[i], NULL, &was) == 0 && was.sa_handler != SIG_IGN)
+			sigaddset(set, ours[i]);
+}
+
+static void wait_and_pass_on(pid_t pid, const sigset_t *set, struct ended *how)
+{
+	siginfo_t info;
+	int status = 0;
+
+	while (waitpid(pid, &status, WNOHANG) == 0) {
+		int sig = sigwaitinfo(set, &info);
+
+		if (sig < 0 || sig == SIGCHLD)
+			continue;
+		if (!how->caught)
+			how->caught = sig;
+		/* Not the terminal's: that has told the whole group. */
+		if (info.si_code <= 0)
+			kill(pid, sig);
+	}
+	how->exit = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+	how->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+int spawn_and_wait(char *const argv[], int stdin_fd, int out_fd, struct ended *how)
+{
+	struct sigaction plain = {.sa_handler = SIG_DFL}, child_was;
+	pid_t parent = getpid(), pid;
+	sigset_t set, was;
+	int saved;
+
+	*how = (struct ended){.exit = 0};
+	waited_signals(&set);
+	sigaction(SIGCHLD, &plain, &child_was); /* ignored, it would take the exit status away */
+	sigprocmask(SIG_BLOCK, &set, &was);
+	pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		sigaction(SIGCHLD, &child_was, NULL);
+		sigprocmask(SIG_SETMASK, &was, NULL);
+		if (getppid() != parent || dup2(out_fd, 1) < 0)
+			_exit(EXIT_FAILED);
+		_exit(spawn_become(argv, stdin_fd));
+	}
+	saved = errno;
+	if (pid > 0)
+		wait_and_pass_on(pid, &set, how);
+	sigprocmask(SIG_SETMASK, &was, NULL);
+	sigaction(SIGCHLD, &child_was, NULL);
+	errno = saved;
+	return pid < 0 ? SC_ESYS : 0;
 }

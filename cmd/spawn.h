@@ -26,13 +26,23 @@ struct child {
 	int exec_error;	    /* errno of the exec that failed; 0: it runs */
 };
 
-/* chain: what SC_FLIGHTS is to be. Our own SIGCHLD must not be ignored, or the exit status is lost; `child_ignored` says that the
+/* stdin_fd: a spool, which the command gets from its beginning; -1: /dev/null. chain: what SC_FLIGHTS is to be. Our own SIGCHLD must not be ignored, or the exit status is lost; `child_ignored` says that the
  * caller's was, and the command's then is again. SC_ESYS: no process or pipe to be had. */
-int spawn_command(struct child *c, char *const argv[], const char *chain, bool inherit_stderr, bool child_ignored);
+int spawn_command(struct child *c, char *const argv[], int stdin_fd, const char *chain, bool inherit_stderr,
+		  bool child_ignored);
 
-/* Becomes the command, as if sc were not there: stdin is /dev/null, the rest the caller's. Says why and returns 126 or 127 if
- * it cannot. */
-int spawn_become(char *const argv[]);
+/* Becomes the command, as if sc were not there: stdin as above, the rest the caller's. Says why and returns 126 or 127 if it
+ * cannot. */
+int spawn_become(char *const argv[], int stdin_fd);
+
+/* The same beside us, in our own process group and killed with us, its stdout to out_fd; waited for. SIGINT, SIGTERM, SIGHUP and
+ * SIGQUIT do not end us meanwhile: what somebody sent to us alone is passed on, what the terminal sends reaches it anyway. SC_ESYS:
+ * no process to be had. */
+struct ended {
+	int exit, signal; /* 0, or of the command */
+	int caught;	  /* the first signal that came for us, or 0 */
+};
+int spawn_and_wait(char *const argv[], int stdin_fd, int out_fd, struct ended *how);
 
 /* 126 or 127, and one line that says why. */
 int spawn_explain(const char *name, int error, char *text, size_t size);

@@ -569,7 +569,8 @@ static _Noreturn void write_run(const struct run *run)
 	/* Ignored, as by some callers, it would take the command's exit status away. */
 	child_ignored = signal(SIGCHLD, SIG_DFL) == SIG_IGN;
 	/* To die here tells the daemon all there is: nobody runs the command. */
-	if (!w.out_sum || !w.err_sum || spawn_command(&w.child, run->argv, run->chain, run->inherit_stderr, child_ignored))
+	if (!w.out_sum || !w.err_sum ||
+	    spawn_command(&w.child, run->argv, run->stdin_fd, run->chain, run->inherit_stderr, child_ignored))
 		_exit(EXIT_FAILED);
 	KILLPOINT("command_started");
 	if (w.child.exec_error)
