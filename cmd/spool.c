@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -30,10 +31,34 @@ static int make_named(const char *dir)
 	return fd;
 }
 
-/* A disk that has no room for one byte. */
+static void on_limit(int sig)
+{
+	(void)sig;
+}
+
+/* Over the limit on a file's size: an error like a full disk, not a signal. It is caught, not ignored: a command would inherit that. */
+static void catch_limit(bool on)
+{
+	static struct sigaction was;
+	struct sigaction act = {.sa_handler = on_limit, .sa_flags = SA_RESTART};
+
+	if (on)
+		sigaction(SIGXFSZ, &act, &was);
+	else
+		sigaction(SIGXFSZ, &was, NULL);
+}
+
+/* Found out now, before anything runs: a disk that has no room for one byte. Takes fd. */
 static int check_room(int fd)
 {
-	if (fd < 0 || (pwrite(fd, "", 1, 0) == 1 && ftruncate(fd, 0) == 0))
+	bool room;
+
+	if (fd < 0)
+		return -1;
+	catch_limit(true);
+	room = pwrite(fd, "", 1, 0) == 1 && ftruncate(fd, 0) == 0;
+	catch_limit(false);
+	if (room)
 		return fd;
 	close(fd);
 	return -1;
@@ -72,15 +97,9 @@ static ssize_t read_stdin(unsigned char *p, size_t n)
 	}
 }
 
-static void on_limit(int sig)
-{
-	(void)sig;
-}
-
 int spool_take_stdin(int fd, uint8_t hash[SC_DIGEST_SIZE], int *reading)
 {
 	static unsigned char chunk[CHUNK];
-	struct sigaction limit = {.sa_handler = on_limit, .sa_flags = SA_RESTART}, was;
 	struct digest *d;
 	ssize_t n = 1;
 	int rc = 0;
@@ -90,8 +109,7 @@ int spool_take_stdin(int fd, uint8_t hash[SC_DIGEST_SIZE], int *reading)
 	d = digest_new();
 	if (!d)
 		return SC_ENOMEM;
-	/* Over the limit on a file's size: an error like a full disk. Ignored, it would be ignored by the command, too. */
-	sigaction(SIGXFSZ, &limit, &was);
+	catch_limit(true);
 	while (rc == 0 && n > 0) {
 		n = read_stdin(chunk, sizeof chunk);
 		if (n < 0) {
@@ -102,7 +120,7 @@ int spool_take_stdin(int fd, uint8_t hash[SC_DIGEST_SIZE], int *reading)
 			rc = fd < 0 ? 0 : object_append(fd, chunk, (size_t)n);
 		}
 	}
-	sigaction(SIGXFSZ, &was, NULL);
+	catch_limit(false);
 	digest_get(d, hash);
 	digest_free(d);
 	return rc;
