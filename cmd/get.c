@@ -116,7 +116,8 @@ static int bypass_and_wait(struct get *g)
 	int fd = g->output.fd;
 	struct ended how;
 
-	session_release(&g->session); /* to the daemon we are gone */
+	g->status.reason = strdup(g->status.reason); /* the session's words go with it */
+	session_release(&g->session);		     /* to the daemon we are gone */
 	if (g->req.atomic && spool_make(-1, &fd))
 		return fail(g, "no room to keep the output of CMD until it has ended", NULL);
 	if (spawn_and_wait(g->req.cmd, g->spool_fd, fd, &how))

@@ -2,7 +2,7 @@
 # -o FILE: a regular file is replaced as a whole when, and only when, the run has succeeded; anything else is written in place.
 load ../helper
 
-prepare() { mkdir "$T/d" && O=$T/d/out; }
+prepare() { mkdir "$T/d" && export O=$T/d/out; }
 
 # Nothing lies in the directory of FILE but what is named.
 only_there() {
@@ -258,7 +258,6 @@ unwritable() {
 }
 
 @test "-o: what reads our stdout or stderr may go: FILE is made all the same" {
-	export O
 	bg_sh a '"$SC" get -o "$O" k -- gate "$G" 2>&1 | true'
 	step "$G" err one
 	step "$G" fill 1M
@@ -285,7 +284,6 @@ unwritable() {
 	echo old >"$O"
 	bg a "$SC" get k -- gate "$G"
 	gate_up
-	export O
 	bg_sh b 'ulimit -f 512; exec "$SC" get -o "$O" k'
 	temporary_there
 	step "$G" fill 2M
@@ -365,9 +363,18 @@ unwritable() {
 	unset SC_DISABLE
 	mkdir -m 777 "$T/bad"
 	chmod 777 "$T/bad"
-	SC_DIR=$T/bad "$SC" get -o "$O" k -- echo direct 2>"$T/err"
+	SC_DIR=$T/bad "$SC" get -o "$O" --status-fd 7 k -- echo direct 2>"$T/err" 7>"$T/status"
 	is_message "$T/err" 'directly'
+	[[ $(field reason "$T/status") == *"$T/bad"* ]]
 	is_file "$O" 'direct\n'
+	only_there out
+}
+
+@test "-o inside the run of its own key: the inner one has no cache and keeps its promise; the run is not held up" {
+	run -0 --separate-stderr "$SC" get k -- sh -c '"$SC" get -o "$O" k -- sh -c "echo inner; exit 0"; cat "$O"; echo outer'
+	assert_line --index 0 inner
+	assert_line --index 1 outer
+	[[ $stderr == *'inside its own run'* ]]
 	only_there out
 }
 
