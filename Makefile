@@ -54,15 +54,18 @@ CMD_SRC = \
 	cmd/again.c \
 	cmd/follow.c \
 	cmd/get.c \
+	cmd/key.c \
 	cmd/list.c \
 	cmd/main.c \
 	cmd/options.c \
+	cmd/output.c \
 	cmd/reader.c \
 	cmd/remove.c \
 	cmd/request.c \
 	cmd/session.c \
 	cmd/signals.c \
 	cmd/spawn.c \
+	cmd/spool.c \
 	cmd/status.c \
 	cmd/talk.c \
 	cmd/writer.c

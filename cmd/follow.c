@@ -189,21 +189,35 @@ static enum follow_result result_of_end(struct follow *f, const struct page_view
 }
 
 /* `| head` that has had enough is noticed although there is nothing to write. */
-static bool stdout_is_closed(void)
+static bool stdout_is_closed(const struct follow *f)
 {
-	struct pollfd p = {.fd = 1, .events = 0};
+	struct pollfd p = {.fd = f->reader.to_fd, .events = 0};
 
 	return poll(&p, 1, 0) > 0 && (p.revents & POLLERR);
 }
 
 static void note_progress(struct follow *f, struct watch *w, const struct page_view *v)
 {
-	page_set_position(f->page, f->reader.out_pos, f->reader.err_pos);
+	/* One that prints at the end keeps nobody waiting: all of it will still be there. */
+	if (f->reader.held)
+		page_set_position(f->page, v->out_len, v->err_len);
+	else
+		page_set_position(f->page, f->reader.out_pos, f->reader.err_pos);
 	if (v->out_len + v->err_len == w->seen)
 		return;
 	w->seen = v->out_len + v->err_len;
 	w->moved_ms = clock_boot_ms();
 	KILLPOINT("piece_printed");
+}
+
+/* Prints what there is; a held reader's all at once, when it is known how the run has ended. */
+static enum read_result advance(struct follow *f, const struct page_view *v)
+{
+	if (v->state == PAGE_COMPLETE || v->state == PAGE_FAILED)
+		reader_let_go(&f->reader, v->exit == 0 && v->signal == 0);
+	else if (v->state == PAGE_CANCELLED)
+		reader_let_go(&f->reader, false);
+	return reader_advance(&f->reader, v->out_len, v->err_len);
 }
 
 static uint64_t time_to_sleep(const struct follow *f, const struct watch *w)
@@ -228,7 +242,7 @@ enum follow_result follow_run(struct follow *f)
 		uint64_t sleep_ms;
 
 		page_view(f->page, &v);
-		rc = reader_advance(&f->reader, v.out_len, v.err_len);
+		rc = advance(f, &v);
 		if (signals_pending())
 			return leave(f);
 		if (rc == READ_CANNOT_WRITE && !f->reader.mute) {
@@ -254,7 +268,7 @@ enum follow_result follow_run(struct follow *f)
 		w.looked_ms = clock_boot_ms();
 		if (f->reader.mute && !is_needed(f) && is_running(f))
 			return FOLLOW_CANNOT_WRITE;
-		if (!f->reader.mute && stdout_is_closed())
+		if (!f->reader.mute && stdout_is_closed(f))
 			return FOLLOW_STDOUT_CLOSED;
 		fr = look_after_daemon(f, &w, &ended, &v);
 		if (fr == FOLLOW_LOST || fr == FOLLOW_NESTED) {
@@ -265,7 +279,7 @@ enum follow_result follow_run(struct follow *f)
 		}
 		if (ended) {
 			do {
-				rc = reader_advance(&f->reader, v.out_len, v.err_len);
+				rc = advance(f, &v);
 			} while (rc == READ_MORE);
 			return rc ? result_of(rc) : result_of_end(f, &v);
 		}

@@ -4,15 +4,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cmd/again.h"
 #include "cmd/command.h"
 #include "cmd/follow.h"
+#include "cmd/key.h"
+#include "cmd/output.h"
 #include "cmd/request.h"
 #include "cmd/session.h"
 #include "cmd/signals.h"
 #include "cmd/spawn.h"
+#include "cmd/spool.h"
 #include "cmd/status.h"
 #include "cmd/writer.h"
 #include "lib/clock.h"
@@ -25,6 +29,8 @@ struct get {
 	struct request req;
 	struct session session;
 	struct status status;
+	struct output output;
+	int spool_fd;	/* what our stdin was; -1: it was not read, or only for the key */
 	struct gen gen; /* of the run we read, or have just lost */
 	bool lost_once;
 	struct again again; /* what we printed of a run that was lost; out_fd -1: nothing */
@@ -47,6 +53,7 @@ static void verbose(const struct get *g, const char *what, const char *more)
 
 static int finish(struct get *g, int status, const char *error)
 {
+	output_abandon(&g->output);
 	g->status.error = error;
 	status_write(&g->status);
 	return status;
@@ -58,14 +65,28 @@ static int fail(struct get *g, const char *why, const char *mend)
 	return finish(g, EXIT_FAILED, why);
 }
 
+/* Where our stdout goes. */
+static int cannot_write(struct get *g, const char *why)
+{
+	char text[512], shown[256];
+
+	if (g->req.output)
+		human_escape(g->req.output, strlen(g->req.output), shown, sizeof shown);
+	snprintf(text, sizeof text, "%s: %s", g->req.output ? shown : "write error", why);
+	return fail(g, text, NULL);
+}
+
 /* The command's own status, as a shell would tell it. */
 static int command_status(struct get *g, uint32_t code, uint32_t sig)
 {
 	char why[64];
 
-	g->status.ended = g->status.complete = true;
+	g->status.ended = true;
 	g->status.exit = code;
 	g->status.signal = sig;
+	if (code == 0 && sig == 0 && !output_commit(&g->output))
+		return cannot_write(g, g->output.why);
+	g->status.complete = true;
 	if (sig) {
 		snprintf(why, sizeof why, "command killed by signal %u", sig);
 		say(g, why, NULL);
@@ -87,6 +108,45 @@ static int incomplete(struct get *g, const char *why)
 	return fail(g, text, NULL);
 }
 
+static int stdout_failed(struct get *g, const struct reader *r, enum read_result rc);
+
+/* What a command has printed into a spool. */
+static enum read_result print_spool(struct reader *r, int fd)
+{
+	struct stat st;
+
+	reader_init(r, fd, -1);
+	if (fstat(fd, &st) < 0)
+		return READ_CANNOT_READ;
+	return reader_print(r, (uint64_t)st.st_size, 0);
+}
+
+/* Nothing of it may be seen before it has succeeded: somebody must be there then. */
+static int bypass_and_wait(struct get *g)
+{
+	struct reader r = {.printed = 0};
+	enum read_result rc = READ_ALL;
+	int fd = g->output.fd;
+	struct ended how;
+
+	g->status.reason = strdup(g->status.reason); /* the session's words go with it */
+	session_release(&g->session);		     /* to the daemon we are gone */
+	if (g->req.atomic && spool_make(-1, &fd))
+		return fail(g, "no room to keep the output of CMD until it has ended", NULL);
+	if (spawn_and_wait(g->req.cmd, g->spool_fd, fd, &how))
+		return fail(g, strerror(errno), NULL);
+	if (g->req.atomic && how.exit == 0 && how.signal == 0)
+		rc = print_spool(&r, fd);
+	if (rc)
+		return stdout_failed(g, &r, rc);
+	g->status.bytes = r.printed;
+	if (how.signal && how.signal == how.caught) {
+		finish(g, 128 + how.signal, "interrupted");
+		signals_die(how.signal);
+	}
+	return command_status(g, (uint32_t)how.exit, (uint32_t)how.signal);
+}
+
 /* Never worse than not using sc: the command itself, in our place. */
 static int bypass(struct get *g, const char *why, const char *mend)
 {
@@ -102,14 +162,16 @@ static int bypass(struct get *g, const char *why, const char *mend)
 	}
 	g->status.source = "bypass";
 	g->status.reason = why ? why : "disabled";
+	if (g->req.atomic || g->output.temporary)
+		return bypass_and_wait(g);
 	status_write(&g->status);
-	return spawn_become(g->req.cmd);
+	if (g->output.fd != 1)
+		dup2(g->output.fd, 1);
+	return spawn_become(g->req.cmd, g->spool_fd);
 }
 
 static int stdout_failed(struct get *g, const struct reader *r, enum read_result rc)
 {
-	char why[128];
-
 	g->status.bytes = r->printed;
 	g->status.stderr_bytes = r->err_bytes;
 	if (rc == READ_STDOUT_CLOSED)
@@ -118,8 +180,7 @@ static int stdout_failed(struct get *g, const struct reader *r, enum read_result
 		return incomplete(g, "the process that ran the command died, and a second run printed something else");
 	if (rc == READ_CANNOT_READ)
 		return incomplete(g, r->error ? strerror(r->error) : "the object is damaged");
-	snprintf(why, sizeof why, "write error: %s", strerror(r->error));
-	return fail(g, why, NULL);
+	return cannot_write(g, strerror(r->error));
 }
 
 /* ---- what the daemon says ---- */
@@ -127,6 +188,8 @@ static int stdout_failed(struct get *g, const struct reader *r, enum read_result
 static void start_reader(struct get *g, struct reader *r, int out_fd, int err_fd)
 {
 	reader_init(r, out_fd, err_fd);
+	reader_redirect(r, g->output.fd, g->output.temporary);
+	r->held = g->req.atomic;
 	r->err_bytes = g->status.stderr_bytes;
 	if (g->again.out_fd >= 0)
 		reader_go_on(r, &g->again);
@@ -144,12 +207,10 @@ static int replay(struct get *g, const struct msg *m, const int *fds, size_t nfd
 	g->status.ttl_ms = m->ttl;
 	KILLPOINT("hit_granted");
 	start_reader(g, &r, fds[0], nfds > 1 ? fds[1] : -1);
+	reader_let_go(&r, m->exit == 0 && m->signal == 0);
+	reader_prepare(&r, m->out_len);
 	verbose(g, "hit, made this long ago: ", human_format_duration(m->age, age));
-	do {
-		rc = reader_advance(&r, m->out_len, m->err_len);
-	} while (rc == READ_MORE || rc == READ_INTERRUPTED);
-	if (rc == READ_ALL)
-		rc = reader_finish(&r);
+	rc = reader_print(&r, m->out_len, m->err_len);
 	if (rc)
 		return stdout_failed(g, &r, rc);
 	KILLPOINT("hit_printed");
@@ -178,16 +239,20 @@ static int leave(struct get *g, const struct follow *f)
  * the exit status. */
 static int on_lost(struct get *g, const struct follow *f, const char *why)
 {
+	uint64_t printed = f->reader.out_pos;
 	char shown[128];
 
 	g->gen = f->gen;
+	/* What lies in a temporary nobody has seen. */
+	if (g->req.atomic || output_restart(&g->output))
+		g->status.bytes = printed = 0;
 	if (g->req.strict || (g->lost_once && (has_printed(g) || !g->req.cmd)))
 		return has_printed(g) ? incomplete(g, why) : fail(g, why, NULL);
 	if (g->lost_once)
 		return bypass(g, why, NULL);
 	g->lost_once = true;
 	if (has_printed(g)) {
-		if (again_init(&g->again, f->reader.out_fd, f->reader.err_fd, f->reader.out_pos, f->reader.err_pos))
+		if (again_init(&g->again, f->reader.out_fd, f->reader.err_fd, printed, f->reader.err_pos))
 			return incomplete(g, why);
 		human_escape(g->req.key, strlen(g->req.key), shown, sizeof shown);
 		snprintf(g->notice, sizeof g->notice, "%s: %s: the command runs a second time and says something else:\n",
@@ -249,18 +314,22 @@ static int follow(struct get *g, struct page *page, const struct msg *m, int out
 }
 
 /* Maps the page and takes a slot. NULL: it is not what the daemon said, or there is no memory. */
-static struct page *join_page(int fd, const struct msg *m)
+static struct page *join_page(const struct msg *m, const int *fds, size_t nfds)
 {
 	struct page *page;
 
-	if (page_map(&page, fd, &m->gen))
-		return NULL;
-	return page;
+	if (page_map(&page, fds[LEAD_PAGE], &m->gen) == 0)
+		return page;
+	/* The flight's own descriptors among them: who holds them is taken for its writer. */
+	for (size_t i = 0; i < nfds; i++)
+		if (i != LEAD_PAGE)
+			close(fds[i]);
+	return NULL;
 }
 
-static int lead(struct get *g, const struct msg *m, const int *fds)
+static int lead(struct get *g, const struct msg *m, const int *fds, size_t nfds)
 {
-	struct page *page = join_page(fds[LEAD_PAGE], m);
+	struct page *page = join_page(m, fds, nfds);
 	struct run run = {.place = &g->session.place,
 			  .gen = m->gen,
 			  .bucket = bytes_of(g->req.bucket),
@@ -271,6 +340,7 @@ static int lead(struct get *g, const struct msg *m, const int *fds)
 			  .socket_fd = fds[LEAD_SOCKET],
 			  .lock_fd = fds[LEAD_LOCK],
 			  .argv = g->req.cmd,
+			  .stdin_fd = g->spool_fd,
 			  .inherit_stderr = g->req.inherit_stderr};
 	int status;
 
@@ -295,9 +365,9 @@ static int lead(struct get *g, const struct msg *m, const int *fds)
 	return status;
 }
 
-static int join(struct get *g, const struct msg *m, const int *fds)
+static int join(struct get *g, const struct msg *m, const int *fds, size_t nfds)
 {
-	struct page *page = join_page(fds[LEAD_PAGE], m);
+	struct page *page = join_page(m, fds, nfds);
 	int status;
 
 	g->status.source = "follow";
@@ -385,9 +455,9 @@ static int ask(struct get *g)
 	case MSG_HIT:
 		return replay(g, &m, fds, nfds);
 	case MSG_FOLLOW:
-		return join(g, &m, fds);
+		return join(g, &m, fds, nfds);
 	case MSG_LEAD:
-		return lead(g, &m, fds);
+		return lead(g, &m, fds, nfds);
 	case MSG_MISS:
 		return missed(g);
 	case MSG_REFUSE:
@@ -397,20 +467,72 @@ static int ask(struct get *g)
 	}
 }
 
+/* ---- before the question ---- */
+
+/* Reads our stdin, and makes the key that includes it. False: why has been said. */
+static bool take_stdin(struct get *g, bool disabled)
+{
+	uint8_t hash[SC_DIGEST_SIZE];
+	struct key key = {.n = 0};
+	int rc = 0, reading = 0;
+	const char *text = NULL;
+
+	/* Whether there is a cache directory is asked again, with the question. */
+	if (g->req.cmd && !g->req.print_key) {
+		if (!disabled)
+			session_find(&g->session, SESSION_START);
+		rc = spool_make(g->session.place.dir_fd, &g->spool_fd);
+	}
+	if (rc == 0)
+		rc = spool_take_stdin(g->spool_fd, hash, &reading);
+	if (rc == 0)
+		rc = key_declare(&key, "stdin", "", hash);
+	if (rc == 0)
+		text = key_make(&key, g->req.key);
+	if (text) {
+		g->req.key = text;
+		return true;
+	}
+	say(g, reading ? "stdin cannot be read" : "no room to keep stdin", sc_strerror(rc ? rc : SC_ENOMEM));
+	finish(g, EXIT_FAILED, "stdin");
+	return false;
+}
+
+static int print_key(const struct get *g)
+{
+	key_print(bytes_of(g->req.key));
+	putchar('\n');
+	if (fflush(stdout) == 0)
+		return 0;
+	if (errno == EPIPE)
+		return EXIT_PIPE;
+	complainf(g->req.key, "write error: %s", strerror(errno));
+	return EXIT_FAILED;
+}
+
 int run_get(const struct command *self, int argc, char **argv)
 {
-	static struct get g = {.session = SESSION_INIT, .again = {.out_fd = -1, .err_fd = -1}};
+	static struct get g = {.session = SESSION_INIT, .spool_fd = -1, .again = {.out_fd = -1, .err_fd = -1}};
 	const char *disabled = getenv("SC_DISABLE");
+	bool is_disabled = disabled && strcmp(disabled, "1") == 0;
 	int status;
 
 	KILLPOINT("cli_start");
 	if (!request_parse(&g.req, self, argc, argv))
 		return EXIT_FAILED;
 	status_init(&g.status);
+	output_init(&g.output);
 	g.status.fd = g.req.status_fd;
 	g.status.key = bytes_of(g.req.key);
 	g.status.bucket = g.req.bucket;
-	if (disabled && strcmp(disabled, "1") == 0)
+	if (g.req.output && !g.req.print_key && !output_open(&g.output, g.req.output))
+		return cannot_write(&g, g.output.why);
+	if (g.req.takes_stdin && !take_stdin(&g, is_disabled))
+		return EXIT_FAILED;
+	g.status.key = bytes_of(g.req.key);
+	if (g.req.print_key)
+		return print_key(&g);
+	if (is_disabled)
 		return g.req.cmd ? bypass(&g, NULL, NULL) : missed(&g);
 	do {
 		status = ask(&g);

@@ -2,9 +2,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cmd/command.h"
+#include "cmd/key.h"
 #include "cmd/options.h"
 #include "cmd/talk.h"
 #include "lib/err.h"
@@ -12,17 +12,6 @@
 
 const struct option_row ls_options[] = {{0}};
 const struct option_row ps_options[] = {{0}};
-
-/* A terminal gets keys escaped; a pipe gets them as they are. */
-static void print_key(struct bytes key)
-{
-	static char shown[4 * SC_KEY_MAX + 1];
-
-	if (isatty(1))
-		fputs(human_escape(key.p, key.n, shown, sizeof shown), stdout);
-	else
-		fwrite(key.p, 1, key.n, stdout);
-}
 
 static int flush_stdout(const char *verb)
 {
@@ -54,7 +43,7 @@ static int each_row(struct session *s, const char *verb, const struct msg *q, en
 
 static void print_entry(const struct msg *m)
 {
-	print_key(m->key);
+	key_print(m->key);
 	putchar('\n');
 }
 
@@ -85,7 +74,7 @@ static void print_flight(const struct msg *m)
 	printf("%.8s  %6s  %6s  %2llu reader%s  pid %-7llu ", hex, human_format_duration(m->age, age),
 	       human_format_size(m->out_len + m->err_len, size), (unsigned long long)m->count, m->count == 1 ? " " : "s",
 	       (unsigned long long)m->pid);
-	print_key(m->key);
+	key_print(m->key);
 	putchar('\n');
 }
 

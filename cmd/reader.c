@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <poll.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -19,6 +21,8 @@
 #define COPY_SIZE (128 * 1024)
 /* A pipe is made so large only when as much is to go at once: the user's allowance for large pipes is small. */
 #define PIPE_LARGE (1024 * 1024)
+/* A file of ours gets its room in one piece if it is larger than this. */
+#define FILE_LARGE (1024 * 1024)
 
 /* A kernel-side copy that need not wait could go on for long; so much is one piece. */
 #define STEP (1024 * 1024)
@@ -27,7 +31,34 @@ static unsigned char buffer[COPY_SIZE];
 
 void reader_init(struct reader *r, int out_fd, int err_fd)
 {
-	*r = (struct reader){.out_fd = out_fd, .err_fd = err_fd};
+	*r = (struct reader){.out_fd = out_fd, .err_fd = err_fd, .to_fd = 1};
+}
+
+void reader_redirect(struct reader *r, int to_fd, bool to_ours)
+{
+	r->to_fd = to_fd;
+	r->to_ours = to_ours;
+}
+
+void reader_prepare(struct reader *r, uint64_t out_len)
+{
+	struct stat st;
+
+	if (!r->to_ours || out_len == 0 || fstat(r->out_fd, &st) < 0 || (uint64_t)st.st_size != out_len)
+		return;
+	if (ioctl(r->to_fd, FICLONE, r->out_fd) == 0) {
+		r->skip = true;
+		r->printed = out_len;
+	} else if (out_len > FILE_LARGE) {
+		fallocate(r->to_fd, 0, 0, (off_t)out_len); /* refused: slower; a full disk is noticed soon enough */
+	}
+}
+
+void reader_let_go(struct reader *r, bool succeeded)
+{
+	if (r->held && !succeeded)
+		r->skip = true;
+	r->held = false;
 }
 
 void reader_mute(struct reader *r)
@@ -35,6 +66,8 @@ void reader_mute(struct reader *r)
 	r->mute = true;
 }
 
+/* Kernel-side copies only where they are exact: into a pipe, /dev/null, or a file of ours. Into others they race on a shared
+ * offset and lose bytes, and they refuse O_APPEND. */
 void reader_go_on(struct reader *r, struct again *again)
 {
 	r->again = again;
@@ -48,14 +81,16 @@ static void choose_method(struct reader *r, uint64_t at_once)
 	struct stat st;
 
 	r->method = READ_COPY;
-	if (fstat(1, &st) < 0)
+	if (fstat(r->to_fd, &st) < 0)
 		return;
 	if (S_ISFIFO(st.st_mode)) {
 		r->method = READ_SPLICE;
 		if (at_once >= PIPE_LARGE)
-			fcntl(1, F_SETPIPE_SZ, PIPE_LARGE); /* refused: smaller steps */
+			fcntl(r->to_fd, F_SETPIPE_SZ, PIPE_LARGE); /* refused: smaller steps */
 	} else if (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3)) {
 		r->method = READ_SENDFILE;
+	} else if (r->to_ours) {
+		r->method = READ_RANGE;
 	}
 }
 
@@ -107,7 +142,15 @@ static enum read_result copy_some(struct reader *r, uint64_t n)
 		return errno == EINTR ? READ_ALL : cannot_read(r, errno);
 	if (got == 0)
 		return cannot_read(r, 0);
-	return write_all(r, 1, buffer, (size_t)got, &r->out_pos);
+	return write_all(r, r->to_fd, buffer, (size_t)got, &r->out_pos);
+}
+
+/* Not for this pair of files: then bytes are copied by hand. So are those that could not be read, to be told from those that
+ * could not be written. */
+static bool is_refused(int error)
+{
+	return error == EINVAL || error == ENOSYS || error == EBADF || error == EPERM || error == EXDEV ||
+	       error == EOPNOTSUPP || error == EIO;
 }
 
 /* One kernel-side step; READ_ALL with nothing moved means: use copies from here on. */
@@ -118,18 +161,21 @@ static enum read_result move_some(struct reader *r, uint64_t n)
 	ssize_t moved;
 
 	if (r->method == READ_SPLICE)
-		moved = splice(r->out_fd, &at, 1, NULL, step, 0);
+		moved = splice(r->out_fd, &at, r->to_fd, NULL, step, 0);
+	else if (r->method == READ_SENDFILE)
+		moved = sendfile(r->to_fd, r->out_fd, &at, step);
 	else
-		moved = sendfile(1, r->out_fd, &at, step);
+		moved = copy_file_range(r->out_fd, &at, r->to_fd, NULL, step, 0);
 	if (moved > 0) {
 		r->out_pos += (uint64_t)moved;
 		return READ_ALL;
 	}
-	if (moved == 0)
+	if (moved == 0 && r->method != READ_RANGE)
 		return cannot_read(r, 0);
-	if (errno == EAGAIN)
-		return wait_writable(1) < 0 ? write_failed(r) : READ_ALL;
-	if (errno == EINVAL || errno == ENOSYS || errno == EBADF || errno == EPERM) {
+	if (moved < 0 && errno == EAGAIN)
+		return wait_writable(r->to_fd) < 0 ? write_failed(r) : READ_ALL;
+	/* Some file systems' copies say that there is nothing where a read finds it. */
+	if (moved == 0 || is_refused(errno)) {
 		r->method = READ_COPY;
 		return READ_ALL;
 	}
@@ -169,7 +215,7 @@ static enum read_result print_out(struct reader *r, uint64_t to)
 {
 	enum read_result rc;
 
-	if (r->mute) {
+	if (r->mute || r->skip) {
 		r->out_pos = to > r->out_pos ? to : r->out_pos;
 		return READ_ALL;
 	}
@@ -275,6 +321,8 @@ enum read_result reader_advance(struct reader *r, uint64_t out_len, uint64_t err
 {
 	enum read_result rc;
 
+	if (r->held)
+		return READ_ALL;
 	for (;;) {
 		uint64_t to = out_len;
 
@@ -293,4 +341,14 @@ enum read_result reader_advance(struct reader *r, uint64_t out_len, uint64_t err
 		if (rc)
 			return rc;
 	}
+}
+
+enum read_result reader_print(struct reader *r, uint64_t out_len, uint64_t err_len)
+{
+	enum read_result rc;
+
+	do {
+		rc = reader_advance(r, out_len, err_len);
+	} while (rc == READ_MORE || rc == READ_INTERRUPTED);
+	return rc ? rc : reader_finish(r);
 }

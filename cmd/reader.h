@@ -1,4 +1,4 @@
-/* 5 READ: copies an object to our own stdout and stderr, and is the only way there. Reads up to a length it is told and never
+/* 5 READ: copies an object to our own stdout (or what -o puts in its place) and stderr, and is the only way there. Reads up to a length it is told and never
  * takes an end of file for the end; does not know who writes, or whether anybody still does. */
 #ifndef SC_READER_H
 #define SC_READER_H
@@ -10,10 +10,12 @@
 
 struct again;
 
-enum read_method { READ_UNDECIDED, READ_SPLICE, READ_SENDFILE, READ_COPY };
+enum read_method { READ_UNDECIDED, READ_SPLICE, READ_SENDFILE, READ_RANGE, READ_COPY };
 
 struct reader {
 	int out_fd, err_fd;	   /* the objects; err_fd -1: there is none */
+	int to_fd;		   /* where stdout goes; 1 */
+	bool to_ours;		   /* a file that nobody else has open, written from its beginning */
 	uint64_t out_pos, err_pos; /* how far they have been printed; err_pos counts whole records, with their heads */
 	uint64_t err_bytes;	   /* printed to stderr */
 	enum read_method method;
@@ -23,6 +25,8 @@ struct reader {
 	bool mute;	     /* stdout cannot be written: pass its bytes over, print only stderr */
 	uint64_t printed;    /* bytes of stdout that really went out */
 	struct again *again; /* not NULL: a second run, of which we have printed so much of the first */
+	bool held;	     /* nothing is printed yet */
+	bool skip;	     /* stdout is not wanted, or there already */
 };
 
 enum read_result {
@@ -39,6 +43,15 @@ void reader_init(struct reader *r, int out_fd, int err_fd);
 
 /* What is read is a second run: nothing is printed until it has come to where we are. `again` stays the caller's. */
 void reader_go_on(struct reader *r, struct again *again);
+/* Stdout goes elsewhere. */
+void reader_redirect(struct reader *r, int to_fd, bool to_ours);
+
+/* Of a finished object before anything is printed: into a file of ours all of it at once, where that costs nothing (a reflink), or
+ * room for it. Whatever comes of it, reader_advance does the rest. */
+void reader_prepare(struct reader *r, uint64_t out_len);
+
+/* Until this is called a reader that is `held` prints nothing. Not succeeded: only its stderr. */
+void reader_let_go(struct reader *r, bool succeeded);
 
 /* After READ_CANNOT_WRITE: the rest of stdout is passed over without a word, stderr goes on. */
 void reader_mute(struct reader *r);
@@ -46,6 +59,9 @@ void reader_mute(struct reader *r);
 /* Prints what is there between what has been printed and these lengths, each record of the error stream where it belongs. Blocks
  * as long as stdout does, but comes back after each piece, so that a follower's position moves with its bytes. */
 enum read_result reader_advance(struct reader *r, uint64_t out_len, uint64_t err_len);
+
+/* The same of a finished object, to its end. */
+enum read_result reader_print(struct reader *r, uint64_t out_len, uint64_t err_len);
 
 /* When a run has ended and all of it has been read: a second run that printed less than the first is READ_DIFFERS. */
 enum read_result reader_finish(struct reader *r);

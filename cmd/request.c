@@ -5,11 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/key.h"
 #include "cmd/options.h"
 #include "lib/human.h"
 #include "lib/proto.h"
 
-enum { TTL, REFRESH, FINISH, STDERR, WAIT, STRICT, STATUS_FD, QUIET, VERBOSE, OPTIONS };
+enum { TTL, REFRESH, FINISH, STDERR, OUTPUT, ATOMIC, STDIN, PRINT_KEY, WAIT, STRICT, STATUS_FD, QUIET, VERBOSE, OPTIONS };
 
 const struct option_row get_options[] = {
 	[TTL] = {'t', "ttl", "DUR", "keep what CMD makes for DUR (default 1h), and take nothing older"},
@@ -17,6 +18,11 @@ const struct option_row get_options[] = {
 	[FINISH] = {0, "finish", NULL, "let the run end, and keep its result, although nobody reads any more"},
 	[STDERR] = {0, "stderr", "replay|inherit",
 		    "CMD's stderr goes to every caller (replay), or only to the first (inherit)"},
+	[OUTPUT] = {'o', "output", "FILE",
+		    "print into FILE; a regular one is replaced, as a whole, when the run has succeeded"},
+	[ATOMIC] = {0, "atomic", NULL, "print nothing until the run has succeeded; if it fails, only its stderr"},
+	[STDIN] = {0, "stdin", NULL, "read stdin to its end first: KEY becomes KEY#<its hash>, and CMD gets it"},
+	[PRINT_KEY] = {0, "print-key", NULL, "print the key that is asked for, and run nothing"},
 	[WAIT] = {'w', "wait", "DUR",
 		  "exit 124 after DUR without a byte; without CMD, wait so long for KEY (0: only what is finished)"},
 	[STRICT] = {0, "strict", NULL, "the one shared run or nothing: exit 125 where CMD would be run directly"},
@@ -51,6 +57,14 @@ static bool set_status_fd(struct request *r, const struct options *o)
 	return true;
 }
 
+static bool set_output(struct request *r, const struct options *o)
+{
+	if (!*o->value)
+		return options_error(o, "--output: FILE is empty") == 0;
+	r->output = o->value;
+	return true;
+}
+
 static bool set_option(struct request *r, const struct options *o, const struct option_row *row)
 {
 	unsigned long long ms = 0;
@@ -73,6 +87,17 @@ static bool set_option(struct request *r, const struct options *o, const struct 
 		return true;
 	case STDERR:
 		return set_stderr(r, o);
+	case OUTPUT:
+		return set_output(r, o);
+	case ATOMIC:
+		r->atomic = true;
+		return true;
+	case STDIN:
+		r->takes_stdin = true;
+		return true;
+	case PRINT_KEY:
+		r->print_key = true;
+		return true;
 	case STRICT:
 		r->strict = true;
 		return true;
@@ -109,7 +134,7 @@ static bool read_environment(struct request *r, const struct options *o)
 
 static bool check(const struct request *r, const struct options *o)
 {
-	size_t n = o->nwords ? strlen(o->words[0]) : 0;
+	size_t n = o->nwords ? strlen(o->words[0]) : 0, most = SC_KEY_MAX - (r->takes_stdin ? KEY_SUFFIX : 0);
 	char shown[128];
 
 	if (o->nwords == 0)
@@ -119,8 +144,9 @@ static bool check(const struct request *r, const struct options *o)
 				     human_escape(o->words[1], strlen(o->words[1]), shown, sizeof shown)) == 0;
 	if (n == 0)
 		return options_error(o, "KEY is empty") == 0;
-	if (n > SC_KEY_MAX)
-		return options_error(o, "KEY has %zu bytes, %d are the most", n, SC_KEY_MAX) == 0;
+	if (n > most)
+		return options_error(o, "KEY has %zu bytes, %zu are the most%s", n, most,
+				     r->takes_stdin ? " with --stdin" : "") == 0;
 	if (o->cmd && !o->cmd[0])
 		return options_error(o, "there is no command after --") == 0;
 	if (o->cmd && !o->cmd[0][0])
@@ -129,6 +155,8 @@ static bool check(const struct request *r, const struct options *o)
 		return options_error(o, "--refresh without a command has nothing to run") == 0;
 	if (r->finish && !o->cmd)
 		return options_error(o, "--finish without a command has nothing to run") == 0;
+	if (r->atomic && r->output)
+		return options_error(o, "--atomic and --output: one of them, FILE is replaced only on success anyway") == 0;
 	if (r->wait_given && r->wait_ms == 0 && o->cmd)
 		return options_error(o, "--wait 0 takes only what is finished, but a command is given") == 0;
 	return true;

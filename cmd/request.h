@@ -20,6 +20,10 @@ struct request {
 	uint64_t wait_ms;	    /* if wait_given */
 	bool wait_given;
 	bool refresh, finish, inherit_stderr, strict, quiet, verbose;
+	bool atomic;			/* nothing is printed before the run has succeeded */
+	bool takes_stdin;		/* our stdin is part of the key, and the command's */
+	bool print_key;			/* and do nothing else */
+	const char *output;		/* -o FILE; NULL: stdout */
 	int status_fd;			/* -1: none; close-on-exec */
 	struct gen chain[SC_CHAIN_MAX]; /* runs we are inside of, the innermost last */
 	size_t nchain;

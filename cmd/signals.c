@@ -27,7 +27,7 @@ void signals_catch(void)
 	struct sigaction act = {.sa_handler = on_signal}, was;
 
 	for (size_t i = 0; i < sizeof caught / sizeof *caught; i++)
-		if (sigaction(caught[i], NULL, &was) == 0 && was.sa_handler == SIG_DFL)
+		if (sigaction(caught[i], NULL, &was) == 0 && was.sa_handler != SIG_IGN)
 			sigaction(caught[i], &act, NULL);
 	sigaction(SIGALRM, &act, NULL);
 }

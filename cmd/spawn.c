@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "cmd/command.h"
+#include "cmd/spool.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/human.h"
@@ -194,56 +195,81 @@ int spawn_explain(const char *name, int error, char *text, size_t size)
 	return error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 }
 
-static void stdin_from_null(void)
+/* A spool in its place or, without one, nothing. False: errno; never run a command on less than its input. */
+static bool set_stdin(int spool_fd)
 {
-	int fd = open("/dev/null", O_RDONLY);
+	int fd = spool_fd < 0 ? open("/dev/null", O_RDONLY) : spool_reopen(spool_fd);
 
 	if (fd > 0) {
 		dup2(fd, 0);
 		close(fd);
 	}
+	return fd >= 0 || spool_fd < 0;
 }
 
-int spawn_become(char *const argv[])
+int spawn_become(char *const argv[], int stdin_fd)
 {
 	char text[1024];
 	int error, status;
 
-	stdin_from_null();
-	execvp(argv[0], argv);
+	if (set_stdin(stdin_fd))
+		execvp(argv[0], argv);
 	error = errno;
 	status = spawn_explain(argv[0], error, text, sizeof text);
 	fputs(text, stderr);
 	return status;
 }
 
-struct birth {
-	char *const *argv;
-	const char *chain;
+/* Our ends of these are the command's stdout and stderr; the last one tells why it could not be executed. */
+struct ends {
 	int out_fd, err_fd, error_fd;
 	pid_t parent;
-	spawn_announce announce;
-	void *arg;
 };
 
-static void child_becomes(const struct birth *b)
+/* A make that waits for tokens of a jobserver that is not there any more would wait for ever. */
+static void forget_jobserver(void)
+{
+	const char *flags = getenv("MAKEFLAGS");
+	char *kept, *p;
+
+	if (!flags || !strstr(flags, "--jobserver"))
+		return;
+	p = kept = calloc(1, strlen(flags) + 1);
+	while (kept && *flags) {
+		size_t n = strcspn(flags, " ");
+
+		if (strncmp(flags, "--jobserver", 11) != 0)
+			p = mempcpy(p, flags, n + (flags[n] == ' '));
+		flags += n + (flags[n] == ' ');
+	}
+	setenv("MAKEFLAGS", kept ? kept : "", 1);
+	free(kept);
+}
+
+static void child_becomes(const struct spawn *s, const struct ends *e)
 {
 	int error;
 
-	setpgid(0, 0);
+	if (!s->foreground)
+		setpgid(0, 0);
 	/* A writer that is killed takes its command with it. If it died before this call, nobody would. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != b->parent)
+	if (getppid() != e->parent)
 		_exit(EXIT_FAILED);
-	b->announce(b->arg, (int)syscall(SYS_pidfd_open, getpid(), 0));
-	stdin_from_null();
-	dup2(b->out_fd, 1);
-	if (b->err_fd >= 0)
-		dup2(b->err_fd, 2);
-	setenv("SC_FLIGHTS", b->chain, 1);
-	execvp(b->argv[0], b->argv);
+	s->announce(s->arg, (int)syscall(SYS_pidfd_open, getpid(), 0));
+	if (set_stdin(s->stdin_fd)) {
+		dup2(e->out_fd, 1);
+		if (e->err_fd >= 0)
+			dup2(e->err_fd, 2);
+		if (s->detached) {
+			forget_jobserver();
+			close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
+		}
+		setenv("SC_FLIGHTS", s->chain, 1);
+		execvp(s->argv[0], s->argv);
+	}
 	error = errno;
-	while (write(b->error_fd, &error, sizeof error) < 0 && errno == EINTR)
+	while (write(e->error_fd, &error, sizeof error) < 0 && errno == EINTR)
 		;
 	_exit(EXIT_NOT_FOUND);
 }
@@ -263,29 +289,29 @@ static void close_pair(int fd[2])
 			close(fd[i]);
 }
 
-int spawn_command(struct child *c, char *const argv[], const char *chain, bool inherit_stderr, bool child_ignored,
-		  spawn_announce announce, void *arg)
+int spawn_command(struct child *c, const struct spawn *s)
 {
-	struct birth b = {.argv = argv, .chain = chain, .parent = getpid(), .announce = announce, .arg = arg};
 	int out[2] = {-1, -1}, err[2] = {-1, -1}, error[2] = {-1, -1}, saved;
+	struct ends ends = {.parent = getpid()};
 	ssize_t n;
 
 	*c = (struct child){.pid = -1, .pidfd = -1, .out_fd = -1, .err_fd = -1};
-	if (make_pipe(out) || (!inherit_stderr && make_pipe(err)) || pipe2(error, O_CLOEXEC) < 0)
+	if (make_pipe(out) || (!s->inherit_stderr && make_pipe(err)) || pipe2(error, O_CLOEXEC) < 0)
 		goto fail;
-	b.out_fd = out[1];
-	b.err_fd = err[1];
-	b.error_fd = error[1];
 	KILLPOINT("pipes_made");
+	ends.out_fd = out[1];
+	ends.err_fd = err[1];
+	ends.error_fd = error[1];
 	c->pid = fork();
-	if (c->pid == 0 && child_ignored)
+	if (c->pid == 0 && s->child_ignored)
 		signal(SIGCHLD, SIG_IGN);
 	if (c->pid == 0)
-		child_becomes(&b);
+		child_becomes(s, &ends);
 	if (c->pid < 0)
 		goto fail;
 	KILLPOINT("command_forked");
-	setpgid(c->pid, c->pid); /* both sides do it: whoever comes first */
+	if (!s->foreground)
+		setpgid(c->pid, c->pid); /* both sides do it: whoever comes first */
 	c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
 	close(error[1]);
 	do {
@@ -307,4 +333,68 @@ fail:
 	close_pair(error);
 	errno = saved;
 	return SC_ESYS;
+}
+
+/* ---- the command without a cache, waited for ---- */
+
+/* What is ignored stays ignored: it is neither caught nor passed on. */
+static void waited_signals(sigset_t *set)
+{
+	static const int ours[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+	struct sigaction was;
+
+	sigemptyset(set);
+	sigaddset(set, SIGCHLD);
+	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+		if (sigaction(ours[i], NULL, &was) == 0 && was.sa_handler != SIG_IGN)
+			sigaddset(set, ours[i]);
+}
+
+static void wait_and_pass_on(pid_t pid, const sigset_t *set, struct ended *how)
+{
+	siginfo_t info;
+	int status = 0;
+
+	while (waitpid(pid, &status, WNOHANG) == 0) {
+		int sig = sigwaitinfo(set, &info);
+
+		if (sig < 0 || sig == SIGCHLD)
+			continue;
+		if (!how->caught)
+			how->caught = sig;
+		/* Not the terminal's: that has told the whole group. */
+		if (info.si_code <= 0)
+			kill(pid, sig);
+	}
+	how->exit = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+	how->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+int spawn_and_wait(char *const argv[], int stdin_fd, int out_fd, struct ended *how)
+{
+	struct sigaction plain = {.sa_handler = SIG_DFL}, child_was;
+	pid_t parent = getpid(), pid;
+	sigset_t set, was;
+	int saved;
+
+	*how = (struct ended){.exit = 0};
+	waited_signals(&set);
+	sigaction(SIGCHLD, &plain, &child_was); /* ignored, it would take the exit status away */
+	sigprocmask(SIG_BLOCK, &set, &was);
+	pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		sigaction(SIGCHLD, &child_was, NULL);
+		sigprocmask(SIG_SETMASK, &was, NULL);
+		if (getppid() != parent || dup2(out_fd, 1) < 0)
+			_exit(EXIT_FAILED);
+		_exit(spawn_become(argv, stdin_fd));
+	}
+	saved = errno;
+	if (pid > 0)
+		wait_and_pass_on(pid, &set, how);
+	sigprocmask(SIG_SETMASK, &was, NULL);
+	sigaction(SIGCHLD, &child_was, NULL);
+	errno = saved;
+	return pid < 0 ? SC_ESYS : 0;
 }

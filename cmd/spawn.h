@@ -18,7 +18,7 @@ int spawn_daemon(const char *dir, char *why, size_t size);
 /* Becomes scd in the foreground, for `daemon run`. Returns only on failure. */
 void spawn_become_daemon(const char *dir);
 
-/* The command of a run, in a process group of its own, killed with us. */
+/* The command of a run, killed with us. */
 struct child {
 	pid_t pid;
 	int pidfd;
@@ -30,14 +30,33 @@ struct child {
  * kill the command whatever becomes of us. */
 typedef void (*spawn_announce)(void *arg, int pidfd);
 
-/* chain: what SC_FLIGHTS is to be. Our own SIGCHLD must not be ignored, or the exit status is lost; `child_ignored` says that the
- * caller's was, and the command's then is again. SC_ESYS: no process or pipe to be had. */
-int spawn_command(struct child *c, char *const argv[], const char *chain, bool inherit_stderr, bool child_ignored,
-		  spawn_announce announce, void *arg);
+struct spawn {
+	char *const *argv;
+	int stdin_fd;	   /* a spool, which the command gets from its beginning; -1: /dev/null */
+	const char *chain; /* what SC_FLIGHTS is to be */
+	bool inherit_stderr;
+	bool child_ignored; /* the caller's SIGCHLD was ignored, and the command's then is again; ours must not be, or its status is lost */
+	bool foreground; /* it stays in our process group */
+	bool detached;	 /* it gets descriptors 0 to 2 only, and no jobserver */
+	spawn_announce announce;
+	void *arg;
+};
 
-/* Becomes the command, as if sc were not there: stdin is /dev/null, the rest the caller's. Says why and returns 126 or 127 if
- * it cannot. */
-int spawn_become(char *const argv[]);
+/* SC_ESYS: no process or pipe to be had. */
+int spawn_command(struct child *c, const struct spawn *s);
+
+/* Becomes the command, as if sc were not there: stdin as above, the rest the caller's. Says why and returns 126 or 127 if it
+ * cannot. */
+int spawn_become(char *const argv[], int stdin_fd);
+
+/* The same beside us, in our own process group and killed with us, its stdout to out_fd; waited for. SIGINT, SIGTERM, SIGHUP and
+ * SIGQUIT do not end us meanwhile: what somebody sent to us alone is passed on, what the terminal sends reaches it anyway. SC_ESYS:
+ * no process to be had. */
+struct ended {
+	int exit, signal; /* 0, or of the command */
+	int caught;	  /* the first signal that came for us, or 0 */
+};
+int spawn_and_wait(char *const argv[], int stdin_fd, int out_fd, struct ended *how);
 
 /* 126 or 127, and one line that says why. */
 int spawn_explain(const char *name, int error, char *text, size_t size);

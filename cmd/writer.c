@@ -604,7 +604,12 @@ static void ignore_signals(void)
 static _Noreturn void write_run(const struct run *run)
 {
 	static struct writer w = {.session = SESSION_INIT};
-	bool child_ignored;
+	struct spawn spawn = {.argv = run->argv,
+			      .stdin_fd = run->stdin_fd,
+			      .chain = run->chain,
+			      .inherit_stderr = run->inherit_stderr,
+			      .announce = tell_started,
+			      .arg = &w};
 
 	w.run = run;
 	w.session.place = *run->place;
@@ -615,10 +620,9 @@ static _Noreturn void write_run(const struct run *run)
 	setsid();
 	KILLPOINT("session_made");
 	/* Ignored, as by some callers, it would take the command's exit status away. */
-	child_ignored = signal(SIGCHLD, SIG_DFL) == SIG_IGN;
+	spawn.child_ignored = signal(SIGCHLD, SIG_DFL) == SIG_IGN;
 	/* To die here tells the daemon all there is: nobody runs the command. */
-	if (!w.out_sum || !w.err_sum ||
-	    spawn_command(&w.child, run->argv, run->chain, run->inherit_stderr, child_ignored, tell_started, &w))
+	if (!w.out_sum || !w.err_sum || spawn_command(&w.child, &spawn))
 		_exit(EXIT_FAILED);
 	KILLPOINT("command_started");
 	if (w.child.exec_error)

@@ -25,6 +25,7 @@ struct run {
 	int socket_fd, lock_fd; /* the flight's connection and lock */
 	const char *chain;	/* SC_FLIGHTS for the command: this generation included */
 	char *const *argv;
+	int stdin_fd; /* a spool, the caller's; -1: none */
 	bool inherit_stderr;
 };
 

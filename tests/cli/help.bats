@@ -14,9 +14,10 @@ load ../helper
 @test "help VERB lists its options" {
 	run -0 --separate-stderr "$SC" help get
 	[ -z "$stderr" ]
-	for option in --ttl --refresh --finish --stderr --quiet --verbose --strict --status-fd --wait; do
+	for option in --ttl --refresh --finish --stderr --quiet --verbose --strict --status-fd --wait --output --atomic --stdin --print-key; do
 		case $option in
 		--quiet) assert_output --regexp '(^|[ ,])-q' ;;
+		--output) assert_output --regexp '(^|[ ,])-o' ;;
 		--verbose) assert_output --regexp '(^|[ ,])-v' ;;
 		*) assert_output --partial -- "$option" ;;
 		esac

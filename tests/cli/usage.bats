@@ -59,6 +59,18 @@ long_key() { printf 'x%.0s' {1..4097}; }
 	refused 125 'refresh' get --refresh=yes k -- touch "$T/ran"
 }
 
+@test "bad input to get: --atomic with -o, an empty FILE, values to options that take none" {
+	refused 125 '--atomic.*--output' get --atomic -o "$T/file" k -- touch "$T/ran"
+	refused 125 '--atomic.*--output' get k --output="$T/file" --atomic -- touch "$T/ran"
+	refused 125 'FILE' get -o '' k -- touch "$T/ran"
+	refused 125 'FILE' get --output= k -- touch "$T/ran"
+	refused 125 '-o' get k -o
+	refused 125 'atomic' get --atomic=yes k -- touch "$T/ran"
+	refused 125 'stdin' get --stdin=x k -- touch "$T/ran"
+	refused 125 'print-key' get --print-key=x k -- touch "$T/ran"
+	[ ! -e "$T/file" ]
+}
+
 @test "bad input to get: durations" {
 	local d
 	for d in '' ' ' x 10x 1h1h 1m1h -1 -1s 1,5h 1e3 0x10 nan NaN inf '1 h' '1h ' h 1hh 1.h.5 --; do

@@ -64,3 +64,65 @@ in_small() {
 	is_file "$T/out" 'direct\n'
 	is_message "$T/err" 'read-only'
 }
+
+@test "-o: a disk that is full under FILE: 125, FILE untouched, no temporary; the run goes on for the others and is kept" {
+	in_small size=256k '
+		export SC_DIR=$T/cache
+		mkdir "$SMALL/d" && echo old >"$SMALL/d/out"
+		"$SC" get -o "$SMALL/d/out" k -- flood 2M 2>"$T/err"
+		echo "first $?"
+		"$SC" get -o "$SMALL/d/out" k 2>>"$T/err"
+		echo "hit $?"
+		SC_DISABLE=1 "$SC" get -o "$SMALL/d/out" k -- flood 2M 2>/dev/null
+		echo "bypass $?"
+		ls -A "$SMALL/d"
+		cat "$SMALL/d/out"
+		"$SC" get k >"$T/out"
+		"$SC" daemon stop'
+	assert_line --index 0 'first 125'
+	assert_line --index 1 'hit 125'
+	assert_line --index 2 --regexp '^bypass [1-9]'
+	assert_line --index 3 out
+	assert_line --index 4 old
+	is_flood "$T/out" 2M
+	[ "$(grep -c 'No space' "$T/err")" = 2 ]
+}
+
+@test "-o: FILE that cannot be replaced, though the directory may be written: 125, before anything runs" {
+	in_small size=256k '
+		export SC_DIR=$T/cache
+		mkdir "$SMALL/d" && echo old | tee "$SMALL/d/mounted" >"$SMALL/d/theirs"
+		mount --bind "$SMALL/d/mounted" "$SMALL/d/mounted"
+		"$SC" get -o "$SMALL/d/mounted" k -- touch "$T/ran" 2>&1
+		echo "mounted $?"
+		chmod 1777 "$SMALL/d" "$SMALL"
+		chmod 666 "$SMALL/d/theirs"
+		cd "$SMALL/d"
+		SC_DISABLE=1 setpriv --reuid=12345 --clear-groups "$SC" get -o theirs k -- touch "$T/ran" 2>&1
+		echo "sticky $?"
+		ls -A "$SMALL/d"'
+	assert_line --regexp 'mounted there'
+	assert_line 'mounted 125'
+	assert_line --regexp 'not permitted'
+	assert_line 'sticky 125'
+	assert_line mounted
+	assert_line theirs
+	[ "${#lines[@]}" = 6 ] # and no temporary
+	[ ! -e "$T/ran" ]
+}
+
+@test "a spool that cannot be made anywhere: 125, before anything runs" {
+	in_small size=64k '
+		for dir in /tmp /var/tmp; do
+			mount --bind "$dir" "$dir" && mount -o remount,bind,ro "$dir" || exit 91
+		done
+		export TMPDIR=/nowhere SC_DISABLE=1
+		"$SC" get --atomic k -- echo ran 2>&1
+		echo "atomic $?"
+		"$SC" get --stdin k -- echo ran </dev/null 2>&1
+		echo "stdin $?"'
+	assert_line --index 0 --partial 'no room'
+	assert_line --index 1 'atomic 125'
+	assert_line --index 2 --partial 'no room'
+	assert_line --index 3 'stdin 125'
+}
