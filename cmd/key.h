@@ -4,7 +4,7 @@
  * Hashed is, with BLAKE2b of 16 bytes (no key, no salt), a row of fields, each with its length in front as u64 little-endian:
  *
  *   "sc-key-1"                     the version of this rule
- *   kind, name, value              for each declaration: in bytewise order of kind, then of name; the same one only once
+ *   kind, name, value              for each declaration: in bytewise order of kind, name, value; the same one only once
  *
  *   kind      name     value
  *   "stdin"   empty    16 bytes: BLAKE2b of all of stdin, plain, without a length */
