@@ -79,10 +79,8 @@ void flight_discard(struct daemon *d, const struct gen *g)
 /* Who read it and can lead may ask again in a moment; those that cannot wait for that. */
 static void name_heirs(struct flight *f)
 {
-	struct conn *c;
-
-	DL_FOREACH2(f->readers, c, reads_next)
-	key_add_heir(f->key, c);
+	for (struct conn *c = f->readers; c; c = c->reads_next)
+		key_add_heir(f->key, c);
 }
 
 static void end_unfinished(struct flight *f)

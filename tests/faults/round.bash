@@ -18,6 +18,7 @@ shift 4
 with=("$@")
 export T G=$T SC_DIR=$T/cache HOME=$T/home TMPDIR=$T PATH=$HELPERS:$PATH
 unset SC_KILLAT SC_STOPAT SC_FLIGHTS SC_TTL SC_STRICT SC_DISABLE
+# shellcheck disable=SC2153  # the runner's
 SC=$SC_TEST scd=$SCD_TEST
 umask 022
 mkdir -p "$T" "$HOME"
