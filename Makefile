@@ -52,6 +52,7 @@ LIB_SRC = \
 CMD_SRC = \
 	cmd/admin.c \
 	cmd/again.c \
+	cmd/capture.c \
 	cmd/follow.c \
 	cmd/get.c \
 	cmd/key.c \
@@ -59,6 +60,7 @@ CMD_SRC = \
 	cmd/main.c \
 	cmd/options.c \
 	cmd/output.c \
+	cmd/put.c \
 	cmd/reader.c \
 	cmd/remove.c \
 	cmd/request.c \
@@ -68,7 +70,8 @@ CMD_SRC = \
 	cmd/spool.c \
 	cmd/status.c \
 	cmd/talk.c \
-	cmd/writer.c
+	cmd/writer.c \
+	cmd/writer_daemon.c
 
 DAEMON_SRC = \
 	daemon/answer.c \

@@ -1,4 +1,4 @@
-/* 1 ASK: `sc get`. Asks the daemon, then replays, follows, or starts the writer and follows; runs the command directly where
+/* 1 ASK: `sc get` and `sc warm`. Asks the daemon, then replays, follows, or starts the writer and follows; runs the command directly where
  * there is no cache to be had. Reads top to bottom: one question, one answer, one exit status. */
 #include <errno.h>
 #include <stdio.h>
@@ -167,6 +167,8 @@ static int bypass(struct get *g, const char *why, const char *mend)
 	status_write(&g->status);
 	if (g->output.fd != 1)
 		dup2(g->output.fd, 1);
+	if (g->req.warm)
+		spawn_no_stdout();
 	return spawn_become(g->req.cmd, g->spool_fd);
 }
 
@@ -206,6 +208,8 @@ static int replay(struct get *g, const struct msg *m, const int *fds, size_t nfd
 	g->status.age_ms = m->age;
 	g->status.ttl_ms = m->ttl;
 	KILLPOINT("hit_granted");
+	if (g->req.warm)
+		return finish(g, 0, NULL);
 	start_reader(g, &r, fds[0], nfds > 1 ? fds[1] : -1);
 	reader_let_go(&r, m->exit == 0 && m->signal == 0);
 	reader_prepare(&r, m->out_len);
@@ -341,7 +345,10 @@ static int lead(struct get *g, const struct msg *m, const int *fds, size_t nfds)
 			  .lock_fd = fds[LEAD_LOCK],
 			  .argv = g->req.cmd,
 			  .stdin_fd = g->spool_fd,
-			  .inherit_stderr = g->req.inherit_stderr};
+			  .inherit_stderr = g->req.inherit_stderr,
+			  .foreground = g->req.foreground,
+			  .detached = g->req.warm,
+			  .linger_ms = g->req.linger_ms};
 	int status;
 
 	KILLPOINT("lead_granted");
@@ -355,6 +362,8 @@ static int lead(struct get *g, const struct msg *m, const int *fds, size_t nfds)
 	if (writer_start(&run))
 		return bypass(g, strerror(errno), NULL);
 	KILLPOINT("writer_forked");
+	if (g->req.warm)
+		return finish(g, 0, NULL);
 	if (page_take_slot(page, (uint32_t)m->slot))
 		verbose(g, "no slot on the page: ", strerror(errno));
 	KILLPOINT("leader_slot_taken");
@@ -375,6 +384,8 @@ static int join(struct get *g, const struct msg *m, const int *fds, size_t nfds)
 	g->status.age_ms = m->age;
 	if (!page)
 		return bypass(g, "the daemon's page is not usable", NULL);
+	if (g->req.warm)
+		return finish(g, 0, NULL); /* it is on its way */
 	if (page_take_slot(page, (uint32_t)m->slot))
 		verbose(g, "no slot on the page: ", strerror(errno));
 	KILLPOINT("follower_slot_taken");
@@ -510,32 +521,44 @@ static int print_key(const struct get *g)
 	return EXIT_FAILED;
 }
 
-int run_get(const struct command *self, int argc, char **argv)
+static int run(struct get *g, const struct command *self, int argc, char **argv)
 {
-	static struct get g = {.session = SESSION_INIT, .spool_fd = -1, .again = {.out_fd = -1, .err_fd = -1}};
 	const char *disabled = getenv("SC_DISABLE");
 	bool is_disabled = disabled && strcmp(disabled, "1") == 0;
 	int status;
 
 	KILLPOINT("cli_start");
-	if (!request_parse(&g.req, self, argc, argv))
+	if (!request_parse(&g->req, self, argc, argv))
 		return EXIT_FAILED;
-	status_init(&g.status);
-	output_init(&g.output);
-	g.status.fd = g.req.status_fd;
-	g.status.key = bytes_of(g.req.key);
-	g.status.bucket = g.req.bucket;
-	if (g.req.output && !g.req.print_key && !output_open(&g.output, g.req.output))
-		return cannot_write(&g, g.output.why);
-	if (g.req.takes_stdin && !take_stdin(&g, is_disabled))
+	status_init(&g->status);
+	output_init(&g->output);
+	g->status.fd = g->req.status_fd;
+	g->status.key = bytes_of(g->req.key);
+	g->status.bucket = g->req.bucket;
+	if (g->req.output && !g->req.print_key && !output_open(&g->output, g->req.output))
+		return cannot_write(g, g->output.why);
+	if (g->req.takes_stdin && !take_stdin(g, is_disabled))
 		return EXIT_FAILED;
-	g.status.key = bytes_of(g.req.key);
-	if (g.req.print_key)
-		return print_key(&g);
+	g->status.key = bytes_of(g->req.key);
+	if (g->req.print_key)
+		return print_key(g);
 	if (is_disabled)
-		return g.req.cmd ? bypass(&g, NULL, NULL) : missed(&g);
+		return g->req.cmd ? bypass(g, NULL, NULL) : missed(g);
 	do {
-		status = ask(&g);
+		status = ask(g);
 	} while (status < 0);
 	return status;
+}
+
+static struct get the_get = {.session = SESSION_INIT, .spool_fd = -1, .again = {.out_fd = -1, .err_fd = -1}};
+
+int run_get(const struct command *self, int argc, char **argv)
+{
+	return run(&the_get, self, argc, argv);
+}
+
+/* The same up to where there would be something to print. */
+int run_warm(const struct command *self, int argc, char **argv)
+{
+	return run(&the_get, self, argc, argv);
 }

@@ -1,21 +1,43 @@
-/* The command line of get. Called by get.c. Prints usage errors and nothing else. */
+/* The command line of get and warm. Called by get.c. Prints usage errors and nothing else. */
 #include "cmd/request.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd/key.h"
 #include "cmd/options.h"
 #include "lib/human.h"
 #include "lib/proto.h"
 
-enum { TTL, REFRESH, FINISH, STDERR, OUTPUT, ATOMIC, STDIN, PRINT_KEY, WAIT, STRICT, STATUS_FD, QUIET, VERBOSE, OPTIONS };
+enum {
+	TTL,
+	REFRESH,
+	FINISH,
+	LINGER,
+	FOREGROUND,
+	STDERR,
+	OUTPUT,
+	ATOMIC,
+	STDIN,
+	PRINT_KEY,
+	WAIT,
+	STRICT,
+	STATUS_FD,
+	QUIET,
+	VERBOSE,
+	OPTIONS
+};
 
 const struct option_row get_options[] = {
 	[TTL] = {'t', "ttl", "DUR", "keep what CMD makes for DUR (default 1h), and take nothing older"},
 	[REFRESH] = {'r', "refresh", NULL, "run CMD anew; others keep getting the entry there is until it has ended"},
 	[FINISH] = {0, "finish", NULL, "let the run end, and keep its result, although nobody reads any more"},
+	[LINGER] = {0, "linger", "DUR",
+		    "end the run DUR after CMD has, also if something it started still holds its stdout or stderr"},
+	[FOREGROUND] = {0, "foreground", NULL,
+			"leave CMD at our terminal, in our process group; when it is stopped, only CMD is"},
 	[STDERR] = {0, "stderr", "replay|inherit",
 		    "CMD's stderr goes to every caller (replay), or only to the first (inherit)"},
 	[OUTPUT] = {'o', "output", "FILE",
@@ -85,6 +107,14 @@ static bool set_option(struct request *r, const struct options *o, const struct 
 	case FINISH:
 		r->finish = true;
 		return true;
+	case LINGER:
+		if (!options_duration(o, row, &ms))
+			return false;
+		r->linger_ms = ms;
+		return true;
+	case FOREGROUND:
+		r->foreground = true;
+		return true;
 	case STDERR:
 		return set_stderr(r, o);
 	case OUTPUT:
@@ -132,21 +162,30 @@ static bool read_environment(struct request *r, const struct options *o)
 	return true;
 }
 
+/* It prints nothing and does not stay. */
+static bool check_warm(const struct request *r, const struct options *o)
+{
+	const char *bad = r->foreground	      ? "--foreground"
+			  : r->atomic	      ? "--atomic"
+			  : r->output	      ? "--output"
+			  : r->wait_given     ? "--wait"
+			  : r->inherit_stderr ? "--stderr=inherit"
+					      : NULL;
+
+	if (!o->cmd)
+		return options_error(o, "warm without a command has nothing to run") == 0;
+	if (bad)
+		return options_error(o, "warm runs CMD in the background: it takes no %s", bad) == 0;
+	return true;
+}
+
 static bool check(const struct request *r, const struct options *o)
 {
-	size_t n = o->nwords ? strlen(o->words[0]) : 0, most = SC_KEY_MAX - (r->takes_stdin ? KEY_SUFFIX : 0);
 	char shown[128];
 
-	if (o->nwords == 0)
-		return options_error(o, "KEY is missing") == 0;
 	if (o->nwords > 1)
 		return options_error(o, "'%s' after KEY is too much: CMD begins behind --",
 				     human_escape(o->words[1], strlen(o->words[1]), shown, sizeof shown)) == 0;
-	if (n == 0)
-		return options_error(o, "KEY is empty") == 0;
-	if (n > most)
-		return options_error(o, "KEY has %zu bytes, %zu are the most%s", n, most,
-				     r->takes_stdin ? " with --stdin" : "") == 0;
 	if (o->cmd && !o->cmd[0])
 		return options_error(o, "there is no command after --") == 0;
 	if (o->cmd && !o->cmd[0][0])
@@ -159,6 +198,27 @@ static bool check(const struct request *r, const struct options *o)
 		return options_error(o, "--atomic and --output: one of them, FILE is replaced only on success anyway") == 0;
 	if (r->wait_given && r->wait_ms == 0 && o->cmd)
 		return options_error(o, "--wait 0 takes only what is finished, but a command is given") == 0;
+	return !r->warm || check_warm(r, o);
+}
+
+bool request_begin(struct request *r, const struct options *o)
+{
+	*r = (struct request){
+		.ttl_ms = SC_TTL_UNSET, .accept_ms = SC_FOREVER, .linger_ms = SC_FOREVER, .bucket = "default", .status_fd = -1};
+	return read_environment(r, o);
+}
+
+bool request_take_key(struct request *r, const struct options *o, size_t most)
+{
+	size_t n = o->nwords ? strlen(o->words[0]) : 0;
+
+	if (o->nwords == 0)
+		return options_error(o, "KEY is missing") == 0;
+	if (n == 0)
+		return options_error(o, "KEY is empty") == 0;
+	if (n > most)
+		return options_error(o, "KEY has %zu bytes, %zu are the most", n, most) == 0;
+	r->key = o->words[0];
 	return true;
 }
 
@@ -167,17 +227,18 @@ bool request_parse(struct request *r, const struct command *self, int argc, char
 	const struct option_row *row;
 	struct options o;
 
-	*r = (struct request){.ttl_ms = SC_TTL_UNSET, .accept_ms = SC_FOREVER, .bucket = "default", .status_fd = -1};
 	options_start(&o, self, argc, argv);
-	if (!read_environment(r, &o))
+	if (!request_begin(r, &o))
 		return false;
+	r->warm = self->run == run_warm;
 	while ((row = options_next(&o)))
 		if (!set_option(r, &o, row))
 			return false;
-	if (options_failed(&o) || !check(r, &o))
+	if (options_failed(&o) || !request_take_key(r, &o, SC_KEY_MAX - (r->takes_stdin ? KEY_SUFFIX : 0)) || !check(r, &o))
 		return false;
-	r->key = o.words[0];
 	r->cmd = o.cmd;
+	/* Who types the input sits at the terminal, and the command may ask for more there. */
+	r->foreground |= r->takes_stdin && !r->warm && isatty(0);
 	if (r->status_fd >= 0)
 		fcntl(r->status_fd, F_SETFD, FD_CLOEXEC);
 	return true;
@@ -196,7 +257,7 @@ struct msg request_question(const struct request *r, const struct gen *lost)
 			    .bucket = bytes_of(r->bucket),
 			    .key = bytes_of(r->key),
 			    .flags = (r->cmd ? ASK_COMMAND : 0u) | (r->refresh ? ASK_REFRESH : 0u) |
-				     (r->finish ? ASK_FINISH : 0u) |
+				     (r->finish || r->warm ? ASK_FINISH : 0u) | (r->warm ? ASK_DETACHED : 0u) |
 				     (!r->cmd && r->wait_given && r->wait_ms == 0 ? ASK_FINISHED : 0u) |
 				     (!r->cmd && r->wait_given && r->wait_ms > 0 ? ASK_WAIT : 0u),
 			    .ttl = r->ttl_ms,

@@ -1,4 +1,4 @@
-/* What get was asked to do: its options, the environment behind them, KEY and CMD. Knows the rules of the command line and
+/* What get or warm was asked to do: its options, the environment behind them, KEY and CMD. Knows the rules of the command line and
  * nothing of caches. */
 #ifndef SC_REQUEST_H
 #define SC_REQUEST_H
@@ -12,6 +12,8 @@
 #include "lib/limits.h"
 #include "lib/msg.h"
 
+struct options;
+
 struct request {
 	const char *key;
 	char **cmd; /* NULL: only look */
@@ -20,6 +22,9 @@ struct request {
 	uint64_t wait_ms;	    /* if wait_given */
 	bool wait_given;
 	bool refresh, finish, inherit_stderr, strict, quiet, verbose;
+	bool warm; /* in the background, nothing is printed */
+	bool foreground;
+	uint64_t linger_ms;
 	bool atomic;			/* nothing is printed before the run has succeeded */
 	bool takes_stdin;		/* our stdin is part of the key, and the command's */
 	bool print_key;			/* and do nothing else */
@@ -31,6 +36,10 @@ struct request {
 
 /* False: a usage error, said on stderr. */
 bool request_parse(struct request *r, const struct command *self, int argc, char **argv);
+
+/* The pieces of it that put shares: what holds without an option, and the first word as KEY, of at most so many bytes. */
+bool request_begin(struct request *r, const struct options *o);
+bool request_take_key(struct request *r, const struct options *o, size_t most);
 
 /* The ASK. `lost` is the run we have just lost, or none. Points into r. */
 struct msg request_question(const struct request *r, const struct gen *lost);

@@ -246,6 +246,14 @@ static void forget_jobserver(void)
 	free(kept);
 }
 
+void spawn_no_stdout(void)
+{
+	int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0)
+		dup2(fd, 1);
+}
+
 static void child_becomes(const struct spawn *s, const struct ends *e)
 {
 	int error;

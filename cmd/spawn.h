@@ -45,6 +45,9 @@ struct spawn {
 /* SC_ESYS: no process or pipe to be had. */
 int spawn_command(struct child *c, const struct spawn *s);
 
+/* Our stdout, and that of what we become, goes nowhere. */
+void spawn_no_stdout(void);
+
 /* Becomes the command, as if sc were not there: stdin as above, the rest the caller's. Says why and returns 126 or 127 if it
  * cannot. */
 int spawn_become(char *const argv[], int stdin_fd);

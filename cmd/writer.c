@@ -1,5 +1,5 @@
-/* The writer of a flight. Called by get.c. Nothing but this file appends to an object or publishes on a page; it neither knows
- * nor asks who reads. */
+/* The writer of a flight: its command's life, the loop, the end. Called by get.c (writer_start) and put.c (writer_put). It neither
+ * knows nor asks who reads. */
 #include "cmd/writer.h"
 
 #include <errno.h>
@@ -15,9 +15,8 @@
 #include <unistd.h>
 
 #include "cmd/command.h"
-#include "cmd/session.h"
-#include "cmd/spawn.h"
-#include "lib/checksum.h"
+#include "cmd/signals.h"
+#include "cmd/writer_parts.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/killpoint.h"
@@ -28,67 +27,24 @@
 #define PIDFD_SIGNAL_PROCESS_GROUP (1UL << 2)
 #endif
 
-/* One read of the command's stdout: small enough to be hashed while it is in the cache. */
-#define CHUNK (256 * 1024)
-/* A pipe that was once seen full gets this size. */
-#define PIPE_LARGE (1024 * 1024)
-/* Publishing wakes every reader, so while the pipe still has more it is put off: until so many bytes have come, or so much time
- * has passed. What is read in so small a piece that the pipe is surely empty is published at once, and everything before a
- * sleep. */
-#define PUBLISH_BYTES (4 * 1024 * 1024)
-#define PUBLISH_MS 2
-#define PUBLISH_AT_ONCE 4096
-/* How often a run that may have no readers looks again. */
-#define LONELY_MS 200
-/* Without a daemon nobody says that readers have gone: two looks in a row, this far apart, must find none. */
-#define ALONE_MS 1000
-/* A writer that was too far ahead goes on when a quarter of the window, but no more than this, is free: not at every step of a reader. */
-#define RESUME_BYTES (1024 * 1024)
 /* After SIGKILL, pipes that somebody outside the group holds open are not waited for longer than this. */
 #define LAST_WORDS_MS 500
 
-struct writer {
-	const struct run *run;
-	struct child child;
-	struct session session; /* its fd is the flight's connection */
-	struct checksum *out_sum, *err_sum;
-	uint64_t out_len, err_len;
-	uint64_t unpublished; /* bytes */
-	uint64_t published_ms;
-	uint64_t ahead_from; /* more bytes than this may be too far ahead of the readers: look */
-	bool out_full;	     /* its pipe has been enlarged */
-	int broken;	     /* errno of a write that failed; 0: none */
-
-	bool exited; /* the command has ended; it is not reaped before its group is done with */
-	bool reaped;
-	uint32_t exit, signal;
-
-	bool registered;      /* the daemon at the other end knows this run */
-	bool disowned;	      /* … or has refused it: finish for the readers, uncommitted */
-	uint64_t next_try_ms; /* without a daemon: when to look for the next one */
-
-	bool lonely;	 /* told that no connection reads; slots are to be looked at */
-	bool asked;	 /* MAY_STOP is out */
-	bool empty_once; /* without a daemon: the last look found no slot taken */
-	uint64_t look_ms;
-	unsigned reader_signal;
-
-	bool stopping, killed;
-	uint64_t kill_ms; /* when TERM becomes KILL, then when even open pipes are given up */
-};
-
-static unsigned char chunk[CHUNK];
-static unsigned char record_bytes[SC_RECORD_HEAD + SC_RECORD_MAX];
-
 /* ---- the command's group ---- */
+
+/* Of a run in the foreground the command alone: the group is its caller's. */
+static unsigned whom(const struct writer *w)
+{
+	return w->run->foreground ? 0 : PIDFD_SIGNAL_PROCESS_GROUP;
+}
 
 /* Through the descriptor, which cannot mean another process; an old kernel by the group's number, which is ours as long as the
  * command has not been reaped. */
 static int signal_group(struct writer *w, int sig)
 {
-	long rc = syscall(SYS_pidfd_send_signal, w->child.pidfd, sig, NULL, PIDFD_SIGNAL_PROCESS_GROUP);
+	long rc = syscall(SYS_pidfd_send_signal, w->child.pidfd, sig, NULL, whom(w));
 
-	if (rc < 0 && errno == EINVAL && !w->reaped)
+	if (rc < 0 && errno == EINVAL && whom(w) && !w->reaped)
 		return kill(-w->child.pid, sig);
 	return (int)rc;
 }
@@ -101,6 +57,8 @@ static void look_at_exit(struct writer *w)
 	if (waitid(P_PID, (id_t)w->child.pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
 		return;
 	w->exited = true;
+	if (w->run->linger_ms != SC_FOREVER)
+		w->linger_ms = clock_boot_ms() + w->run->linger_ms;
 	if (w->child.exec_error)
 		return; /* what ended was our own child, not yet the command */
 	if (info.si_code == CLD_EXITED)
@@ -118,22 +76,26 @@ static void reap(struct writer *w)
 	w->reaped = true;
 }
 
-static void begin_stop(struct writer *w, unsigned sig)
-{
-	if (w->stopping)
-		return;
-	w->stopping = true;
-	w->kill_ms = clock_boot_ms() + SC_GRACE_MS;
-	signal_group(w, sig ? (int)sig : SIGTERM);
-	KILLPOINT("group_signalled");
-	signal_group(w, SIGCONT); /* a stopped command cannot obey */
-}
-
 static void close_end(int *fd)
 {
 	if (*fd >= 0)
 		close(*fd);
 	*fd = -1;
+}
+
+void writer_begin_stop(struct writer *w, unsigned sig)
+{
+	if (w->stopping)
+		return;
+	w->stopping = true;
+	if (w->child.pid < 0) {
+		close_end(&w->child.out_fd); /* of a put: no more of it */
+		return;
+	}
+	w->kill_ms = clock_boot_ms() + SC_GRACE_MS;
+	signal_group(w, sig ? (int)sig : SIGTERM);
+	KILLPOINT("group_signalled");
+	signal_group(w, SIGCONT); /* a stopped command cannot obey */
 }
 
 static void kill_when_due(struct writer *w, uint64_t now)
@@ -152,267 +114,51 @@ static void kill_when_due(struct writer *w, uint64_t now)
 	w->kill_ms = now + LAST_WORDS_MS;
 }
 
-/* ---- bytes ---- */
-
-static void publish(struct writer *w)
-{
-	if (w->unpublished == 0)
-		return;
-	w->unpublished = 0;
-	w->published_ms = clock_boot_ms();
-	KILLPOINT("before_page_grows");
-	page_publish(w->run->page, w->out_len, w->err_len);
-	KILLPOINT("page_grown");
-}
-
-static void on_broken(struct writer *w)
-{
-	if (w->broken)
-		return;
-	w->broken = errno;
-	begin_stop(w, SIGTERM);
-}
-
-static void pump_out(struct writer *w)
-{
-	ssize_t n = read(w->child.out_fd, chunk, sizeof chunk);
-
-	if (n < 0 && (errno == EINTR || errno == EAGAIN))
-		return;
-	if (n <= 0) {
-		close_end(&w->child.out_fd);
-		return;
-	}
-	if ((size_t)n == sizeof chunk && !w->out_full) {
-		w->out_full = true;
-		fcntl(w->child.out_fd, F_SETPIPE_SZ, PIPE_LARGE); /* refused: as it was */
-	}
-	if (w->broken)
-		return; /* read and dropped, so that the command can end */
-	KILLPOINT("before_append");
-	if (object_append(w->run->out_fd, chunk, (size_t)n)) {
-		on_broken(w);
-		return;
-	}
-	KILLPOINT("out_appended");
-	checksum_add(w->out_sum, chunk, (size_t)n);
-	w->out_len += (uint64_t)n;
-	w->unpublished += (uint64_t)n;
-}
-
-static void append_record(struct writer *w, size_t n)
-{
-	struct record r = {.position = w->out_len, .length = (uint32_t)n};
-
-	if (w->broken)
-		return;
-	record_encode(&r, record_bytes);
-	if (object_append(w->run->err_fd, record_bytes, SC_RECORD_HEAD + n)) {
-		on_broken(w);
-		return;
-	}
-	KILLPOINT("err_appended");
-	checksum_add(w->err_sum, record_bytes, SC_RECORD_HEAD + n);
-	w->err_len += SC_RECORD_HEAD + n;
-	w->unpublished += SC_RECORD_HEAD + n;
-}
-
-static void pump_err(struct writer *w)
-{
-	ssize_t n = read(w->child.err_fd, record_bytes + SC_RECORD_HEAD, SC_RECORD_MAX);
-
-	if (n < 0 && (errno == EINTR || errno == EAGAIN))
-		return;
-	if (n <= 0)
-		close_end(&w->child.err_fd);
-	else
-		append_record(w, (size_t)n);
-}
-
 /* What kept the command from starting is its stderr: every caller sees it, as from a shell. */
 static void record_exec_error(struct writer *w)
 {
 	char text[1024];
 
 	w->exit = (uint32_t)spawn_explain(w->run->argv[0], w->child.exec_error, text, sizeof text);
-	if (w->run->inherit_stderr) {
-		if (write(2, text, strlen(text)) < 0)
-			return;
-	} else {
-		memcpy(record_bytes + SC_RECORD_HEAD, text, strlen(text));
-		append_record(w, strlen(text));
-	}
-}
-
-/* ---- the pace of the readers ---- */
-
-/* More than a window ahead of the fastest reader: then *resume is where that reader must have come to. Nobody is waited for who
- * does not live, nor where nobody reads, nor once the command is to end. */
-static bool is_ahead(struct writer *w, uint64_t *resume)
-{
-	uint64_t window = page_window(w->run->page), total = w->out_len + w->err_len, fastest, step = window / 4;
-
-	if (window == SC_FOREVER || total <= w->ahead_from || w->stopping)
-		return false;
-	if (!page_fastest(w->run->page, &fastest))
-		fastest = total;
-	w->ahead_from = fastest + window;
-	if (total <= w->ahead_from)
-		return false;
-	*resume = total - window + (step < RESUME_BYTES ? step : RESUME_BYTES);
-	return true;
-}
-
-/* ---- the daemon ---- */
-
-static void lose_daemon(struct writer *w)
-{
-	KILLPOINT("daemon_lost");
-	session_close(&w->session);
-	/* At once, but for one that had not taken us: it would be asked in a circle. */
-	w->next_try_ms = w->registered ? 0 : clock_boot_ms() + SC_RECONNECT_MS;
-	w->registered = false;
-	w->asked = false;
-	w->look_ms = clock_boot_ms() + ALONE_MS;
-	w->empty_once = false;
-}
-
-static void tell(struct writer *w, const struct msg *m, const int *fds, size_t nfds)
-{
-	/* What the daemon said before it went is read by the loop, which then sees the end of file. */
-	if (w->session.fd >= 0)
-		session_say(&w->session, m, fds, nfds);
-}
-
-/* In the child that is about to be the command: whatever becomes of its writer, the daemon can kill it from here on. */
-static void tell_started(void *arg, int pidfd)
-{
-	struct writer *w = arg;
-	struct msg m = {.type = MSG_STARTED, .gen = w->run->gen, .pid = (uint64_t)getpid()};
-
-	if (pidfd >= 0)
-		tell(w, &m, &pidfd, 1);
-	KILLPOINT("started_told");
-}
-
-static void send_register(struct writer *w)
-{
-	struct msg m = {.type = MSG_REGISTER, .gen = w->run->gen, .bucket = w->run->bucket, .key = w->run->key};
-	int fds[4] = {page_fd(w->run->page), w->run->out_fd, w->run->err_fd, w->child.pidfd};
-	size_t n = 3;
-
-	if (!w->reaped && w->child.pidfd >= 0) {
-		m.pid = (uint64_t)w->child.pid;
-		n = 4;
-	}
-	tell(w, &m, fds, n);
-	KILLPOINT("register_sent");
-}
-
-static void find_daemon(struct writer *w, enum session_how how)
-{
-	if (w->session.fd >= 0 || w->disowned)
+	if (!w->run->inherit_stderr)
+		capture_text(&w->capture, text);
+	else if (write(2, text, strlen(text)) < 0)
 		return;
-	w->next_try_ms = clock_boot_ms() + SC_RECONNECT_MS;
-	KILLPOINT("before_reconnect");
-	if (session_open(&w->session, how) == 0)
-		send_register(w);
 }
 
-static void on_verdict(struct writer *w, const struct msg *m)
+/* ---- bytes ---- */
+
+static void pump_out(struct writer *w)
 {
-	KILLPOINT("verdict_heard");
-	w->asked = false;
-	w->lonely = false;
-	if (m->flags & VERDICT_STOP)
-		begin_stop(w, (unsigned)m->signal);
-}
-
-/* False: the last word has been said, nothing more will come. */
-static bool on_message(struct writer *w, const struct msg *m)
-{
-	switch (m->type) {
-	case MSG_REGISTERED:
-		w->registered = true;
-		KILLPOINT("registered_heard");
-		break;
-	case MSG_LONELY:
-		w->lonely = true;
-		w->reader_signal = (unsigned)m->signal;
-		w->look_ms = 0;
-		break;
-	case MSG_VERDICT:
-		on_verdict(w, m);
-		break;
-	case MSG_SETTLED:
-		return false;
-	case MSG_REFUSE:
-		/* Doomed while nobody knew of us, or of a version we do not speak: the readers still get it all. */
-		w->disowned = true;
-		lose_daemon(w);
-		break;
-	default:
-		break; /* of a newer daemon */
-	}
-	return true;
-}
-
-/* Takes what has come, without waiting. False: SETTLED has come. */
-static bool listen_to_daemon(struct writer *w)
-{
-	struct msg m;
-	int fds[SC_FDS_MAX];
-	size_t nfds;
-
-	while (w->session.fd >= 0) {
-		int rc = session_hear(&w->session, &m, fds, &nfds, 0);
-
-		if (rc == SC_EAGAIN || (rc == SC_ESYS && errno == EINTR))
-			return true;
-		if (rc) {
-			lose_daemon(w);
-			return true;
-		}
-		for (size_t i = 0; i < nfds; i++)
-			close(fds[i]);
-		if (!on_message(w, &m))
-			return false;
-	}
-	return true;
-}
-
-/* ---- does anybody read? ---- */
-
-/* The mark in our own flight's file: a caller that came later may have given --finish. */
-static bool is_to_finish(const struct writer *w)
-{
-	char mark = 0;
-
-	return pread(w->run->lock_fd, &mark, 1, MARK_FINISH) == 1 && mark;
-}
-
-/* With a daemon: it says that no connection does; then, if no slot is taken either, it is asked, for somebody may just have
- * come. Without one, two looks in a row. */
-static void look_for_readers(struct writer *w, uint64_t now)
-{
-	struct msg m = {.type = MSG_MAY_STOP, .gen = w->run->gen};
-	bool alone = w->session.fd < 0;
-
-	if (w->stopping || w->asked || now < w->look_ms || (!alone && !w->lonely))
+	if (capture_out(&w->capture, w->child.out_fd, &w->read_error))
 		return;
-	w->look_ms = now + (alone ? ALONE_MS : LONELY_MS);
-	if (page_has_readers(w->run->page)) {
-		w->empty_once = false;
+	close_end(&w->child.out_fd);
+	/* Of a put it is not all there is to store. */
+	if (w->read_error && w->child.pid < 0)
+		w->stopping = true;
+}
+
+static void pump_err(struct writer *w)
+{
+	if (!capture_err(&w->capture, w->child.err_fd))
+		close_end(&w->child.err_fd);
+}
+
+/* What cannot be stored need not be made. A put's giver is heard to its end all the same: it may have others to tell. */
+static void stop_if_broken(struct writer *w)
+{
+	if (w->capture.broken && w->child.pid >= 0)
+		writer_begin_stop(w, SIGTERM);
+}
+
+/* The command has ended, but somebody it has left behind holds its pipes. */
+static void stop_lingering(struct writer *w, uint64_t now)
+{
+	if (!w->exited || w->stopping || now < w->linger_ms)
 		return;
-	}
-	if (!alone) {
-		w->asked = true;
-		tell(w, &m, NULL, 0);
-		KILLPOINT("may_stop_asked");
-	} else if (w->empty_once && !is_to_finish(w)) {
-		begin_stop(w, w->reader_signal);
-	}
-	w->empty_once = true;
+	capture_rest(&w->capture, w->child.out_fd, w->child.err_fd);
+	close_end(&w->child.out_fd);
+	close_end(&w->child.err_fd);
 }
 
 /* ---- the loop ---- */
@@ -427,7 +173,7 @@ static int time_to_sleep(const struct writer *w, uint64_t now)
 {
 	uint64_t until = UINT64_MAX;
 
-	if (w->unpublished)
+	if (w->capture.unpublished)
 		return 0; /* only looks whether there is more at once; then publishes and sleeps */
 	if (w->stopping)
 		until = w->kill_ms;
@@ -435,6 +181,8 @@ static int time_to_sleep(const struct writer *w, uint64_t now)
 		until = w->look_ms;
 	if (w->session.fd < 0 && !w->disowned && w->next_try_ms < until)
 		until = w->next_try_ms;
+	if (w->exited && !w->stopping && w->linger_ms < until)
+		until = w->linger_ms;
 	if (until == UINT64_MAX)
 		return -1;
 	return until <= now ? 0 : until - now > INT_MAX ? INT_MAX : (int)(until - now);
@@ -445,7 +193,7 @@ static void turn(struct writer *w)
 	enum { OUT, ERR, EXIT, DAEMON, N };
 	uint64_t resume, now;
 	int timeout = time_to_sleep(w, clock_boot_ms()), n;
-	bool ahead = is_ahead(w, &resume);
+	bool ahead = !w->stopping && capture_is_ahead(&w->capture, &resume);
 	struct pollfd p[N] = {
 		[OUT] = {.fd = ahead ? -1 : w->child.out_fd, .events = POLLIN},
 		[ERR] = {.fd = ahead ? -1 : w->child.err_fd, .events = POLLIN},
@@ -455,31 +203,34 @@ static void turn(struct writer *w)
 
 	if (ahead) {
 		/* Asleep on the page, where readers, and a daemon that has sent something, wake it; all else waits for a second. */
-		publish(w);
+		capture_publish(&w->capture);
 		page_wait_readers(w->run->page, resume, timeout < 0 ? SC_FOREVER : (uint64_t)timeout);
 		timeout = 0;
 	}
 	n = poll(p, N, timeout);
 	if (n == 0)
-		publish(w);
+		capture_publish(&w->capture);
 	if (n > 0) {
 		if (p[OUT].revents)
 			pump_out(w);
 		if (p[ERR].revents)
 			pump_err(w);
-		if (w->unpublished >= PUBLISH_BYTES || w->unpublished <= PUBLISH_AT_ONCE ||
-		    clock_boot_ms() - w->published_ms >= PUBLISH_MS)
-			publish(w);
+		stop_if_broken(w);
+		capture_publish_if_due(&w->capture);
 		if (p[EXIT].revents)
 			look_at_exit(w);
 		if (p[DAEMON].revents)
-			listen_to_daemon(w);
+			writer_listen(w);
 	}
+	if (w->child.pid < 0 && signals_pending())
+		writer_begin_stop(w, 0);
 	if (w->session.fd < 0 && clock_boot_ms() >= w->next_try_ms)
-		find_daemon(w, SESSION_LOOK);
+		writer_find_daemon(w, SESSION_LOOK);
 	now = clock_boot_ms();
-	look_for_readers(w, now);
+	if (w->child.pid >= 0)
+		writer_look_for_readers(w, now);
 	kill_when_due(w, now);
+	stop_lingering(w, now);
 }
 
 /* ---- the end ---- */
@@ -487,10 +238,10 @@ static void turn(struct writer *w)
 /* Nothing of the command's group outlives a run that was stopped: those that need longer get the rest of their time. */
 static void finish_stop(struct writer *w)
 {
-	if (!w->stopping)
+	if (!w->stopping || w->child.pid < 0)
 		return;
 	/* A kernel that cannot signal a group by descriptor: now, while its number is still ours. */
-	if (syscall(SYS_pidfd_send_signal, w->child.pidfd, 0, NULL, PIDFD_SIGNAL_PROCESS_GROUP) < 0 && errno == EINVAL)
+	if (syscall(SYS_pidfd_send_signal, w->child.pidfd, 0, NULL, whom(w)) < 0 && errno == EINVAL && whom(w))
 		kill(-w->child.pid, SIGKILL);
 	reap(w);
 	while (!w->killed && signal_group(w, 0) == 0) {
@@ -503,57 +254,12 @@ static void finish_stop(struct writer *w)
 	}
 }
 
-static void say_done(struct writer *w)
-{
-	uint8_t out_sum[SC_SUM_SIZE], err_sum[SC_SUM_SIZE];
-	struct msg m = {.type = MSG_DONE,
-			.gen = w->run->gen,
-			.outcome = w->broken	 ? OUTCOME_BROKEN
-				   : w->stopping ? OUTCOME_CANCELLED
-						 : OUTCOME_ENDED,
-			.exit = w->exit,
-			.signal = w->signal,
-			.out_len = w->out_len,
-			.err_len = w->err_len,
-			.out_sum = {out_sum, sizeof out_sum},
-			.err_sum = {err_sum, sizeof err_sum},
-			.error = (uint64_t)w->broken};
-
-	checksum_get(w->out_sum, out_sum);
-	checksum_get(w->err_sum, err_sum);
-	tell(w, &m, NULL, 0);
-}
-
-/* Says DONE until somebody has answered: to this daemon, or to the one that follows it. Publishes uncommitted if none does. */
-static void report(struct writer *w)
-{
-	for (int tries = 0; tries < 3 && !w->disowned; tries++) {
-		struct msg m = {.type = 0};
-		int fds[SC_FDS_MAX], rc;
-		size_t nfds;
-
-		find_daemon(w, SESSION_START);
-		if (w->session.fd < 0)
-			return;
-		KILLPOINT("before_done");
-		say_done(w);
-		KILLPOINT("done_sent");
-		do {
-			rc = session_hear(&w->session, &m, fds, &nfds, SC_FOREVER);
-		} while ((rc == 0 && on_message(w, &m) && !w->disowned) || (rc == SC_ESYS && errno == EINTR));
-		KILLPOINT("done_answered");
-		if (rc == 0 || rc == SC_ETIME)
-			return;
-		lose_daemon(w);
-	}
-}
-
 static void end(struct writer *w)
 {
 	bool good = w->exit == 0 && w->signal == 0;
 
 	KILLPOINT("before_publish");
-	if (w->broken)
+	if (w->capture.broken)
 		page_end(w->run->page, PAGE_LOST, 0, 0);
 	else if (w->stopping)
 		page_end(w->run->page, PAGE_CANCELLED, w->exit, w->signal);
@@ -601,29 +307,52 @@ static void ignore_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+static int init(struct writer *w, const struct run *run)
+{
+	*w = (struct writer){.session = SESSION_INIT, .run = run, .linger_ms = SC_FOREVER, .registered = true};
+	w->session.place = *run->place;
+	session_adopt(&w->session, run->socket_fd);
+	return capture_init(&w->capture, run->page, run->out_fd, run->err_fd);
+}
+
+static void run_to_its_end(struct writer *w)
+{
+	while (!is_over(w))
+		turn(w);
+	KILLPOINT("data_ended");
+	capture_publish(&w->capture);
+	finish_stop(w);
+	reap(w);
+	KILLPOINT("command_reaped");
+	writer_report(w);
+	end(w);
+	KILLPOINT("end_published");
+}
+
 static _Noreturn void write_run(const struct run *run)
 {
-	static struct writer w = {.session = SESSION_INIT};
+	static struct writer w;
 	struct spawn spawn = {.argv = run->argv,
 			      .stdin_fd = run->stdin_fd,
 			      .chain = run->chain,
 			      .inherit_stderr = run->inherit_stderr,
-			      .announce = tell_started,
+			      .foreground = run->foreground,
+			      .detached = run->detached,
+			      .announce = writer_tell_started,
 			      .arg = &w};
+	int rc = init(&w, run);
 
-	w.run = run;
-	w.session.place = *run->place;
-	session_adopt(&w.session, run->socket_fd);
-	w.registered = true;
-	w.out_sum = checksum_new();
-	w.err_sum = checksum_new();
-	setsid();
+	if (!run->foreground)
+		setsid();
 	KILLPOINT("session_made");
 	/* Ignored, as by some callers, it would take the command's exit status away. */
 	spawn.child_ignored = signal(SIGCHLD, SIG_DFL) == SIG_IGN;
 	/* To die here tells the daemon all there is: nobody runs the command. */
-	if (!w.out_sum || !w.err_sum || spawn_command(&w.child, &spawn))
+	if (rc || spawn_command(&w.child, &spawn))
 		_exit(EXIT_FAILED);
+	/* The command stays where its terminal is; we do not. */
+	if (run->foreground)
+		setsid();
 	KILLPOINT("command_started");
 	if (w.child.exec_error)
 		record_exec_error(&w);
@@ -631,16 +360,7 @@ static _Noreturn void write_run(const struct run *run)
 	keep_only(&w);
 	if (chdir("/") < 0)
 		_exit(EXIT_FAILED);
-	while (!is_over(&w))
-		turn(&w);
-	KILLPOINT("data_ended");
-	publish(&w);
-	finish_stop(&w);
-	reap(&w);
-	KILLPOINT("command_reaped");
-	report(&w);
-	end(&w);
-	KILLPOINT("end_published");
+	run_to_its_end(&w);
 	_exit(0);
 }
 
@@ -657,4 +377,34 @@ int writer_start(struct run *r)
 	close(r->err_fd);
 	errno = saved;
 	return pid < 0 ? SC_ESYS : 0;
+}
+
+/* ---- without a command ---- */
+
+static enum put_end end_of_put(const struct writer *w)
+{
+	if (w->read_error)
+		return PUT_CANNOT_READ;
+	/* What came too late changes nothing. */
+	if (w->settled && (w->settled_how & (SETTLED_COMMITTED | SETTLED_OVERTAKEN)))
+		return PUT_KEPT;
+	return signals_pending() ? PUT_INTERRUPTED : PUT_NOT_KEPT;
+}
+
+enum put_end writer_put(struct run *r, int source_fd, int *error)
+{
+	static struct writer w;
+	enum put_end how;
+
+	signal(SIGXFSZ, SIG_IGN);
+	signals_catch();
+	*error = 0;
+	if (init(&w, r))
+		return PUT_NOT_KEPT;
+	w.child = (struct child){.pid = -1, .pidfd = -1, .out_fd = source_fd, .err_fd = -1};
+	w.exited = w.reaped = true;
+	run_to_its_end(&w);
+	how = end_of_put(&w);
+	*error = how == PUT_CANNOT_READ ? w.read_error : w.capture.broken;
+	return how;
 }

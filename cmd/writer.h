@@ -1,6 +1,7 @@
 /* 3 CAPTURE: runs the command, pumps its output into the object, publishes, reports. A process of its own, forked by the client
  * that was told to lead, in a session of its own: whoever's terminal that client had, its Ctrl-C does not reach the run. It
- * outlives client and daemon; a flight without a daemon goes on and registers with the next one.
+ * outlives client and daemon; a flight without a daemon goes on and registers with the next one. (The writer of a put is the client
+ * itself, and has no command.)
  *
  *   started ──▶ pumping ──▶ ended (command waited for, pipes at end of file) ──▶ DONE, answer ──▶ published
  *                  └──▶ stopping (nobody reads: the reader's signal, SC_GRACE_MS later SIGKILL) ──▲ */
@@ -8,6 +9,7 @@
 #define SC_WRITER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "lib/gen.h"
@@ -27,10 +29,24 @@ struct run {
 	char *const *argv;
 	int stdin_fd; /* a spool, the caller's; -1: none */
 	bool inherit_stderr;
+	bool foreground;    /* the command stays in its caller's session and group, and is signalled alone */
+	bool detached;	    /* it gets nothing of the caller's but descriptors 0 to 2 */
+	uint64_t linger_ms; /* how long its pipes are waited for once it has ended; SC_FOREVER: as long as they are open */
 };
 
 /* Forks. In the caller: 0, and the run's own descriptors (out_fd, err_fd, socket_fd, lock_fd) are closed. SC_ESYS: no process to
  * be had; they are closed, too, which tells the daemon. */
 int writer_start(struct run *r);
+
+enum put_end {
+	PUT_KEPT,	 /* in the index, or overtaken by something newer */
+	PUT_NOT_KEPT,	 /* it could not be stored: *error, 0: the daemon would or could not */
+	PUT_CANNOT_READ, /* *error; nothing is kept */
+	PUT_INTERRUPTED, /* signals_pending(); nothing is kept */
+};
+
+/* The writer of a run without a command, in this process: what source_fd (taken) has to give, to its end. The run's own descriptors
+ * are used up. */
+enum put_end writer_put(struct run *r, int source_fd, int *error);
 
 #endif

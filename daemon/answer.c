@@ -201,7 +201,10 @@ static void answer(struct conn *c, struct ask *ask)
 
 void answer_ask(struct conn *c, const struct msg *m)
 {
-	struct ask ask = {.key_len = m->key.n, .finish = m->flags & ASK_FINISH, .nchain = m->chain.n / SC_GEN_SIZE};
+	struct ask ask = {.key_len = m->key.n,
+			  .finish = m->flags & (ASK_FINISH | ASK_DETACHED),
+			  .detached = m->flags & ASK_DETACHED,
+			  .nchain = m->chain.n / SC_GEN_SIZE};
 	bool stopping;
 
 	flight_leave(c, 0, &stopping); /* it asks again: it reads nothing now */
@@ -209,6 +212,7 @@ void answer_ask(struct conn *c, const struct msg *m)
 				  .refresh = m->flags & ASK_REFRESH,
 				  .finished = m->flags & ASK_FINISHED,
 				  .wait = m->flags & ASK_WAIT,
+				  .put = m->flags & ASK_PUT,
 				  .lost = !gen_is_none(&m->gen),
 				  .order = c->d->order,
 				  .accept_ms = m->accept};

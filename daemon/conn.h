@@ -33,7 +33,7 @@ struct ask {
 	uint8_t key[SC_KEY_MAX];
 	size_t key_len;
 	uint64_t ttl_ms; /* resolved */
-	bool finish;
+	bool finish, detached;
 	bool early; /* waits only because readers from before us may still come back */
 	struct gen chain[SC_CHAIN_MAX];
 	size_t nchain;

@@ -48,8 +48,18 @@ static struct verdict refresh(const struct question *q, const struct known *k)
 	return verdict(VERDICT_LEAD);
 }
 
+/* Never shares what others run: theirs is not what it has. */
+static struct verdict put(const struct known *k)
+{
+	if (k->runs < 2)
+		return verdict(VERDICT_LEAD);
+	return k->nested ? verdict(VERDICT_NESTED) : waiting(WAIT_REFRESHING);
+}
+
 struct verdict decide(const struct question *q, const struct known *k)
 {
+	if (q->put)
+		return put(k);
 	if (q->refresh)
 		return refresh(q, k);
 	if (decide_is_fresh(q, k))

@@ -13,6 +13,7 @@ struct question {
 	bool refresh;	    /* only a run that began after the question */
 	bool finished;	    /* never follow */
 	bool wait;	    /* without a command: wait for the key to begin to exist */
+	bool put;	    /* it has the result itself and only wants to lead */
 	bool lost;	    /* it has just lost a run of this key */
 	uint64_t order;	    /* the highest order number given out when it was asked */
 	uint64_t accept_ms; /* the oldest entry it takes; 0: none at all */

@@ -252,7 +252,8 @@ int flight_register(struct flight *f, struct conn *c, const struct msg *m, int *
 		f->pid = m->pid;
 		fds[3] = -1;
 	}
-	session = m->flags & STARTED_FOREGROUND ? 0 : nesting_learn(f);
+	f->foreground = m->flags & STARTED_FOREGROUND;
+	session = f->foreground ? 0 : nesting_learn(f);
 	f->writer = c;
 	c->leads = f;
 	c->state = CONN_WRITING;
@@ -273,7 +274,8 @@ void flight_started(struct flight *f, int pidfd, const struct msg *m)
 	f->pidfd = pidfd;
 	f->pid = m->pid;
 	/* In the caller's own session others live that are not inside of the run. */
-	if (!(m->flags & STARTED_FOREGROUND))
+	f->foreground = m->flags & STARTED_FOREGROUND;
+	if (!f->foreground)
 		nesting_recheck(f->d, nesting_learn(f));
 }
 

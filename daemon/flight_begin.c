@@ -32,13 +32,13 @@ static int make_objects(struct flight *f, int fds[LEAD_FDS])
 	return f->out_fd < 0 || f->err_fd < 0 ? SC_ESYS : 0;
 }
 
-static int make_page(struct flight *f, int fds[LEAD_FDS])
+static int make_page(struct flight *f, bool detached, int fds[LEAD_FDS])
 {
 	uint8_t hash[16];
 	int rc;
 
 	digest_key(f->bucket, strlen(f->bucket), f->key_bytes, f->key_len, hash);
-	rc = page_create(&f->page, &f->gen, hash, f->order, f->d->config.window);
+	rc = page_create(&f->page, &f->gen, hash, f->order, detached ? SC_FOREVER : f->d->config.window);
 	if (rc)
 		return rc;
 	fds[LEAD_PAGE] = flight_dup_fd(page_fd(f->page));
@@ -108,7 +108,7 @@ int flight_begin(struct conn *c, const struct ask *ask)
 		rc = make_objects(f, fds);
 	KILLPOINT("objects_made");
 	if (rc == 0)
-		rc = make_page(f, fds);
+		rc = make_page(f, ask->detached, fds);
 	KILLPOINT("page_made");
 	if (rc == 0)
 		rc = make_writer(f, fds);

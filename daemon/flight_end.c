@@ -104,10 +104,10 @@ static void end_unfinished(struct flight *f)
 }
 
 /* The command's whole group, through the descriptor its writer gave us; never by number. An old kernel signals the command
- * alone. */
+ * alone; and where the group is its caller's, it is all there is to signal. */
 static long signal_command(const struct flight *f, int sig)
 {
-	long rc = syscall(SYS_pidfd_send_signal, f->pidfd, sig, NULL, PIDFD_SIGNAL_PROCESS_GROUP);
+	long rc = syscall(SYS_pidfd_send_signal, f->pidfd, sig, NULL, f->foreground ? 0 : PIDFD_SIGNAL_PROCESS_GROUP);
 
 	if (rc < 0 && errno == EINVAL)
 		rc = syscall(SYS_pidfd_send_signal, f->pidfd, sig, NULL, 0);
@@ -172,16 +172,16 @@ void flights_on_dying(struct daemon *d, void *arg)
 /* ---- with it ---- */
 
 /* The run has its result and, where it was kept, its row: out of the tables, file away, then the answer. */
-static void settle(struct flight *f, bool committed, const char *why)
+static void settle(struct flight *f, unsigned how, const char *why)
 {
 	struct daemon *d = f->d;
-	struct msg m = {.type = MSG_SETTLED, .gen = f->gen, .flags = committed};
+	struct msg m = {.type = MSG_SETTLED, .gen = f->gen, .flags = how};
 	struct key *k;
 
 	flight_set_state(f, FLIGHT_SETTLED, why);
 	k = flight_take_out(f);
 	KILLPOINT("before_settle");
-	if (committed)
+	if (how & SETTLED_COMMITTED)
 		flightfile_unlink(d->place.dir_fd, &f->gen);
 	else
 		flight_discard(d, &f->gen);
@@ -211,7 +211,12 @@ static void on_committed(void *arg, int status, uint64_t changed)
 
 	if (status)
 		log_event(d->log, "commit-failed", "why=\"%s\"", sc_strerror(status));
-	settle(f, status == 0 && changed, status ? "commit failed" : changed ? "committed" : "a newer one is there");
+	if (status)
+		settle(f, 0, "commit failed");
+	else if (changed)
+		settle(f, SETTLED_COMMITTED, "committed");
+	else
+		settle(f, SETTLED_OVERTAKEN, "a newer one is there");
 	daemon_arm_expiry(d);
 }
 
@@ -252,15 +257,15 @@ void flight_done(struct flight *f, const struct msg *m)
 		 : good				 ? PAGE_COMPLETE
 						 : PAGE_FAILED;
 	if (!good || f->state == FLIGHT_STOPPING) {
-		settle(f, false, m->outcome == OUTCOME_BROKEN ? "could not be stored" : good ? "nobody reads" : "failed");
+		settle(f, 0, m->outcome == OUTCOME_BROKEN ? "could not be stored" : good ? "nobody reads" : "failed");
 	} else if (f->doomed || f->ttl_ms == 0) {
-		settle(f, false, f->doomed ? "doomed" : "not to be kept");
+		settle(f, SETTLED_OVERTAKEN, f->doomed ? "doomed" : "not to be kept");
 	} else if (!is_whole(f->out_fd, m->out_len) || !is_whole(f->err_fd, m->err_len)) {
-		settle(f, false, "object and report differ");
+		settle(f, 0, "object and report differ");
 	} else {
 		flight_set_state(f, FLIGHT_COMMITTING, "ended well");
 		if (commit(f, m))
-			settle(f, false, "no memory");
+			settle(f, 0, "no memory");
 	}
 }
 

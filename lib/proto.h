@@ -60,6 +60,8 @@ enum {
 	ASK_FINISH = 1u << 2,	/* let the run end although nobody reads any more */
 	ASK_FINISHED = 1u << 3, /* only what is finished: never FOLLOW */
 	ASK_WAIT = 1u << 4,	/* without a command: WAIT until the key begins to exist, instead of MISS */
+	ASK_DETACHED = 1u << 5, /* if I am to lead: nobody is waited for by the run, nor ends it by leaving */
+	ASK_PUT = 1u << 6,	/* what I have is the run: only LEAD will do */
 };
 
 /* ATTACH.flags */
@@ -100,7 +102,7 @@ enum lead_fd { LEAD_OUT, LEAD_ERR, LEAD_PAGE, LEAD_OUT_WRITE, LEAD_ERR_WRITE, LE
 /* LEFT.flags, VERDICT.flags, SETTLED.flags */
 enum { LEFT_STOPPING = 1u << 0, LEFT_STAYED = 1u << 1 };
 enum { VERDICT_STOP = 1u << 0 };
-enum { SETTLED_COMMITTED = 1u << 0 };
+enum { SETTLED_COMMITTED = 1u << 0, SETTLED_OVERTAKEN = 1u << 1 };
 
 /* STARTED.flags, REGISTER.flags */
 enum { STARTED_FOREGROUND = 1u << 0 }; /* the command's session is its caller's, not one of its own */
