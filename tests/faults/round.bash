@@ -330,6 +330,7 @@ invariants() {
 	local n got=0
 	n=$(runs)
 	[ "$n" -le "$allowed" ] || fault "I5: the command ran $n times"
+	[ ! -e "$T/runs.twice" ] || fault "I8: a run began while another one's command lived"
 	wait_until '[ -z "$(others)" ]' 10 || fault "I1, I8: processes are left"
 	command=(pieces -n "$T/runs")
 	timeout 20 "$SC" get k -- "${command[@]}" >"$T/again.out" 2>"$T/again.err" || got=$?
