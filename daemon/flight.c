@@ -150,6 +150,17 @@ void flight_discard(struct daemon *d, const struct gen *g)
 	flightfile_unlink(d->place.dir_fd, g);
 }
 
+/* Without a page there is only one way to tell its readers: they ask again when their connection ends, and hear LOST. */
+static void dismiss_readers(struct flight *f)
+{
+	struct conn *c, *next;
+
+	DL_FOREACH_SAFE2(f->readers, c, next, reads_next)
+	{
+		conn_close(c, NULL);
+	}
+}
+
 void flight_end_unfinished(struct flight *f, enum page_state end, const char *why)
 {
 	struct daemon *d = f->d;
@@ -163,6 +174,8 @@ void flight_end_unfinished(struct flight *f, enum page_state end, const char *wh
 	KILLPOINT("before_lost");
 	if (f->page)
 		page_end(f->page, end, 0, 0);
+	else
+		dismiss_readers(f);
 	KILLPOINT("lost_published");
 	flight_free(f);
 	key_changed(d, k);
