@@ -177,6 +177,34 @@ scene_remove_run() { # a run is removed while it goes on: its readers finish, it
 	if removed; then absent; fi
 }
 
+scene_remove_restart() { # a run is removed, then the daemon dies: it is not kept by the next one either
+	scd daemon
+	begin
+	wait_until all_moved
+	client x other rm k
+	rc x >/dev/null
+	kill_it "$(daemon_pid)"
+	scd next
+	go
+	judge a b c d
+	if removed; then absent; fi
+}
+
+scene_refresh_restart() { # a newer run has been kept, then the daemon dies: the older one does not replace it
+	scd daemon
+	begin
+	wait_until all_moved
+	client x other get -r k -- printf new
+	[[ $(rc x) =~ ^(0|125|137)$ ]]
+	kill_it "$(daemon_pid)"
+	scd next
+	go
+	judge a b c d
+	[ "$(rc x)" != 0 ] || [ "$("$SC" get k -- pieces -n "$T/runs" 2>>"$T/.quiet")" = new ] || fault "the older run replaced the newer"
+	old_out=new
+	orphans=1
+}
+
 scene_leave() { # the last reader leaves
 	scd daemon
 	client a leader get k -- "${command[@]}"
@@ -250,7 +278,7 @@ scene_both() { # daemon and writer are killed; the next daemon finds the flight 
 	judge a b c d
 }
 
-scene_awaited() { # the writer dies after the next daemon has begun to wait for it
+scene_awaited() { # the writer dies after the next daemon has begun to wait for it, and readers with it
 	local writer
 	allowed=$((allowed + 1))
 	scd daemon
@@ -260,6 +288,7 @@ scene_awaited() { # the writer dies after the next daemon has begun to wait for 
 	[ -z "$writer" ] || kill -STOP "$writer" 2>>"$T/.quiet" || true
 	kill_it "$(daemon_pid)"
 	scd next
+	wait_until '[ "$(readers)" = 4 ] || struck || [ -e "$T/a.rc" ]'
 	kill_it "$writer"
 	go
 	judge a b c d
