@@ -21,6 +21,8 @@ export T G=$T SC_DIR=$T/cache HOME=$T/home TMPDIR=$T PATH=$HELPERS:$PATH
 unset SC_KILLAT SC_STOPAT SC_FLIGHTS SC_TTL SC_STRICT SC_DISABLE
 : "${SCD_TEST:?}"
 SC=$SC_TEST
+# The leak checker does not work under a tracer.
+export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
 umask 022
 mkdir -p "$T" "$HOME"
 mkdir -m 700 "$SC_DIR"
