@@ -45,7 +45,7 @@ trace() {
 	export TREE HELPERS SC_TEST SCD_TEST
 	xargs -P "${ROUNDS:-3}" -L 1 bash -c \
 		'bash "$TREE/tests/faults/round.bash" "$0/$1-$2" "$1" "$2" 1 env "SC_KILLAT=*:0:$0/$1-$2.passed" || touch "$0/bad"' "$T" \
-		<"$T/scenes"
+		<"$T/scenes" >&2
 	while read -r scene victim; do
 		sort "$T/$scene-$victim.passed" | uniq -c | awk -v s="$scene" -v v="$victim" \
 			'$1 > n[$2] { n[$2] = $1 } END { for (name in n) print s, v, name, n[name] }' | sort
