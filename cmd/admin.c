@@ -65,6 +65,9 @@ static int await_gone(struct session *s)
 	do {
 		rc = session_hear(s, &m, fds, &nfds, SC_FOREVER);
 	} while (rc == 0 || (rc == SC_ESYS && errno == EINTR));
+	/* It has left its loop, whose counter stands still while the index is being closed. */
+	if (rc == SC_ETIME && pidfd >= 0 && poll(&(struct pollfd){.fd = pidfd, .events = POLLIN}, 1, SC_START_MS) > 0)
+		rc = SC_EEOF;
 	while (rc == SC_EEOF && pidfd >= 0 && poll(&(struct pollfd){.fd = pidfd, .events = POLLIN}, 1, -1) < 0)
 		;
 	if (pidfd >= 0)

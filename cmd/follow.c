@@ -26,19 +26,26 @@ struct watch {
 
 /* ---- the daemon ---- */
 
-/* True: it is there, as far as one can see without asking. */
-static bool daemon_is_there(struct session *s)
+/* True: it is there, as far as one can see without asking. *lost: it says that the run is. */
+static bool daemon_is_there(struct session *s, bool *lost)
 {
-	struct pollfd p = {.fd = s->fd, .events = POLLIN};
+	int fds[SC_FDS_MAX], rc;
+	size_t nfds = 0;
+	struct msg m;
 
+	*lost = false;
 	if (s->fd < 0)
 		return false;
-	/* Nothing is sent to a reader unasked: whatever is readable is the end. */
-	if (poll(&p, 1, 0) > 0) {
-		session_close(s);
-		return false;
-	}
-	return true;
+	rc = session_hear(s, &m, fds, &nfds, 0);
+	if (rc == SC_EAGAIN || (rc == SC_ESYS && errno == EINTR))
+		return true;
+	*lost = rc == 0 && m.type == MSG_LOST;
+	if (*lost)
+		return true;
+	for (size_t i = 0; rc == 0 && i < nfds; i++)
+		close(fds[i]);
+	session_close(s);
+	return false;
 }
 
 /* Asks the next daemon about the run. FOLLOW_LOST: nobody can finish it. FOLLOW_NESTED: it does not let us wait. Else go on; if it has ended well meanwhile, *ended is
@@ -81,10 +88,11 @@ static enum follow_result attach(struct follow *f, enum session_how how, bool *e
 static enum follow_result look_after_daemon(struct follow *f, struct watch *w, bool *ended, struct page_view *v)
 {
 	uint64_t now = clock_boot_ms();
+	bool lost;
 
-	if (daemon_is_there(f->session)) {
+	if (daemon_is_there(f->session, &lost)) {
 		w->orphaned_ms = 0;
-		return FOLLOW_ENDED;
+		return lost ? FOLLOW_LOST : FOLLOW_ENDED;
 	}
 	if (!w->orphaned_ms)
 		w->orphaned_ms = now;

@@ -83,6 +83,15 @@ static void name_heirs(struct flight *f)
 		key_add_heir(f->key, c);
 }
 
+/* Readers of a run that was awaited: its page would have come with its writer, so this is the only way to tell them. */
+static void tell_readers(struct flight *f)
+{
+	struct msg m = {.type = MSG_LOST, .gen = f->gen};
+
+	for (struct conn *c = f->readers; c; c = c->reads_next)
+		conn_send(c, &m, NULL, 0);
+}
+
 static void end_unfinished(struct flight *f)
 {
 	struct daemon *d = f->d;
@@ -96,6 +105,8 @@ static void end_unfinished(struct flight *f)
 	KILLPOINT("before_lost");
 	if (f->page)
 		page_end(f->page, f->end, 0, 0);
+	else
+		tell_readers(f);
 	KILLPOINT("lost_published");
 	flight_free(f);
 	key_changed(d, k);

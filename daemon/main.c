@@ -335,6 +335,8 @@ static void finish(struct main *m)
 	listener_close(d->listener);
 	KILLPOINT("listener_closed");
 	uv_close((uv_handle_t *)&m->index_poll, NULL);
+	/* Who asked us to go shall know that we do, however long the index takes to close. */
+	conn_flush_all(d);
 	index_close(d->index);
 	KILLPOINT("index_closed");
 	conn_flush_all(d);

@@ -35,10 +35,12 @@ static void pass(const char *name, const char *at, atomic_long *passed, int sig)
 	if (at[n])
 		count = strtol(at + n + 1, &file, 10);
 	file = file && *file == ':' ? file + 1 : NULL;
-	if (each)
+	if (each) {
 		(void)(file && note(file, name, O_APPEND));
-	else if (atomic_fetch_add(passed, 1) + 1 == count && (!file || note(file, name, O_EXCL)))
+	} else if (atomic_fetch_add(passed, 1) + 1 == count && (!file || note(file, name, O_EXCL))) {
+		prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
 		kill(getpid(), sig);
+	}
 }
 
 void killpoint(const char *name)
@@ -46,9 +48,6 @@ void killpoint(const char *name)
 	static atomic_long kills, stops;
 
 	pass(name, getenv("SC_KILLAT"), &kills, SIGKILL);
-	if (!getenv("SC_STOPAT"))
-		return;
-	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
 	pass(name, getenv("SC_STOPAT"), &stops, SIGSTOP);
 }
 #endif

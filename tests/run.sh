@@ -20,7 +20,7 @@ run_file() {
 	fi
 	# Only where everybody may look: a directory on PATH that may not be searched makes "not found" a "not executable".
 	local env=(env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 TERM=dumb "HOME=$SC_CHECK/home/$id" "TMPDIR=$SC_CHECK/tmp/$id"
-		"SC=$SC" "SCD=$SCD" "SC_TEST=$SC_TEST" "SCD_TEST=$SCD_TEST" "HELPERS=$HELPERS" "SAN=$SAN" "SOAK=${SOAK:-0}" "TREE=$PWD"
+		"SC=$SC" "SCD=$SCD" "SC_TEST=$SC_TEST" "SCD_TEST=$SCD_TEST" "HELPERS=$HELPERS" "SAN=$SAN" "SOAK=${SOAK:-0}" "SEED=${SEED-}" "TREE=$PWD"
 		BATS_LIB_PATH=/usr/lib/bats
 		ASAN_OPTIONS=abort_on_error=1:allocator_may_return_null=1:detect_stack_use_after_return=1:verify_asan_link_order=0
 		UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 TSAN_OPTIONS=halt_on_error=1)

@@ -304,6 +304,27 @@ load ../helper
 	done
 }
 
+@test "A23: the writer dies before it has registered with the next daemon: readers that are back there are told" {
+	bg a "$SC" get --strict k -- gate "$G"
+	gate_up
+	bg b "$SC" get --strict k -- gate "$G"
+	step "$G" out one
+	for n in a b; do shows $n 'one\n'; done
+	writer=$(parent_of "$(gate_pid)")
+	kill -STOP "$writer"
+	kill_daemon
+	start_daemon
+	wait_until '"$SC" ps | grep -q " 2 readers "'
+	kill -9 "$writer"
+	assert_rc 125 a b
+	for n in a b; do
+		is_file "$T/$n.out" 'one\n'
+		is_message "$T/$n.err" 'died: output is incomplete after 4 good bytes'
+	done
+	[ "$(runs)" = 1 ]
+	wait_until nothing_kept
+}
+
 @test "A25: the daemon is stopped with SIGSTOP: bypass after two seconds of silence, with one line" {
 	entry k 'x\n'
 	local start took pid

@@ -9,7 +9,7 @@ scenes=(
 	run:daemon run:leader run:follower cold:leader fail:daemon fail:leader hit:leader hit:daemon refresh:leader refresh:daemon
 	remove:other remove:daemon remove_run:other remove_run:daemon leave:leader leave:daemon restart:leader restart:follower
 	restart:next stop:leader stop:daemon stop:other idle:daemon expire:daemon lost:leader lost:follower lost:daemon both:next
-	awaited:next leftover:leader
+	awaited:next leftover:leader remove_restart:next refresh_restart:next
 )
 
 round() { # DIR SCENE VICTIM RUNS NAME COUNT FILE: says what is wrong, if something is
@@ -45,7 +45,7 @@ trace() {
 	export TREE HELPERS SC_TEST SCD_TEST
 	xargs -P "${ROUNDS:-3}" -L 1 bash -c \
 		'bash "$TREE/tests/faults/round.bash" "$0/$1-$2" "$1" "$2" 1 env "SC_KILLAT=*:0:$0/$1-$2.passed" || touch "$0/bad"' "$T" \
-		<"$T/scenes"
+		<"$T/scenes" >&2
 	while read -r scene victim; do
 		sort "$T/$scene-$victim.passed" | uniq -c | awk -v s="$scene" -v v="$victim" \
 			'$1 > n[$2] { n[$2] = $1 } END { for (name in n) print s, v, name, n[name] }' | sort

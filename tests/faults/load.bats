@@ -36,3 +36,17 @@ all_got_x() {
 	assert_output '0 50'
 	all_got_x 50
 }
+
+@test "A26: a daemon that takes four seconds to close its index is waited for by who told it to stop" {
+	use_test_build
+	ASAN_OPTIONS=detect_leaks=0 start_daemon
+	entry k x
+	local daemon
+	daemon=$(daemon_pid)
+	bg slow strace -f -o /dev/null -e trace=fdatasync,fsync -e inject=fdatasync,fsync:delay_enter=4000000:when=1 -p "$daemon"
+	wait_until 'grep -q attached "$T/slow.err"'
+	run -0 "$SC" daemon stop --now
+	assert_output ''
+	dead "$daemon"
+	rc slow
+}

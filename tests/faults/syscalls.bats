@@ -1,0 +1,87 @@
+#!/usr/bin/env bats
+# FAULTS A13, A30, B24, C01: a process is killed at any of its system calls, or the daemon's fail: the invariants hold. One
+# undisturbed run (round.bash, scene run) tells which calls there are: each is "NAME N", the Nth of its kind, which is how strace
+# counts. A sample of them is taken whose seed is printed if a test fails (SEED=n takes it again); with SOAK=1 all of them.
+load ../helper
+
+prepare() {
+	: "${SEED:=$RANDOM}"
+	echo "SEED=$SEED"
+}
+
+round() { # DIR SCENE VICTIM RUNS SIGN STRACE OPTION…: says what is wrong, if something is; SIGN is what strace prints if it struck
+	local sign=$5
+	bash "$TREE/tests/faults/round.bash" "$1" "$2" "$3" "$4" strace -o "$1.strace" "${@:6}" >"$1.log" 2>&1 || mv "$1.log" "$1.failed"
+	grep -qF "$sign" "$1.strace" || : >"$1.missed"
+	rm -rf "$1"
+}
+
+# Each line of stdin is a round. None fails. Which call is the Nth may differ from one time to the next, but most are met.
+play() {
+	local rounds missed
+	export -f round
+	export TREE HELPERS SC_TEST SCD_TEST
+	mkdir -p "$T/rounds"
+	awk -v dir="$T/rounds" '{ print dir "/" NR, $0 }' | xargs -P "${ROUNDS:-3}" -L 1 bash -c 'round "$@"' round
+	cat "$T/rounds"/*.failed 2>/dev/null || true
+	[ -z "$(find "$T/rounds" -name '*.failed' -print -quit)" ]
+	rounds=$(find "$T/rounds" -name '*.strace' | wc -l) missed=$(find "$T/rounds" -name '*.missed' | wc -l)
+	echo "$rounds rounds, $missed of them without a fault"
+	[ "$rounds" -gt 0 ] && [ $((3 * missed)) -lt "$rounds" ]
+}
+
+# What VICTIM calls in SCENE: "NAME N" for each, in order. What comes before our own first call is the loader's.
+calls() { # SCENE VICTIM [STRACE OPTION…]
+	local attached=0
+	if [[ $2 =~ ^(writer|index)$ ]]; then attached=1; fi
+	bash "$TREE/tests/faults/round.bash" "$T/trace" "$1" "$2" 1 strace "${@:3}" -o "$T/trace.strace" >&2
+	sed -E 's/^[0-9]+ +//' "$T/trace.strace" | grep -oE '^[a-z0-9_]+\(|^.*F_GETFD.*|^umask.*' | awk -v ours=$attached '
+		/F_GETFD|^umask/ { ours = 1 }
+		{ sub(/\(.*/, ""); n[$0]++ }
+		ours && !/^(execve|exit_group|exit)$/ { print $0, n[$0] }'
+}
+
+# So many lines of stdin, or all of them.
+sample() {
+	if [ "${SOAK:-0}" = 1 ]; then
+		cat
+	else
+		awk -v seed="$SEED" 'BEGIN { srand(seed) } { print rand(), $0 }' | sort -n | cut -d ' ' -f 2- | head -n "$1"
+	fi
+}
+
+die_at() { # VICTIM RUNS HOW MANY
+	calls run "$1" >"$T/calls"
+	sample "$3" <"$T/calls" | while read -r name n; do
+		echo "run $1 $2 'killed by SIGKILL' -e trace=$name -e inject=$name:signal=SIGKILL:when=$n"
+	done | play
+}
+
+@test "A30: a client that dies at any system call: the others get all of it, nothing is left" {
+	die_at leader 2 10
+}
+
+@test "A30: a follower that dies at any system call: nobody notices" {
+	die_at follower 1 6
+}
+
+@test "A13 A30: a writer that dies at any system call: clients end well, the command runs at most twice, nothing is left" {
+	die_at writer 2 12
+}
+
+@test "A13 A30: a daemon that dies at any system call: one run, everybody gets all of it, nothing is left" {
+	die_at daemon 1 16
+}
+
+@test "A13 A30: a daemon that dies at any system call of its index thread: the same" {
+	die_at index 1 6
+}
+
+@test "B24 C01: any system call of the daemon fails, once or from then on: everybody gets all of it, nothing hangs" {
+	calls errors daemon -f | grep -E '^(openat2?|write|pwrite64|fsync|fdatasync|ftruncate|unlinkat|mkdirat) ' >"$T/calls"
+	while read -r name n; do
+		for error in ENOSPC EIO EMFILE; do printf '%s\n' "$name $n $error" "$name $n+ $error"; done
+	done <"$T/calls" | sample 16 | while read -r name n error; do
+		echo "errors daemon 4 (INJECTED) -f -e trace=$name -e inject=$name:error=$error:when=$n"
+	done | play
+}
