@@ -8,7 +8,7 @@
 set -u
 set -m # children get groups of their own: an interrupt ends them by cleanup, in order
 
-ROWS='hit pipe copy miss capture followers delay callers idle'
+ROWS='hit pipe copy miss capture window followers delay takeover callers idle'
 : "${SC:?}" "${BENCH:?}"
 unset SC_TTL SC_BUCKET SC_STRICT SC_DISABLE SC_FLIGHTS
 PATH=$BENCH:$PATH
@@ -153,6 +153,17 @@ row_capture() {
 		"$(calc "$b/$a")" '>=' 1.5 ×
 }
 
+# A command whose only reader takes what it can, held to the reader's pace, and not.
+row_window() {
+	local a b
+	mkdir -m 700 "$T/none"
+	echo 'window = none' >"$T/none/config"
+	get a b -- race -n 7 -w 1 -2 -p -a "$SC rm key{}" -b "env SC_DIR=$T/none $SC rm key{}" \
+		"$SC" get 'key{}' -- stream 1G ::: env "SC_DIR=$T/none" "$SC" get 'key{}' -- stream 1G
+	SC_DIR=$T/none "$SC" daemon stop
+	print_row '1 GiB with a window' "$(rate_of $GIB "$a")" "without: $(rate_of $GIB "$b")" "$(calc "$b/$a")"
+}
+
 # some_followers N null|pipe RUNS: the median in $took. The first run does not count: it warms memory (see race -2).
 some_followers() {
 	local i all=()
@@ -188,13 +199,14 @@ row_followers() {
 }
 
 # The same reader and the same command on both sides; only what lies between them differs.
-follow_lines() {
+follow_lines() { # KEY OTHERS
 	local status
 	"$SC" get "$1" -- lines say "$T/go" 500 2000 >/dev/null &
+	for ((i = 0; i < $2; i++)); do "$SC" get -q -w 10 "$1" >/dev/null & done
 	"$SC" get -q -w 10 "$1" | lines hear "$T/go"
 	status=$?
 	[ "$status" = 0 ] || kill "$!"
-	wait "$!"
+	wait
 	return "$status"
 }
 tee_lines() {
@@ -205,7 +217,7 @@ row_delay() {
 	local -a ours ours99 theirs theirs99
 	mkfifo "$T/go"
 	for i in {1..5}; do
-		get p p99 -- follow_lines "key$i"
+		get p p99 -- follow_lines "key$i" 0
 		ours+=("$p") ours99+=("$p99")
 		get p p99 -- tee_lines
 		theirs+=("$p") theirs99+=("$p99")
@@ -214,6 +226,22 @@ row_delay() {
 	print_row 'a line to a follower, median' "$(time_of "$a")" "cmd | tee FILE | reader: $(time_of "$b")" "$(calc "$a/$b")" '<=' 2 ×
 	a=$(middle "${ours99[@]}") b=$(middle "${theirs99[@]}")
 	print_row '  99th percentile' "$(time_of "$a")" "cmd | tee FILE | reader: $(time_of "$b")" "$(calc "$a/$b")"
+	ours=() ours99=()
+	for i in {1..3}; do
+		get p p99 -- follow_lines "many$i" 63
+		ours+=("$p") ours99+=("$p99")
+	done
+	a=$(middle "${ours[@]}") b=$(middle "${theirs[@]}")
+	print_row '  to one of 64, median' "$(time_of "$a")" "cmd | tee FILE | reader: $(time_of "$b")" "$(calc "$a/$b")"
+	a=$(middle "${ours99[@]}") b=$(middle "${theirs99[@]}")
+	print_row '  99th percentile' "$(time_of "$a")" "cmd | tee FILE | reader: $(time_of "$b")" "$(calc "$a/$b")"
+}
+
+row_takeover() {
+	local a b
+	mkdir "$T/marks"
+	get a b -- takeover 40 "$T/marks" "$SC"
+	print_row "a dead writer's second run" "$(time_of "$a")" "a miss to its first byte: $(time_of "$b")" "$(calc "$a/$b")"
 }
 
 row_callers() {
@@ -235,18 +263,18 @@ row_callers() {
 	note "runs counted in 3 rounds of each: $(wc -l <"$T/runs") and $(wc -l <"$T/quick-runs") (one a round is the promise)"
 }
 
-# Prints the processor time of a leader, its writer, 16 followers and the daemon in 3 s in which nothing happens.
+# Prints the processor time of a leader, its writer, 64 followers and the daemon in 6 s in which nothing happens.
 idle_followers() {
 	local i line writer pids=()
 	exec 8<>"$T/ready" 9<>"$T/go"
-	for i in {0..16}; do
+	for i in {0..64}; do
 		"$SC" get key -- stream -r -g "$T/go" 100 >/dev/null 2>"$T/ready" &
 		pids+=("$!")
 		read -r line <&8
 		[ "$line" = ready ] || die "not ready but: $line"
 	done
 	read -r writer <"/proc/${pids[0]}/task/${pids[0]}/children"
-	idle 3 "$(daemon_pid)" "${pids[@]}" "$writer"
+	idle 6 "$(daemon_pid)" "${pids[@]}" "$writer"
 	echo >&9
 	wait "${pids[@]}"
 }
@@ -254,8 +282,8 @@ row_idle() {
 	local n
 	mkfifo "$T/go" "$T/ready"
 	get n -- idle_followers
-	print_row 'idle: 16 followers' "$(calc "$n/3e6" %.3f) ms/s" 'processor time, with the daemon' \
-		"$(calc "$n/3e9" %.5f)" '<=' 0.001 ' s/s'
+	print_row 'idle: 64 followers' "$(calc "$n/6e6" %.3f) ms/s" 'processor time, with the daemon' \
+		"$(calc "$n/6e9*600" %.2f)" '<=' 1 ' s/10 min'
 }
 
 # ---- all of it ------------------------------------------------------------------------------------------------------
