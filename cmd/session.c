@@ -144,7 +144,7 @@ void session_release(struct session *s)
 
 int session_say(struct session *s, const struct msg *m, const int *fds, size_t nfds)
 {
-	struct msg hello = {.type = MSG_HELLO, .version = SC_PROTO_VERSION, .build = bytes_of(sc_build)};
+	struct msg hello = {.type = MSG_HELLO, .version = sc_proto_version, .build = bytes_of(sc_build)};
 	size_t sent = 0;
 	struct buf b;
 	int rc = 0;
@@ -231,10 +231,18 @@ int session_hear(struct session *s, struct msg *m, int fds[SC_FDS_MAX], size_t *
 			return rc;
 		if (m->type != MSG_HELLO)
 			return 0;
+		s->version = m->version;
 	}
 }
 
-/* Somebody older has made room for us, or we are the older one: then only a bypass is left. */
+/* The older of the two makes room: a daemon at once, so that we may start ours; we by not asking again. */
+static int refused_version(struct session *s)
+{
+	if (s->version > sc_proto_version)
+		return fail(s, SC_EPROTO, "the daemon is of a newer version than this " SC_BIN, NULL);
+	return fail(s, SC_EEOF, "the daemon is of another version", SC_BIN " daemon restart");
+}
+
 static bool may_ask_again(const struct session *s, int rc)
 {
 	return rc == SC_EEOF && s->fd >= 0;
@@ -260,7 +268,7 @@ int session_ask(struct session *s, enum session_how how, const struct msg *q, st
 		if (rc == 0 || rc == SC_EEOF)
 			rc = session_hear(s, m, fds, nfds, wait_ms);
 		if (rc == 0 && m->type == MSG_REFUSE && m->reason == REFUSE_VERSION)
-			rc = fail(s, SC_EEOF, "the daemon is of another version", SC_BIN " daemon restart");
+			rc = refused_version(s);
 		if (!may_ask_again(s, rc))
 			break;
 	}

@@ -296,3 +296,9 @@ void conn_close(struct conn *c, const char *why)
 	uv_close((uv_handle_t *)&w->retry, on_closed);
 	daemon_reckon(d);
 }
+
+void conn_close_told(struct conn *c)
+{
+	flush(c);
+	conn_close(c, NULL);
+}
