@@ -13,6 +13,7 @@
 #include "lib/build.h"
 #include "lib/clock.h"
 #include "lib/err.h"
+#include "lib/killpoint.h"
 #include "lib/sock.h"
 
 /* A daemon that goes just as we come is met again at most so often, with pauses that grow up to a second in all. */
@@ -68,16 +69,20 @@ static int start(struct session *s)
 
 	if (rc)
 		return fail(s, rc, "another client has been starting the daemon for too long", NULL);
+	KILLPOINT("start_locked");
 	rc = connect_once(s);
 	if (rc != SC_ENOENT)
 		goto out;
 	if (!lockfile_may_start(&s->lock, clock_boot_ms())) {
-		rc = fail(s, SC_EEOF, "the daemon failed to start several times within a minute",
+		rc = fail(s, SC_EEOF, "the daemon died at its start several times within a minute",
 			  "see scd.log in the cache directory");
 		goto out;
 	}
 	rc = spawn_daemon(s->place.path, why, sizeof why);
-	lockfile_note_start(&s->lock, clock_boot_ms(), rc != 0);
+	/* Every one counts as a failure until the daemon has answered somebody: it may die of the first question. Not when there
+	 * was no process to be had: that says nothing about the daemon. */
+	if (rc != SC_ESYS)
+		lockfile_note_start(&s->lock, clock_boot_ms(), true);
 	if (rc == 0) {
 		rc = connect_once(s);
 	} else {

@@ -41,6 +41,7 @@ struct main {
 	uv_prepare_t turn;
 	struct signals *signals;
 	int ready_fd;
+	bool proved; /* somebody has had an answer: this is no daemon that dies of every question */
 };
 
 /* To whoever started us: one line that says why not, or "ready". Then it is closed, which ends their wait. */
@@ -179,8 +180,14 @@ static void on_turn(uv_prepare_t *turn)
 {
 	struct main *m = turn->data;
 
+	bool answers = m->d.dirty != NULL;
+
 	daemon_step(&m->d);
 	conn_flush_all(&m->d);
+	if (answers && !m->proved) {
+		m->proved = true;
+		lockfile_note_start(&m->lock, clock_boot_ms(), false);
+	}
 }
 
 /* ---- start ---- */
