@@ -266,6 +266,8 @@ int session_ask(struct session *s, enum session_how how, const struct msg *q, st
 			nanosleep(&pause, NULL);
 		session_close(s);
 		rc = session_open(s, how);
+		if (rc == SC_ENOENT && how == SESSION_START)
+			continue; /* it was idle, and went between "ready" and our connection */
 		if (rc)
 			return rc;
 		rc = session_say(s, q, NULL, 0);
