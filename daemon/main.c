@@ -41,7 +41,7 @@ struct main {
 	uv_prepare_t turn;
 	struct signals *signals;
 	int ready_fd;
-	bool proved; /* somebody has had an answer: this is no daemon that dies of every question */
+	bool proved; /* somebody has had an answer, or it goes in peace: this is no daemon that dies of every question */
 };
 
 /* To whoever started us: one line that says why not, or "ready". Then it is closed, which ends their wait. */
@@ -176,6 +176,12 @@ static void on_index(uv_poll_t *poll, int status, int events)
 	index_collect(m->d.index);
 }
 
+static void prove(struct main *m)
+{
+	m->proved = true;
+	lockfile_note_start(&m->lock, clock_boot_ms(), false);
+}
+
 static void on_turn(uv_prepare_t *turn)
 {
 	struct main *m = turn->data;
@@ -184,10 +190,8 @@ static void on_turn(uv_prepare_t *turn)
 
 	daemon_step(&m->d);
 	conn_flush_all(&m->d);
-	if (answers && !m->proved) {
-		m->proved = true;
-		lockfile_note_start(&m->lock, clock_boot_ms(), false);
-	}
+	if (answers && !m->proved)
+		prove(m);
 }
 
 /* ---- start ---- */
@@ -332,6 +336,7 @@ static void finish(struct main *m)
 	struct conn *c, *next;
 
 	KILLPOINT("idle_before_close");
+	prove(m);
 	d->stopping = true;
 	listener_close(d->listener);
 	uv_close((uv_handle_t *)&m->index_poll, NULL);
