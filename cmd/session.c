@@ -80,7 +80,7 @@ static int start(struct session *s)
 	}
 	rc = spawn_daemon(s->place.path, why, sizeof why);
 	/* Every one counts as a failure until the daemon has answered somebody: it may die of the first question. Not when there
-	 * was no process to be had: that says nothing about the daemon. */
+	 * was no process to be had, or too few descriptors: that says nothing about the daemon. */
 	if (rc != SC_ESYS)
 		lockfile_note_start(&s->lock, clock_boot_ms(), true);
 	if (rc == 0) {

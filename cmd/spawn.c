@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -137,12 +138,17 @@ static int await_ready(int fd, char *why, size_t size)
 int spawn_daemon(const char *dir, char *why, size_t size)
 {
 	char path[SC_PATH_MAX];
+	struct rlimit files;
 	int pipe_fd[2], rc;
 	pid_t pid;
 
 	if (find_daemon(path)) {
 		snprintf(why, size, "there is no scd beside %s, nor in ../libexec/%s", SC_BIN, SC_BIN);
 		return SC_EEOF;
+	}
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_max < SC_DAEMON_FDS) {
+		errno = EMFILE;
+		return SC_ESYS;
 	}
 	if (pipe2(pipe_fd, O_CLOEXEC) < 0)
 		return SC_ESYS;
@@ -193,8 +199,11 @@ int spawn_explain(const char *name, int error, char *text, size_t size)
 
 static void stdin_from_null(void)
 {
-	int fd = open("/dev/null", O_RDONLY);
+	int fd;
 
+	/* First, so that there is room for it however few descriptors we may have. */
+	close(0);
+	fd = open("/dev/null", O_RDONLY);
 	if (fd > 0) {
 		dup2(fd, 0);
 		close(fd);
@@ -252,12 +261,16 @@ static void close_pair(int fd[2])
 
 int spawn_command(struct child *c, char *const argv[], const char *chain, bool inherit_stderr, bool child_ignored)
 {
-	int out[2] = {-1, -1}, err[2] = {-1, -1}, error[2] = {-1, -1}, saved;
+	int out[2] = {-1, -1}, err[2] = {-1, -1}, error[2] = {-1, -1}, room = -1, saved;
 	pid_t parent = getpid();
 	ssize_t n;
 
 	*c = (struct child){.pid = -1, .pidfd = -1, .out_fd = -1, .err_fd = -1};
 	if (make_pipe(out) || (!inherit_stderr && make_pipe(err)) || pipe2(error, O_CLOEXEC) < 0)
+		goto fail;
+	/* For the pidfd: without one the end of a command that runs would not be noticed. */
+	room = fcntl(out[0], F_DUPFD_CLOEXEC, 0);
+	if (room < 0)
 		goto fail;
 	c->pid = fork();
 	if (c->pid == 0 && child_ignored)
@@ -267,6 +280,7 @@ int spawn_command(struct child *c, char *const argv[], const char *chain, bool i
 	if (c->pid < 0)
 		goto fail;
 	setpgid(c->pid, c->pid); /* both sides do it: whoever comes first */
+	close(room);
 	c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
 	close(error[1]);
 	do {
@@ -283,6 +297,8 @@ int spawn_command(struct child *c, char *const argv[], const char *chain, bool i
 	return 0;
 fail:
 	saved = errno;
+	if (room >= 0)
+		close(room);
 	close_pair(out);
 	close_pair(err);
 	close_pair(error);

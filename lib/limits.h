@@ -39,6 +39,9 @@
 #define SC_GRACE_MS 5000
 /* Longest sleep on a page: a peer may have died between two steps (lost wake-up), so look again. */
 #define SC_PAGE_WAIT_MS 1000
+/* A daemon that may open fewer than this is not started: it holds some twenty itself, a run takes ten, and one that has to turn
+ * everybody away is worse than none. */
+#define SC_DAEMON_FDS 64
 /* A daemon that crashed this often within the window is not started again before the window is over. */
 #define SC_CRASHES_MAX 3
 #define SC_CRASH_WINDOW_MS 60000
