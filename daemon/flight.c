@@ -88,12 +88,17 @@ struct flight *flight_new(struct daemon *d, const struct flightfile *file)
 	if (!f)
 		return NULL;
 	f->key = key_get(d, bucket, key);
-	if (!f->key) {
+	if (f->key) {
+		f->gen = file->gen;
+		HASH_ADD(hh, d->flights->by_gen, gen, sizeof f->gen, f);
+		if (!f->hh.tbl)
+			key_drop_if_unused(d, f->key);
+	}
+	if (!f->key || !f->hh.tbl) {
 		free(f);
 		return NULL;
 	}
 	f->d = d;
-	f->gen = file->gen;
 	f->order = file->order;
 	memcpy(f->bucket, file->bucket, sizeof f->bucket);
 	f->key_len = file->key_len;
@@ -104,7 +109,6 @@ struct flight *flight_new(struct daemon *d, const struct flightfile *file)
 	f->created_wall_ms = file->created_wall_ms;
 	f->out_fd = f->err_fd = f->pidfd = -1;
 	DL_APPEND(f->key->flights, f);
-	HASH_ADD(hh, d->flights->by_gen, gen, sizeof f->gen, f);
 	d->flights->count++;
 	return f;
 }

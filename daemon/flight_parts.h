@@ -3,8 +3,6 @@
 #ifndef SC_FLIGHT_PARTS_H
 #define SC_FLIGHT_PARTS_H
 
-#include <uthash.h>
-
 #include "daemon/flight.h"
 #include "daemon/key.h"
 #include "lib/page.h"
