@@ -57,7 +57,7 @@ most_at_once() {
 }
 
 @test "G19: callers come at the instant a run ends, well or badly: all get all of it and its status, nobody a message" {
-	local rounds=200 code round nr
+	local rounds=80 code round nr
 	if [ "${SOAK:-0}" = 1 ]; then rounds=2500; fi
 	mkdir "$T/crowd"
 	flood 70K >"$T/want"
