@@ -571,6 +571,7 @@ static _Noreturn void write_run(const struct run *run)
 	/* To die here tells the daemon all there is: nobody runs the command. */
 	if (!w.out_sum || !w.err_sum || spawn_command(&w.child, run->argv, run->chain, run->inherit_stderr, child_ignored))
 		_exit(EXIT_FAILED);
+	sc_no_core(); /* the command keeps the caller's limit */
 	KILLPOINT("command_started");
 	if (w.child.exec_error)
 		record_exec_error(&w);

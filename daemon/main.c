@@ -406,6 +406,7 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	raise_limits();
+	sc_no_core();
 	rc = start(&m, argv[optind], why, sizeof why);
 	if (rc) {
 		if (m.d.log)

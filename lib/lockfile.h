@@ -25,7 +25,7 @@ void lockfile_step(struct lockfile *l); /* one turn of the loop */
 bool lockfile_pulse(const struct lockfile *l, uint64_t *pulse);
 
 /* The lock under which a daemon is started: whoever gets it looks first whether there is one by now. Waits for others, at most
- * SC_START_MS. SC_ETIME, SC_ESYS. */
+ * twice SC_START_MS. SC_ETIME, SC_ESYS. */
 int lockfile_begin_start(struct lockfile *l);
 void lockfile_end_start(struct lockfile *l);
 
