@@ -3,7 +3,8 @@
 # Every source is compiled by one rule per flavour. A flavour is a directory and a set of flags:
 #
 #   build/          what is installed: sc static, scd a position-independent executable
-#   build/test/     with the hooks of the tests (-DSC_TEST_BUILD), dynamic, so that preload shims work
+#   build/test/     with the hooks of the tests (-DSC_TEST_BUILD), dynamic, so that preload shims work;
+#                   older/ and newer/ in it: the same, of a protocol before and after ours
 #   build/san/      under ASan and UBSan, dynamic; build/san/test/ the same with the hooks
 #   build/tsan/     under ThreadSanitizer: only what tests/unit/tsan_*.c link
 
@@ -181,6 +182,17 @@ $(1)/unit/%: $(1)/obj/tests/unit/%.o $(1)/libscd.a $(1)/libcmd.a $(1)/libsc.a
 
 $(1)/obj/lib/build.o: EXTRA = -DSC_BUILD='"$$(shell cat $(B)/gen/build.txt)"'
 $(1)/obj/lib/build.o: $(B)/gen/build.txt
+
+# One object differs; named before the archive, it is taken instead of the archive's.
+$(1)/older/%: SKEW = 0
+$(1)/newer/%: SKEW = 1000000
+$(1)/older/build.o $(1)/newer/build.o: lib/build.c lib/build.h lib/proto.h $(1)/flags
+	@mkdir -p $$(@D)
+	$$(call SAY,CC,$$@)$$(CC) $$(COMMON) $$(CPPFLAGS) $(2) -DSC_PROTO_VERSION=$$(SKEW) -c -o $$@ $$<
+$(1)/older/$(BIN) $(1)/newer/$(BIN): $(1)/%/$(BIN): $(1)/%/build.o $(CMD_SRC:%.c=$(1)/obj/%.o) $(1)/libsc.a
+	$$(call SAY,LD,$$@)$$(CC) $(2) $(LDFLAGS) $(3) -o $$@ $$^ $(SC_LIBS)
+$(1)/older/scd $(1)/newer/scd: $(1)/%/scd: $(1)/%/build.o $(DAEMON_SRC:%.c=$(1)/obj/%.o) $(1)/libsc.a
+	$$(call SAY,LD,$$@)$$(CC) $(2) $(LDFLAGS) $(4) -o $$@ $$^ $(SCD_LIBS) -pthread
 $(DAEMON_SRC:%.c=$(1)/obj/%.o): | $(B)/gen/schema.inc
 
 -include $$(wildcard $(1)/obj/*/*.d $(1)/obj/*/*/*.d)
@@ -207,9 +219,10 @@ $(B)/helpers/shim_%.so: tests/helpers/shim_%.c $(B)/flags
 	$(call SAY,CC,$@)$(CC) $(COMMON) $(CPPFLAGS) $(CFLAGS) -fPIC -shared -o $@ $< -ldl
 
 HELPERS = $(HELPER_SRC:tests/helpers/%.c=$(B)/helpers/%) $(SHIM_SRC:tests/helpers/%.c=$(B)/helpers/%.so)
+SKEWED  = $(foreach s,older newer,$(HOOKED)/$(s)/$(BIN) $(HOOKED)/$(s)/scd)
 UNITS   = $(UNIT_SRC:tests/unit/%.c=$(HOOKED)/unit/%) $(TSAN_SRC:tests/unit/%.c=$(B)/tsan/unit/%)
 
-test-build: all $(HOOKED)/$(BIN) $(HOOKED)/scd $(HELPERS) $(UNITS)
+test-build: all $(HOOKED)/$(BIN) $(HOOKED)/scd $(SKEWED) $(HELPERS) $(UNITS)
 
 # Changes with every commit, so only one small object may depend on it.
 $(B)/gen/build.txt: FORCE

@@ -69,18 +69,22 @@ static int start(struct session *s)
 
 	if (rc)
 		return fail(s, rc, "another client has been starting the daemon for too long", NULL);
+	KILLPOINT("start_locked");
 	rc = connect_once(s);
 	if (rc != SC_ENOENT)
 		goto out;
 	if (!lockfile_may_start(&s->lock, clock_boot_ms())) {
-		rc = fail(s, SC_EEOF, "the daemon failed to start several times within a minute",
+		rc = fail(s, SC_EEOF, "the daemon died at its start several times within a minute",
 			  "see scd.log in the cache directory");
 		goto out;
 	}
 	KILLPOINT("before_daemon_start");
 	rc = spawn_daemon(s->place.path, why, sizeof why);
 	KILLPOINT("daemon_started");
-	lockfile_note_start(&s->lock, clock_boot_ms(), rc != 0);
+	/* Every one counts as a failure until the daemon has answered somebody: it may die of the first question. Not when there
+	 * was no process to be had, or too few descriptors: that says nothing about the daemon. */
+	if (rc != SC_ESYS)
+		lockfile_note_start(&s->lock, clock_boot_ms(), true);
 	if (rc == 0) {
 		rc = connect_once(s);
 	} else {
@@ -147,7 +151,7 @@ void session_release(struct session *s)
 
 int session_say(struct session *s, const struct msg *m, const int *fds, size_t nfds)
 {
-	struct msg hello = {.type = MSG_HELLO, .version = SC_PROTO_VERSION, .build = bytes_of(sc_build)};
+	struct msg hello = {.type = MSG_HELLO, .version = sc_proto_version, .build = bytes_of(sc_build)};
 	size_t sent = 0;
 	struct buf b;
 	int rc = 0;
@@ -234,10 +238,18 @@ int session_hear(struct session *s, struct msg *m, int fds[SC_FDS_MAX], size_t *
 			return rc;
 		if (m->type != MSG_HELLO)
 			return 0;
+		s->version = m->version;
 	}
 }
 
-/* Somebody older has made room for us, or we are the older one: then only a bypass is left. */
+/* The older of the two makes room: a daemon at once, so that we may start ours; we by not asking again. */
+static int refused_version(struct session *s)
+{
+	if (s->version > sc_proto_version)
+		return fail(s, SC_EPROTO, "the daemon is of a newer version than this " SC_BIN, NULL);
+	return fail(s, SC_EEOF, "the daemon is of another version", SC_BIN " daemon restart");
+}
+
 static bool may_ask_again(const struct session *s, int rc)
 {
 	return rc == SC_EEOF && s->fd >= 0;
@@ -258,6 +270,8 @@ int session_ask(struct session *s, enum session_how how, const struct msg *q, st
 		}
 		/* The connection there is says who asks: one that has just lost a run is expected to. */
 		rc = s->fd >= 0 ? 0 : session_open(s, how);
+		if (rc == SC_ENOENT && how == SESSION_START)
+			continue; /* it was idle, and went between "ready" and our connection */
 		if (rc)
 			return rc;
 		rc = session_say(s, q, NULL, 0);
@@ -266,7 +280,7 @@ int session_ask(struct session *s, enum session_how how, const struct msg *q, st
 		if (rc == 0 || rc == SC_EEOF)
 			rc = session_hear(s, m, fds, nfds, wait_ms);
 		if (rc == 0 && m->type == MSG_REFUSE && m->reason == REFUSE_VERSION)
-			rc = fail(s, SC_EEOF, "the daemon is of another version", SC_BIN " daemon restart");
+			rc = refused_version(s);
 		if (!may_ask_again(s, rc))
 			break;
 	}

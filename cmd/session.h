@@ -17,6 +17,7 @@ struct session {
 	int fd;		      /* -1: no connection */
 	struct frames in;
 	bool greeted;		     /* our HELLO is out */
+	uint64_t version;	     /* of the protocol, as its HELLO said; 0: not heard yet */
 	char why[SC_PATH_MAX + 512]; /* after a failure: one sentence */
 	const char *mend;	     /* … and what to do, or NULL */
 	char mend_text[64];

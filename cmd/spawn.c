@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -140,12 +141,17 @@ static int await_ready(int fd, char *why, size_t size)
 int spawn_daemon(const char *dir, char *why, size_t size)
 {
 	char path[SC_PATH_MAX];
+	struct rlimit files;
 	int pipe_fd[2], rc;
 	pid_t pid;
 
 	if (find_daemon(path)) {
 		snprintf(why, size, "there is no scd beside %s, nor in ../libexec/%s", SC_BIN, SC_BIN);
 		return SC_EEOF;
+	}
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_max < SC_DAEMON_FDS) {
+		errno = EMFILE;
+		return SC_ESYS;
 	}
 	if (pipe2(pipe_fd, O_CLOEXEC) < 0)
 		return SC_ESYS;
@@ -198,11 +204,16 @@ int spawn_explain(const char *name, int error, char *text, size_t size)
 /* A spool in its place or, without one, nothing. False: errno; never run a command on less than its input. */
 static bool set_stdin(int spool_fd)
 {
-	int fd = spool_fd < 0 ? open("/dev/null", O_RDONLY) : spool_reopen(spool_fd);
+	int fd;
 
+	/* First, so that there is room for it however few descriptors we may have. */
+	close(0);
+	fd = spool_fd < 0 ? open("/dev/null", O_RDONLY) : spool_reopen(spool_fd);
 	if (fd > 0) {
 		dup2(fd, 0);
 		close(fd);
+	} else if (fd == 0) {
+		fcntl(0, F_SETFD, 0);
 	}
 	return fd >= 0 || spool_fd < 0;
 }
@@ -299,12 +310,16 @@ static void close_pair(int fd[2])
 
 int spawn_command(struct child *c, const struct spawn *s)
 {
-	int out[2] = {-1, -1}, err[2] = {-1, -1}, error[2] = {-1, -1}, saved;
+	int out[2] = {-1, -1}, err[2] = {-1, -1}, error[2] = {-1, -1}, room = -1, saved;
 	struct ends ends = {.parent = getpid()};
 	ssize_t n;
 
 	*c = (struct child){.pid = -1, .pidfd = -1, .out_fd = -1, .err_fd = -1};
 	if (make_pipe(out) || (!s->inherit_stderr && make_pipe(err)) || pipe2(error, O_CLOEXEC) < 0)
+		goto fail;
+	/* For the pidfd: without one the end of a command that runs would not be noticed. */
+	room = fcntl(out[0], F_DUPFD_CLOEXEC, 0);
+	if (room < 0)
 		goto fail;
 	KILLPOINT("pipes_made");
 	ends.out_fd = out[1];
@@ -320,6 +335,7 @@ int spawn_command(struct child *c, const struct spawn *s)
 	KILLPOINT("command_forked");
 	if (!s->foreground)
 		setpgid(c->pid, c->pid); /* both sides do it: whoever comes first */
+	close(room);
 	c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
 	close(error[1]);
 	do {
@@ -336,6 +352,8 @@ int spawn_command(struct child *c, const struct spawn *s)
 	return 0;
 fail:
 	saved = errno;
+	if (room >= 0)
+		close(room);
 	close_pair(out);
 	close_pair(err);
 	close_pair(error);

@@ -353,6 +353,7 @@ static _Noreturn void write_run(const struct run *run)
 	/* The command stays where its terminal is; we do not. */
 	if (run->foreground)
 		setsid();
+	sc_no_core(); /* the command keeps the caller's limit */
 	KILLPOINT("command_started");
 	if (w.child.exec_error)
 		record_exec_error(&w);

@@ -158,6 +158,7 @@ void conn_pump(struct conn *c)
 			continue;
 		}
 		if (rc != SC_EAGAIN) {
+			c->blameless = rc != SC_EPROTO;
 			conn_close(c, rc == SC_EPROTO ? "bad frame" : "no memory");
 			return;
 		}
@@ -165,6 +166,7 @@ void conn_pump(struct conn *c)
 		if (rc == SC_EAGAIN || (rc == SC_ESYS && errno == EINTR))
 			return;
 		if (rc) {
+			c->blameless = rc == SC_ESYS || rc == SC_ENOMEM;
 			conn_close(c, rc == SC_EEOF ? NULL : rc == SC_EPROTO ? "too many descriptors" : "read error");
 			return;
 		}
@@ -297,4 +299,10 @@ void conn_close(struct conn *c, const char *why)
 	uv_close((uv_handle_t *)&w->poll, on_closed);
 	uv_close((uv_handle_t *)&w->retry, on_closed);
 	daemon_reckon(d);
+}
+
+void conn_close_told(struct conn *c)
+{
+	flush(c);
+	conn_close(c, NULL);
 }

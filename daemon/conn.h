@@ -68,6 +68,7 @@ struct conn {
 	struct conn *reads_next, *reads_prev;
 
 	struct flight *leads; /* the flight this peer writes */
+	bool blameless;	      /* closed because we could not hear it */
 
 	struct listing *listing; /* owned; while CONN_LISTING */
 	struct removal *removal; /* dispatch.c's; while the index is at it */
@@ -101,5 +102,8 @@ void conn_flush_all(struct daemon *d);
 
 /* First phase of the end: told to dispatch_gone, taken out of the loop, socket shut. `why` goes to the log if it is a fault. */
 void conn_close(struct conn *c, const char *why);
+
+/* The same, after what is queued has been sent, as far as the socket takes it at once. */
+void conn_close_told(struct conn *c);
 
 #endif

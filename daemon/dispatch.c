@@ -35,20 +35,22 @@ typedef void (*handler)(struct conn *c, const struct msg *m, int *fds, size_t nf
 
 static void on_hello(struct conn *c, const struct msg *m, int *fds, size_t nfds)
 {
-	struct msg answer = {.type = MSG_HELLO, .version = SC_PROTO_VERSION, .build = bytes_of(sc_build)};
+	struct msg answer = {.type = MSG_HELLO, .version = sc_proto_version, .build = bytes_of(sc_build)};
 	struct msg no = {.type = MSG_REFUSE, .reason = REFUSE_VERSION};
 
 	(void)fds, (void)nfds;
 	KILLPOINT("hello");
 	c->state = CONN_READY;
 	conn_send(c, &answer, NULL, 0);
-	if (m->version == SC_PROTO_VERSION)
+	if (m->version == sc_proto_version)
 		return;
 	conn_send(c, &no, NULL, 0);
-	log_event(c->d->log, "skew", "ours=%d theirs=%llu", SC_PROTO_VERSION, (unsigned long long)m->version);
+	log_event(c->d->log, "skew", "ours=%u theirs=%llu", (unsigned)sc_proto_version, (unsigned long long)m->version);
 	/* The older of two makes room; the newer one's client starts the next daemon. */
-	if (m->version > SC_PROTO_VERSION)
+	if (m->version > sc_proto_version)
 		daemon_stop(c->d, "a newer client came");
+	/* What it has sent behind HELLO must not be obeyed: a run it registers would be ended again with the connection. */
+	conn_close_told(c);
 }
 
 /* ---- clients ---- */
@@ -166,7 +168,7 @@ static void on_status(struct conn *c, const struct msg *m, int *fds, size_t nfds
 {
 	struct daemon *d = c->d;
 	struct msg answer = {.type = MSG_REPORT,
-			     .version = SC_PROTO_VERSION,
+			     .version = sc_proto_version,
 			     .build = bytes_of(sc_build),
 			     .pid = (uint64_t)getpid(),
 			     .uptime = clock_boot_ms() - d->started_ms,

@@ -50,6 +50,14 @@ static void close_if_open(int *fd)
 	*fd = -1;
 }
 
+void flight_let_go(struct flight *f)
+{
+	page_free(f->page);
+	f->page = NULL;
+	close_if_open(&f->out_fd);
+	close_if_open(&f->err_fd);
+}
+
 void flight_free(struct flight *f)
 {
 	struct conn *c, *next;
@@ -63,10 +71,8 @@ void flight_free(struct flight *f)
 		f->writer->leads = NULL;
 	HASH_DEL(f->d->flights->by_gen, f);
 	nesting_unlearn(f);
-	page_free(f->page);
+	flight_let_go(f);
 	close_if_open(&f->pidfd);
-	close_if_open(&f->out_fd);
-	close_if_open(&f->err_fd);
 	free(f);
 }
 
@@ -78,12 +84,17 @@ struct flight *flight_new(struct daemon *d, const struct flightfile *file)
 	if (!f)
 		return NULL;
 	f->key = key_get(d, bucket, key);
-	if (!f->key) {
+	if (f->key) {
+		f->gen = file->gen;
+		HASH_ADD(hh, d->flights->by_gen, gen, sizeof f->gen, f);
+		if (!f->hh.tbl)
+			key_drop_if_unused(d, f->key);
+	}
+	if (!f->key || !f->hh.tbl) {
 		free(f);
 		return NULL;
 	}
 	f->d = d;
-	f->gen = file->gen;
 	f->order = file->order;
 	memcpy(f->bucket, file->bucket, sizeof f->bucket);
 	f->key_len = file->key_len;
@@ -94,7 +105,6 @@ struct flight *flight_new(struct daemon *d, const struct flightfile *file)
 	f->created_wall_ms = file->created_wall_ms;
 	f->out_fd = f->err_fd = f->pidfd = -1;
 	DL_APPEND(f->key->flights, f);
-	HASH_ADD(hh, d->flights->by_gen, gen, sizeof f->gen, f);
 	d->flights->count++;
 	return f;
 }
@@ -241,13 +251,11 @@ int flight_register(struct flight *f, struct conn *c, const struct msg *m, int *
 	if (rc == 0)
 		rc = prove_object(f, STREAM_ERR, fds[2], &f->err_fd);
 	if (rc) {
-		page_free(f->page);
-		f->page = NULL;
-		close_if_open(&f->out_fd);
-		close_if_open(&f->err_fd);
+		flight_let_go(f);
 		return rc;
 	}
 	if (nfds > 3) {
+		close_if_open(&f->pidfd);
 		f->pidfd = fds[3];
 		f->pid = m->pid;
 		fds[3] = -1;

@@ -7,7 +7,7 @@
  *                 │         ▼                   │
  *                 └──────▶ dying ───────────────┘
  *
- *   awaited     found in flights/ by a new daemon, locked; its writer has not registered yet
+ *   awaited     found in flights/ by a new daemon, locked, or its writer could not be heard: it has not registered yet
  *   running     its writer's connection is open
  *   stopping    nobody reads it: its command is being stopped; newcomers wait
  *   committing  it ended well; the index has not answered yet

@@ -280,6 +280,13 @@ void flight_done(struct flight *f, const struct msg *m)
 	}
 }
 
+/* We could not hear a writer that lives, so it shall say again what it has to say. */
+static bool may_come_back(const struct flight *f, const struct conn *c)
+{
+	return c->blameless && (f->state == FLIGHT_RUNNING || f->state == FLIGHT_STOPPING) &&
+	       flightfile_is_locked(f->d->place.dir_fd, &f->gen);
+}
+
 void flight_writer_gone(struct conn *c)
 {
 	struct flight *f = c->leads;
@@ -288,6 +295,10 @@ void flight_writer_gone(struct conn *c)
 	f->writer = NULL;
 	if (f->d->stopping)
 		return; /* it goes on, and registers with the next daemon */
+	if (may_come_back(f, c)) {
+		flight_await(f, "not to be heard");
+		return;
+	}
 	switch (f->state) {
 	case FLIGHT_AWAITED:
 	case FLIGHT_DYING:

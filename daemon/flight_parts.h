@@ -3,8 +3,6 @@
 #ifndef SC_FLIGHT_PARTS_H
 #define SC_FLIGHT_PARTS_H
 
-#include <uthash.h>
-
 #include "daemon/flight.h"
 #include "daemon/key.h"
 #include "lib/page.h"
@@ -75,6 +73,14 @@ void flight_set_state(struct flight *f, enum flight_state to, const char *why);
 struct flight *flight_new(struct daemon *d, const struct flightfile *file);
 
 void flight_free(struct flight *f);
+
+/* Page and objects, which its writer brings again when it registers. Its command can still be killed. */
+void flight_let_go(struct flight *f);
+
+/* ---- flight_table.c ---- */
+
+/* Its writer is expected to register: with this daemon for the first time, or once more. */
+void flight_await(struct flight *f, const char *why);
 
 /* ---- flight_end.c ---- */
 

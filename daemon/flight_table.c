@@ -115,16 +115,23 @@ unsigned flights_mark_drain(struct daemon *d)
 
 /* ---- a new daemon's first look, and what it does about those that do not come back ---- */
 
+void flight_await(struct flight *f, const char *why)
+{
+	flight_let_go(f);
+	flight_set_state(f, FLIGHT_AWAITED, why);
+	f->awaited_since_ms = clock_boot_ms();
+	f->d->flights->awaited++;
+	if (!ticker_is_running(f->d->flights->check))
+		ticker_start(f->d->flights->check, AWAITED_CHECK_MS);
+}
+
 static void adopt(struct daemon *d, const struct flightfile *file)
 {
 	struct flight *f = flight_new(d, file);
 
 	if (!f)
 		return; /* no memory: its file stays for the next daemon */
-	f->state = FLIGHT_AWAITED;
-	f->awaited_since_ms = clock_boot_ms();
-	d->flights->awaited++;
-	flight_set_state(f, FLIGHT_AWAITED, "found");
+	flight_await(f, "found");
 	KILLPOINT("flight_found");
 }
 
@@ -265,8 +272,6 @@ int flights_open(struct daemon *d)
 	if (rc || look.rc)
 		return rc ? rc : look.rc;
 	HASH_SORT(fs->by_gen, by_order);
-	if (fs->awaited)
-		ticker_start(fs->check, AWAITED_CHECK_MS);
 	if (look.found)
 		ticker_start(fs->early, 2 * SC_PAGE_WAIT_MS);
 	return 0;

@@ -43,6 +43,10 @@ struct key *key_get(struct daemon *d, struct bytes bucket, struct bytes key)
 	k->id_len = n;
 	memcpy(k->id, id, n);
 	HASH_ADD(hh, d->keys, id, n, k);
+	if (!k->hh.tbl) {
+		free(k);
+		return NULL;
+	}
 	return k;
 }
 

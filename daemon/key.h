@@ -5,6 +5,9 @@
 
 #include <stddef.h>
 #include <stdint.h>
+
+/* What could not be added for want of memory has no table afterwards (hh.tbl); by default the process would end. */
+#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 #include "lib/buf.h"

@@ -19,9 +19,12 @@
 
 /* Peers taken in one turn, so that those who are here already are answered in between. */
 #define ACCEPT_MAX 64
+/* How long nobody is taken when not even the spare descriptor can be had again. */
+#define PAUSE_MS 20
 
 struct listener {
 	uv_poll_t poll;
+	uv_timer_t pause;
 	uv_poll_t watch;    /* of what happens to names in the cache directory, and to itself */
 	int watch_fd;	    /* -1: the kernel would not; then nobody watches */
 	struct stat socket; /* of ours, as it was bound */
@@ -31,6 +34,14 @@ struct listener {
 	int spare_fd; /* given up for a moment when there is no other, to tell the peer "no" instead of nothing */
 };
 
+static bool has_spare(struct listener *l)
+{
+	if (l->spare_fd < 0)
+		l->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	return l->spare_fd >= 0;
+}
+
+/* The thread of the index may have taken the descriptor meanwhile: the spare one is lost then until it gives that back. */
 static void turn_away(struct listener *l)
 {
 	int fd;
@@ -39,7 +50,8 @@ static void turn_away(struct listener *l)
 	fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC);
 	if (fd >= 0)
 		close(fd);
-	l->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	l->spare_fd = -1;
+	has_spare(l);
 	log_event(l->d->log, "turned-away", "why=\"no descriptor left\"");
 }
 
@@ -63,6 +75,15 @@ static void welcome(struct listener *l, int fd)
 	conn_pump(c);
 }
 
+static void on_readable(uv_poll_t *poll, int status, int events);
+
+static void on_pause_over(uv_timer_t *pause)
+{
+	struct listener *l = pause->data;
+
+	uv_poll_start(&l->poll, UV_READABLE, on_readable);
+}
+
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
 	struct listener *l = poll->data;
@@ -71,7 +92,15 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	if (status < 0)
 		return;
 	for (int i = 0; i < ACCEPT_MAX; i++) {
-		int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		int fd;
+
+		if (!has_spare(l)) {
+			/* Neither taken nor turned away: to look again and again would only be busy. */
+			uv_poll_stop(&l->poll);
+			uv_timer_start(&l->pause, on_pause_over, PAUSE_MS, 0);
+			return;
+		}
+		fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 		if (fd >= 0) {
 			welcome(l, fd);
@@ -143,10 +172,18 @@ int listener_open(struct listener **out, struct daemon *d)
 		return rc;
 	}
 	l->d = d;
-	l->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	l->spare_fd = -1;
+	/* With so few descriptors nobody could be answered, or told so. */
+	if (!has_spare(l)) {
+		close(l->fd);
+		free(l);
+		return SC_ESYS;
+	}
 	uv_poll_init(d->loop, &l->poll, l->fd);
+	uv_timer_init(d->loop, &l->pause);
 	l->poll.data = l;
-	l->handles = 1;
+	l->pause.data = l;
+	l->handles = 2;
 	uv_poll_start(&l->poll, UV_READABLE, on_readable);
 	start_watching(l);
 	*out = l;
@@ -162,7 +199,8 @@ static void on_closed(uv_handle_t *h)
 	if (l->watch_fd >= 0)
 		close(l->watch_fd);
 	close(l->fd);
-	close(l->spare_fd);
+	if (l->spare_fd >= 0)
+		close(l->spare_fd);
 	free(l);
 }
 
@@ -173,4 +211,5 @@ void listener_close(struct listener *l)
 	if (l->watch_fd >= 0)
 		uv_close((uv_handle_t *)&l->watch, on_closed);
 	uv_close((uv_handle_t *)&l->poll, on_closed);
+	uv_close((uv_handle_t *)&l->pause, on_closed);
 }

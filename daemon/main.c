@@ -32,15 +32,18 @@
 /* How often at most the timer looks for rows that are over. */
 #define EXPIRE_MIN_MS 200
 #define EXPIRE_MAX_MS (60 * 60 * 1000)
+/* Room for several thousand peers, each with a run, costs 64 KiB. */
+#define DESCRIPTORS_FORESEEN 8000
 
 struct main {
 	struct daemon d;
 	struct lockfile lock;
 	uv_loop_t loop;
-	uv_poll_t index_poll;
+	uv_poll_t index_poll, room;
 	uv_prepare_t turn;
 	struct signals *signals;
 	int ready_fd;
+	bool proved; /* somebody has had an answer, or it goes in peace: this is no daemon that dies of every question */
 };
 
 /* To whoever started us: one line that says why not, or "ready". Then it is closed, which ends their wait. */
@@ -176,13 +179,22 @@ static void on_index(uv_poll_t *poll, int status, int events)
 	index_collect(m->d.index);
 }
 
+static void prove(struct main *m)
+{
+	m->proved = true;
+	lockfile_note_start(&m->lock, clock_boot_ms(), false);
+}
+
 static void on_turn(uv_prepare_t *turn)
 {
 	struct main *m = turn->data;
+	bool answers = m->d.dirty != NULL;
 
 	daemon_step(&m->d);
 	conn_flush_all(&m->d);
 	KILLPOINT("answers_sent");
+	if (answers && !m->proved)
+		prove(m);
 }
 
 /* ---- start ---- */
@@ -266,6 +278,20 @@ static int open_store(struct main *m, char *why, size_t size)
 	return 0;
 }
 
+/* libuv ends the process when it has no memory for the table of a higher descriptor. Grown now, while failing is no harm. */
+static void make_room(struct main *m)
+{
+	int fd = fcntl(index_fd(m->d.index), F_DUPFD_CLOEXEC, DESCRIPTORS_FORESEEN);
+
+	if (fd < 0)
+		return; /* it may not have so many */
+	if (uv_poll_init(&m->loop, &m->room, fd) == 0) {
+		uv_poll_start(&m->room, UV_READABLE, on_index);
+		uv_close((uv_handle_t *)&m->room, NULL);
+	}
+	close(fd);
+}
+
 static int open_loop(struct main *m)
 {
 	struct daemon *d = &m->d;
@@ -286,6 +312,7 @@ static int open_loop(struct main *m)
 	uv_poll_init(&m->loop, &m->index_poll, index_fd(d->index));
 	m->index_poll.data = m;
 	uv_poll_start(&m->index_poll, UV_READABLE, on_index);
+	make_room(m);
 	return 0;
 }
 
@@ -331,6 +358,7 @@ static void finish(struct main *m)
 	struct conn *c, *next;
 
 	KILLPOINT("idle_before_close");
+	prove(m);
 	d->stopping = true;
 	listener_close(d->listener);
 	KILLPOINT("listener_closed");
@@ -406,6 +434,7 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	raise_limits();
+	sc_no_core();
 	rc = start(&m, argv[optind], why, sizeof why);
 	if (rc) {
 		if (m.d.log)

@@ -71,6 +71,8 @@ pid_t nesting_learn(struct flight *f)
 	f->session = session_of(pid_of(f->pidfd));
 	if (f->session)
 		HASH_ADD(by_session_hh, f->d->flights->by_session, session, sizeof f->session, f);
+	if (f->session && !f->by_session_hh.tbl)
+		f->session = 0; /* no memory: as if it were not to be known */
 	return f->session;
 }
 

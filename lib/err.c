@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 const char *sc_strerror(int err)
@@ -77,4 +78,12 @@ _Noreturn void sc_bug(const char *file, int line, const char *what)
 	say(what);
 	say("\n");
 	abort();
+}
+
+void sc_no_core(void)
+{
+	/* One byte is too little for a file, and tells the kernel not to start a program that takes cores, which 0 does not. */
+	static const struct rlimit none = {1, 1};
+
+	setrlimit(RLIMIT_CORE, &none);
 }

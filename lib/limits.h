@@ -39,11 +39,15 @@
 #define SC_GRACE_MS 5000
 /* Longest sleep on a page: a peer may have died between two steps (lost wake-up), so look again. */
 #define SC_PAGE_WAIT_MS 1000
+/* A daemon that may open fewer than this is not started: it holds some twenty itself, a run takes ten, and one that has to turn
+ * everybody away is worse than none. */
+#define SC_DAEMON_FDS 64
 /* A daemon that crashed this often within the window is not started again before the window is over. */
 #define SC_CRASHES_MAX 3
 #define SC_CRASH_WINDOW_MS 60000
-/* A daemon that has not said "ready" by then is given up on; on a busy machine its first steps may take seconds. */
-#define SC_START_MS 15000
+/* A daemon that has not said "ready" by then is given up on. Only for one that hangs: one that dies is noticed at once, and with a
+ * load of fifty on two processors its first steps have taken sixteen seconds. */
+#define SC_START_MS 60000
 /* How long a starting daemon waits for one that is just going to let go of the lock. */
 #define SC_LOCK_WAIT_MS 2000
 

@@ -20,7 +20,9 @@ enum { BYTE_LIFE = 0, BYTE_START = 1 };
 /* Fields. */
 enum { AT_PULSE = 0, AT_CRASHES = 64, LOCK_SIZE = 4096 };
 
+/* Between two tries: at first, and at most, so that hundreds who wait leave some of the machine to the one they wait for. */
 #define POLL_MS 5
+#define POLL_MAX_MS 20
 
 struct crashes {
 	uint64_t count;
@@ -67,11 +69,16 @@ static int try_lock(int fd, int byte)
 static int wait_lock(int fd, int byte, uint64_t wait_ms)
 {
 	uint64_t until = clock_boot_ms() + wait_ms;
-	struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
+	long pause_ms = POLL_MS;
 	int rc;
 
-	while ((rc = try_lock(fd, byte)) == SC_EBUSY && clock_boot_ms() < until)
+	while ((rc = try_lock(fd, byte)) == SC_EBUSY && clock_boot_ms() < until) {
+		struct timespec pause = {.tv_nsec = pause_ms * 1000000L};
+
 		nanosleep(&pause, NULL);
+		if (pause_ms < POLL_MAX_MS)
+			pause_ms++;
+	}
 	return rc;
 }
 
@@ -106,7 +113,8 @@ bool lockfile_pulse(const struct lockfile *l, uint64_t *pulse)
 
 int lockfile_begin_start(struct lockfile *l)
 {
-	int rc = wait_lock(l->fd, BYTE_START, SC_START_MS);
+	/* Longer than the one who holds it waits for the daemon. */
+	int rc = wait_lock(l->fd, BYTE_START, 2 * SC_START_MS);
 
 	return rc == SC_EBUSY ? SC_ETIME : rc;
 }

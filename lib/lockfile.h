@@ -25,12 +25,13 @@ void lockfile_step(struct lockfile *l); /* one turn of the loop */
 bool lockfile_pulse(const struct lockfile *l, uint64_t *pulse);
 
 /* The lock under which a daemon is started: whoever gets it looks first whether there is one by now. Waits for others, at most
- * SC_START_MS. SC_ETIME, SC_ESYS. */
+ * twice SC_START_MS. SC_ETIME, SC_ESYS. */
 int lockfile_begin_start(struct lockfile *l);
 void lockfile_end_start(struct lockfile *l);
 
 /* Under the start lock. After SC_CRASHES_MAX starts that failed within SC_CRASH_WINDOW_MS none is tried before the window is
- * over. `boot_ms`: clock_boot_ms. */
+ * over. `boot_ms`: clock_boot_ms. A client notes each start as failed; the daemon notes that it has not, when it has answered for the
+ * first time. */
 bool lockfile_may_start(const struct lockfile *l, uint64_t boot_ms);
 void lockfile_note_start(struct lockfile *l, uint64_t boot_ms, bool failed);
 

@@ -2,8 +2,11 @@
 #ifndef SC_PROTO_H
 #define SC_PROTO_H
 
-/* Raised when a peer of the older number could misunderstand. Fields are only ever added, so most changes do not. */
+/* Raised when a peer of the older number could misunderstand. Fields are only ever added, so most changes do not. The tests
+ * build programs of another one. */
+#ifndef SC_PROTO_VERSION
 #define SC_PROTO_VERSION 1
+#endif
 
 enum msg_type {
 	MSG_HELLO = 1, /* both ways, first */

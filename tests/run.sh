@@ -134,7 +134,7 @@ if [ "$(id -u)" = 0 ]; then
 	# The tree may lie where the other uid cannot look, and nothing of it should be the tests' to change.
 	chmod 711 "$SC_CHECK" "$SC_CHECK/home" "$SC_CHECK/tmp"
 	mkdir "$SC_CHECK/tree"
-	built=("$PLAIN/$BIN" "$PLAIN/scd" "$HOOKED/$BIN" "$HOOKED/scd")
+	built=("$PLAIN/$BIN" "$PLAIN/scd" "$HOOKED"/{,older/,newer/}{"$BIN",scd})
 	# shellcheck disable=SC2206  # make gives a list of words
 	built+=(${UNITS-})
 	[ -d "$B/helpers" ] && built+=("$B/helpers")

@@ -74,7 +74,7 @@ bypasses() {
 	SC=$T/bin/sc bypasses '^sc: '
 }
 
-@test "something that is no socket lies at the socket's place: it is not removed; bypass" {
+@test "P14: something that is no socket lies at the socket's place: it is not removed; bypass" {
 	for kind in file directory link fifo; do
 		local d="$T/$kind"
 		mkdir -m 700 "$d"

@@ -54,7 +54,7 @@ stopped() {
 	stopped
 }
 
-@test "a command that ignores TERM is killed five seconds later, with everything in its group" {
+@test "A16: a command that ignores TERM is killed five seconds later, with everything in its group" {
 	local child start
 	bg_sh a '"$SC" get k -- gate "$G" | head -n 1'
 	step "$G" trap TERM

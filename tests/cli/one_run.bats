@@ -55,7 +55,7 @@ load ../helper
 	assert_rc 0 a b
 }
 
-@test "one run: keys do not share runs, whatever their commands; one key does" {
+@test "G22: keys do not share runs, whatever their commands; one key does" {
 	local g1 g2
 	g1=$(new_gate g1) g2=$(new_gate g2)
 	bg a "$SC" get a -- gate "$g1"

@@ -88,7 +88,7 @@ load ../helper
 	[ "$(runs)" = 1 ]
 }
 
-@test "daemon stop --now with runs: it goes at once, they go on, register with the next, and are kept" {
+@test "A26: daemon stop --now with five runs: it goes at once, they go on, register with the next, and are kept" {
 	for nr in 1 2 3 4 5; do
 		bg "a$nr" "$SC" get "k$nr" -- gate "$(new_gate "g$nr")"
 		step "$T/g$nr" out one

@@ -29,6 +29,21 @@ load ../helper
 	[ -n "$(daemon_pid)" ]
 }
 
+@test "E02: ninja under a terminal ends with the build, cold, and shows what the commands printed" {
+	command -v ninja >/dev/null || skip 'missing tool: ninja'
+	printf 'rule r\n  command = "%s" get $out -- sh -c "echo made $out; echo $out >$out"\n' "$SC" >"$T/build.ninja"
+	printf 'build %s: r\n' a b c d e f >>"$T/build.ninja"
+	printf 'rule con\n  command = "%s" get $out -- sh -c "echo made $out; echo $out >$out"\n  pool = console\nbuild z: con a\n' "$SC" >>"$T/build.ninja"
+	cd "$T"
+	bg p pty - ninja
+	assert_rc 0 p
+	for n in a f z; do
+		is_file $n "$n\n"
+		grep -q "made $n" "$T/p.out"
+	done
+	[ -n "$(daemon_pid)" ]
+}
+
 @test "E06: while read; do sc get …; done: the loop's input is intact" {
 	printf '%s\n' one two three four >"$T/in"
 	while read -r line; do

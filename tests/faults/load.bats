@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# FAULTS A25, C12: a machine that is busy.
+# FAULTS A25, C12, C13: a machine that is busy.
 # run: alone
 load ../helper
 
@@ -10,9 +10,8 @@ all_got_x() {
 	done
 }
 
-@test "A25: a daemon that is merely busy is waited for: two hundred callers under a load of fifty" {
+@test "A25, C12: a daemon that is merely busy, or only starting, is waited for: two hundred cold callers under a load of fifty" {
 	local pids=() nr
-	start_daemon
 	for nr in {1..50}; do
 		sh -c 'while :; do :; done' 3>&- &
 		pids+=($!)
@@ -22,6 +21,24 @@ all_got_x() {
 	kill -9 "${pids[@]}"
 	assert_output '0 200'
 	all_got_x 200
+}
+
+@test "C13: a thousand clients while the daemon stands still for a second: all are served, without a message" {
+	local pid until
+	start_daemon
+	pid=$(daemon_pid)
+	mkdir "$T/crowd"
+	kill -STOP "$pid"
+	bg c crowd 1000 "$T/crowd" "$SC" get k -- fails -n "$T/count" -o x
+	wait_until '[ -e "$T/crowd/begun" ]'
+	until=$((${EPOCHREALTIME/./} + 1000000)) # the one second that is promised
+	wait_until '((${EPOCHREALTIME/./} >= until))'
+	kill -CONT "$pid"
+	[ "$(rc c $((60 * SLACK)))" = 0 ]
+	is_file "$T/c.out" '0 1000\n'
+	all_got_x 1000
+	[ "$(lines_in "$T/count")" = 1 ]
+	[ "$(daemon_pids)" = "$pid" ]
 }
 
 # Each answer alone is quick; all that come in one turn of the loop take more than a client's patience.

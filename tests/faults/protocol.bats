@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# FAULTS P: peers that do not keep to the protocol, numbers out of range, and the socket's place. While each of them talks a run
+# FAULTS P, S22: peers that do not keep to the protocol, numbers out of range, and the socket's place. While each of them talks a run
 # goes on and ends as it should.
 load ../helper
 
@@ -153,5 +153,82 @@ grown() { # less than so many KiB since $BEFORE
 	done
 	run -0 "$SC" get -t 18446744073709551616d k18446744073709551616d
 	assert_output x
+	unaffected
+}
+
+# The generation of the run that is going on.
+run_gen() { ls "$SC_DIR/flights"; }
+
+@test "P10: who leads no run speaks of one, as client or as the writer of another: cut off and logged, the run goes on" {
+	local gen what old=00112233445566778899aabbccddeeff
+	gen=$(run_gen)
+	for what in "done $gen" "may-stop $gen" "done $old"; do
+		# shellcheck disable=SC2086  # two words
+		run -0 rawpeer "$SC_DIR" dial $what hear
+		assert_output closed
+		# shellcheck disable=SC2086
+		run -0 rawpeer "$SC_DIR" lead other $what hear
+		assert_output $'LEAD\nclosed'
+	done
+	run -0 rawpeer "$SC_DIR" child dial started "$gen" 1 hear end-child
+	assert_line closed
+	run -0 rawpeer "$SC_DIR" child lead other started "$gen" 1 hear end-child
+	assert_line closed
+	wait_until 'grep -q "event=dropped.*out of order" "$SC_DIR/scd.log"'
+	grep -q 'event=dropped.*speaks of a run it does not lead' "$SC_DIR/scd.log"
+	run -1 "$SC" get other
+	unaffected
+}
+
+@test "P10: registrations nobody waits for: of a run that has a writer, of none that is known; of a finished one: it is told so" {
+	local gen known
+	gen=$(run_gen)
+	run -0 rawpeer "$SC_DIR" dial register run "$gen" hear
+	assert_output closed
+	grep -q 'event=dropped.*registers a run that has a writer' "$SC_DIR/scd.log"
+	run -0 rawpeer "$SC_DIR" dial register run 00112233445566778899aabbccddeeff hear done 00112233445566778899aabbccddeeff hear
+	assert_output $'REFUSE flags=0 reason=2\nclosed'
+	known=$(find "$SC_DIR/objects" -name '*.out' -not -name "$gen.out" -printf '%f')
+	run -0 rawpeer "$SC_DIR" dial register known "${known%.out}" hear
+	assert_output 'SETTLED flags=1 reason=0'
+	unaffected
+}
+
+@test "P10: somebody registers a run the next daemon waits for, with files that are none of it: refused, and its writer is taken" {
+	local gen writer
+	gen=$(run_gen)
+	writer=$(parent_of "$(gate_pid)")
+	kill -STOP "$writer"
+	kill_daemon
+	start_daemon
+	PID=$(daemon_pid)
+	run -0 rawpeer "$SC_DIR" dial register run "$gen" hear
+	kill -CONT "$writer"
+	assert_output 'REFUSE flags=0 reason=2'
+	grep -q event=register-refused "$SC_DIR/scd.log"
+	unaffected
+}
+
+@test "P16: a hundred times a hundred descriptors nobody asked for: those connections end, nothing is leaked" {
+	local before
+	before=$(fd_count "$PID")
+	run -0 rawpeer "$SC_DIR" strays 100 100
+	assert_output '100 closed'
+	run -0 rawpeer "$SC_DIR" strays 2 1
+	assert_output '2 closed'
+	wait_until '[ "$(fd_count "$PID")" -le "$before" ]'
+	unaffected
+}
+
+@test "S22: a writer names the number of another process: when it is lost its own command is killed, and nobody by number" {
+	bg innocent setsid gate "$(new_gate innocent)"
+	gate_up "$T/innocent"
+	run -0 rawpeer "$SC_DIR" lead mine child started own "$(gate_pid "$T/innocent")"
+	[[ ${lines[1]} =~ ^child\ ([0-9]+)$ ]]
+	wait_until "dead ${BASH_REMATCH[1]}"
+	step "$T/innocent" out alive
+	shows innocent 'alive\n'
+	step "$T/innocent" exit 0
+	assert_rc 0 innocent
 	unaffected
 }

@@ -198,3 +198,30 @@ tree() { (cd "$T" && find . -path ./cache -prune -o -printf '%p %s %T@\n' | sort
 	assert_output x
 	[ ! -e "$T/ran" ]
 }
+
+@test "S16: daemon and writer leave no core when they abort; the command's own limit is the caller's" {
+	core_limit() { awk '/^Max core file size/ { print $5, $6 }' "/proc/$1/limits"; }
+	local writer
+	ulimit -S -c "$(ulimit -H -c)"
+	cd "$T"
+	bg plain gate "$(new_gate plain)"
+	bg a "$SC" get k -- gate "$G"
+	gate_up "$T/plain"
+	gate_up
+	writer=$(parent_of "$(gate_pid)")
+	[ "$(core_limit "$(gate_pid)")" = "$(core_limit "$(gate_pid "$T/plain")")" ]
+	[ "$(core_limit "$writer")" = '1 1' ]
+	[ "$(core_limit "$(daemon_pid)")" = '1 1' ]
+	[ "$(core_limit "$(pid_of a)")" = "$(core_limit "$(gate_pid "$T/plain")")" ]
+	local daemon
+	daemon=$(daemon_pid)
+	kill -ABRT "$daemon" "$writer"
+	wait_until "dead $daemon && dead $writer"
+	gate_up "$G" 2 # it had printed nothing, and leads anew
+	step "$G" exit 0
+	assert_rc 0 a
+	step "$T/plain" exit 0
+	assert_rc 0 plain
+	run find "$T" / -maxdepth 1 -name 'core*' -newer "$T/plain.pid"
+	assert_output ''
+}

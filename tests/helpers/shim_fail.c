@@ -1,0 +1,147 @@
+/* Preloaded: makes calls fail as if the machine had no more of what they need.
+ *
+ * SHIM_MEMORY=FILE   three 32-bit numbers, which the test may change while we run: in how many calls from now one for memory fails
+ *                    (0: none does) · if not 0, all after it fail too, until the test says otherwise · calls so far
+ * SHIM_FORK=N[+]     the Nth fork fails (with +: and all after it), counted from the process that was started on through its
+ *                    children
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+struct control {
+	_Atomic uint32_t left, stay, calls;
+};
+
+static struct control *control;
+static long forks;
+
+/* dlsym itself may want memory before we know where it is to be had. */
+static char first[8192];
+static size_t first_used;
+
+static void *(*next_malloc)(size_t);
+static void *(*next_calloc)(size_t, size_t);
+static void *(*next_realloc)(void *, size_t);
+static void (*next_free)(void *);
+
+static void *from_first(size_t n)
+{
+	void *p = first + first_used;
+
+	first_used += (n + 15) & ~(size_t)15;
+	return first_used <= sizeof first ? p : NULL;
+}
+
+static bool is_first(const void *p)
+{
+	return (const char *)p >= first && (const char *)p < first + sizeof first;
+}
+
+__attribute__((constructor)) static void begin(void)
+{
+	const char *path = getenv("SHIM_MEMORY");
+	int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+	void *at = MAP_FAILED;
+
+	if (fd >= 0)
+		at = mmap(NULL, sizeof *control, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (at != MAP_FAILED)
+		control = at;
+	if (fd >= 0)
+		close(fd);
+}
+
+static void find(void)
+{
+	static bool finding;
+
+	if (finding)
+		return;
+	finding = true;
+	*(void **)&next_calloc = dlsym(RTLD_NEXT, "calloc");
+	*(void **)&next_realloc = dlsym(RTLD_NEXT, "realloc");
+	*(void **)&next_free = dlsym(RTLD_NEXT, "free");
+	*(void **)&next_malloc = dlsym(RTLD_NEXT, "malloc");
+}
+
+static bool fails(void)
+{
+	uint32_t left;
+
+	if (!control)
+		return false;
+	atomic_fetch_add(&control->calls, 1);
+	left = atomic_load(&control->left);
+	while (left > 1)
+		if (atomic_compare_exchange_weak(&control->left, &left, left - 1))
+			return false;
+	if (left == 0)
+		return false;
+	if (!atomic_load(&control->stay))
+		atomic_store(&control->left, 0);
+	errno = ENOMEM;
+	return true;
+}
+
+void *malloc(size_t n)
+{
+	if (!next_malloc)
+		find();
+	if (!next_malloc)
+		return from_first(n);
+	return fails() ? NULL : next_malloc(n);
+}
+
+void *calloc(size_t count, size_t n)
+{
+	if (!next_malloc)
+		find();
+	if (!next_malloc)
+		return from_first(count * n); /* zero, as it was never used */
+	return fails() ? NULL : next_calloc(count, n);
+}
+
+void *realloc(void *p, size_t n)
+{
+	if (!next_malloc)
+		find();
+	if (!next_malloc || is_first(p)) {
+		void *to = malloc(n);
+
+		if (to && p)
+			memcpy(to, p, n); /* reads too far, but only in `first` */
+		return to;
+	}
+	return fails() ? NULL : next_realloc(p, n);
+}
+
+void free(void *p)
+{
+	if (p && !is_first(p) && next_free)
+		next_free(p);
+}
+
+pid_t fork(void)
+{
+	static pid_t (*next_fork)(void);
+	const char *text = getenv("SHIM_FORK");
+	char *end;
+	long at = text ? strtol(text, &end, 10) : 0;
+
+	if (!next_fork)
+		*(void **)&next_fork = dlsym(RTLD_NEXT, "fork");
+	forks++;
+	if (at > 0 && (forks == at || (forks > at && *end == '+'))) {
+		errno = EAGAIN;
+		return -1;
+	}
+	return next_fork();
+}
