@@ -86,8 +86,10 @@ void key_changed(struct daemon *d, struct key *k)
 	struct conn *c;
 	unsigned n = 0;
 
-	if (d->stopping)
-		return; /* they ask the next daemon */
+	if (d->stopping) { /* they ask the next daemon */
+		key_drop_if_unused(d, k);
+		return;
+	}
 	/* An answer may drop the key: it is found by name again after each. */
 	memcpy(id, k->id, k->id_len);
 	bucket = bytes_of((char *)id);
