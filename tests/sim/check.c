@@ -1,0 +1,412 @@
+/* The promises of DESIGN and FAULTS about runs: at most one that newcomers join, never more than two at once, exactly one leads,
+ * nobody waits for ever, whole bytes of one run, nothing doomed or removed is kept or served, out of the tables before anybody
+ * is woken. Looks into the daemon's tables only to see what is in them. */
+#include "tests/sim/check.h"
+
+#include <string.h>
+#include <utlist.h>
+
+#include "daemon/flight_parts.h"
+
+/* ---- what is true of a run ---- */
+
+/* Its writer has not come back to this daemon in time. */
+static bool is_overdue(const struct model *r)
+{
+	return r->registered_life != life.proc.number && sim.now - life.born >= SC_REGISTER_MS;
+}
+
+/* Whoever asks for its key now has to join it or to wait for it: a second run beside it would be one too many. */
+static bool is_in_the_way(const struct model *r)
+{
+	return r->led && run_is_locked(r) && r->state == PAGE_RUNNING && !r->settled && !r->mark_doomed && !r->removing &&
+	       !r->removed && !r->superseded && !r->disowned;
+}
+
+static bool is_fresh(const struct client *c)
+{
+	const struct key_model *k = c->key;
+	uint64_t age = k->has_row ? life.d.started_ms + sim.now - life.born - k->row.created_boot_ms : 0;
+	const struct model *r = k->row_run;
+
+	return k->has_row && r->object[0] && (!k->row.err_len || r->object[1]) && k->row.ttl_ms && c->accept &&
+	       age <= k->row.ttl_ms && age <= c->accept;
+}
+
+static struct model *in_the_way(const struct key_model *k, unsigned from)
+{
+	for (unsigned i = world.nruns; i > from; i--)
+		if (world.runs[i - 1]->key == k && is_in_the_way(world.runs[i - 1]))
+			return world.runs[i - 1];
+	return NULL;
+}
+
+static bool is_in_the_tables(const struct model *r)
+{
+	struct key *k;
+	struct flight *f;
+
+	for (k = life.d.keys; k; k = k->hh.next)
+		DL_FOREACH (k->flights, f)
+			if (gen_equal(&f->gen, &r->gen))
+				return true;
+	return false;
+}
+
+/* ---- birth, marks, files ---- */
+
+void check_born(struct model *r)
+{
+	if (r->order <= world.index_order)
+		sim_fail("run %u has order %llu, the index had %llu", r->number, (unsigned long long)r->order,
+			 (unsigned long long)world.index_order);
+	for (unsigned i = 0; i < world.nruns; i++) {
+		struct model *o = world.runs[i];
+
+		if (o != r && o->file && !o->torn && run_is_locked(o) && o->order >= r->order)
+			sim_fail("run %u has order %llu, the older run %u has %llu", r->number, (unsigned long long)r->order,
+				 o->number, (unsigned long long)o->order);
+	}
+}
+
+void check_doomed(struct model *r)
+{
+	if (r->removing || r->removed)
+		return;
+	for (unsigned i = r->number; i < world.nruns; i++)
+		if (world.runs[i]->key == r->key && world.runs[i]->leader)
+			return; /* a newer one is led */
+	if (!is_overdue(r))
+		sim_fail("run %u is doomed for no reason", r->number);
+	r->overdue = true;
+}
+
+void check_unlink(struct model *r)
+{
+	if (r->key && r->key->has_row && r->key->row_run == r)
+		sim_fail("the objects of run %u go, but it is the entry", r->number);
+}
+
+void check_page_end(struct model *r, enum page_state state, bool by_daemon)
+{
+	if (by_daemon && run_is_locked(r))
+		sim_fail("the daemon ends the page of run %u, whose writer lives", r->number);
+	if (by_daemon && is_in_the_tables(r))
+		sim_fail("the page of run %u is ended, but whoever asks again meets the run", r->number);
+	if (r->state != PAGE_RUNNING)
+		return;
+	if ((state == PAGE_COMPLETE || state == PAGE_FAILED) && !r->done)
+		sim_fail("run %u is ended as complete or failed, but DONE was never said", r->number);
+	if (state == PAGE_COMPLETE && (r->out_len != r->len[0] || r->err_len != r->len[1]))
+		sim_fail("run %u is complete, but not all of it was published", r->number);
+}
+
+/* ---- commits ---- */
+
+void check_commit_asked(struct model *r, const struct entry *e)
+{
+	if (!r->done || !r->good)
+		sim_fail("run %u is to be committed, but has not ended well", r->number);
+	if (r->removed || r->removing)
+		sim_fail("run %u is to be committed, but was removed", r->number);
+	if (r->superseded || r->mark_doomed)
+		sim_fail("run %u is to be committed, but is doomed", r->number);
+	if (r->ttl_ms == 0)
+		sim_fail("run %u is to be committed, but not to be kept", r->number);
+	if (e->order != r->order || e->out_len != r->len[0] || e->err_len != r->len[1] || e->exit || e->signal)
+		sim_fail("the row of run %u is not of run %u", r->number, r->number);
+	if (r->commit_epoch == world.index_epoch || (r->commit_asked && r->commit_life == life.proc.number))
+		sim_fail("run %u is to be committed a second time", r->number);
+	r->commit_life = life.proc.number;
+}
+
+void check_commit(struct model *r)
+{
+	if (r->gone)
+		sim_fail("run %u becomes the entry after it was removed", r->number);
+	if (r->commit_epoch == world.index_epoch)
+		sim_fail("run %u becomes the entry a second time", r->number);
+	if (r->key->has_row && r->key->row.order >= r->order)
+		sim_fail("run %u replaces a newer one", r->number);
+}
+
+/* ---- what the daemon hears and says ---- */
+
+void check_heard(struct client *c, const struct msg *m)
+{
+	struct model *r;
+
+	if (m->type == MSG_ASK && c && !c->heard) {
+		c->heard = true;
+		c->runs_at_ask = world.nruns;
+	} else if (m->type == MSG_ASK && c) {
+		c->runs_at_ask = world.nruns;
+	} else if (m->type == MSG_REMOVE && c) {
+		c->runs_at_remove = world.nruns;
+		for (unsigned i = 0; i < world.nruns; i++)
+			if (world.runs[i]->key == c->key)
+				world.runs[i]->removing = true;
+	} else if (m->type == MSG_DONE && (r = run_of(&m->gen))) {
+		r->done_life = life.proc.number;
+	}
+}
+
+static unsigned runs_at_once(const struct key_model *k)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < world.nruns; i++) {
+		const struct model *r = world.runs[i];
+
+		n += r->key == k && r->led && run_is_locked(r) && !r->done && !r->removed && !r->removing && !r->disowned &&
+		     !r->overdue;
+	}
+	return n;
+}
+
+static void said_lead(struct client *c, struct model *r)
+{
+	struct model *o = in_the_way(c->key, c->refresh ? c->runs_at_ask : 0);
+
+	if (!c->command)
+		sim_fail("client %u is to lead and has no command", c->proc.number);
+	if (o && o != r)
+		sim_fail("client %u leads run %u beside run %u, which it could have joined", c->proc.number, r->number, o->number);
+	if (!c->refresh && is_fresh(c))
+		sim_fail("client %u leads run %u, but run %u is a fresh entry", c->proc.number, r->number, c->key->row_run->number);
+	if (runs_at_once(c->key) >= 2)
+		sim_fail("client %u leads a third run %u of its key", c->proc.number, r->number);
+	r->leader = c;
+	r->registered_life = life.proc.number;
+}
+
+static void said_follow(struct client *c, struct model *r)
+{
+	if (c->finished)
+		sim_fail("client %u takes only what is finished, but follows run %u", c->proc.number, r->number);
+	if (r->key != c->key)
+		sim_fail("client %u follows run %u of another key", c->proc.number, r->number);
+	if (r->state != PAGE_RUNNING || r->settled)
+		sim_fail("client %u follows run %u, which has ended", c->proc.number, r->number);
+	if (gen_equal(&c->gen, &r->gen))
+		sim_fail("client %u lost run %u, asked again, and follows it", c->proc.number, r->number);
+	if (r->removed || r->removing || r->superseded || r->mark_doomed)
+		sim_fail("client %u follows run %u, which is doomed", c->proc.number, r->number);
+	if (r->stop_life == life.proc.number)
+		sim_fail("client %u follows run %u, which is being stopped", c->proc.number, r->number);
+	if (c->refresh && r->number <= c->runs_at_ask)
+		sim_fail("client %u wants a newer run, but follows run %u", c->proc.number, r->number);
+}
+
+static void said_hit(struct client *c, struct model *r, const struct msg *m)
+{
+	if (!r->done || m->out_len != r->len[0] || m->err_len != r->len[1] || r->key != c->key)
+		sim_fail("client %u is given run %u, which is not what the row says", c->proc.number, r->number);
+	if (r->gone)
+		sim_fail("client %u is given run %u, which was removed", c->proc.number, r->number);
+	if (c->refresh)
+		sim_fail("client %u wants a newer run, but is given run %u", c->proc.number, r->number);
+	if (!is_fresh(c))
+		sim_fail("client %u is given run %u, which is too old", c->proc.number, r->number);
+}
+
+static void said_miss(const struct client *c)
+{
+	struct model *o = in_the_way(c->key, 0);
+
+	if (c->command || c->wait)
+		sim_fail("client %u is told MISS", c->proc.number);
+	if (is_fresh(c) || (o && !c->finished))
+		sim_fail("client %u is told MISS, but there is something", c->proc.number);
+}
+
+/* To a REMOVE: from now on nothing that was begun before it is ever served. */
+static void said_ok(const struct client *c)
+{
+	for (unsigned i = 0; c->errand == RM && i < c->runs_at_remove; i++)
+		if (world.runs[i]->key == c->key)
+			world.runs[i]->gone = true;
+}
+
+static void said_settled(struct model *r, const struct msg *m)
+{
+	if (is_in_the_tables(r))
+		sim_fail("the writer of run %u is told SETTLED, but whoever asks meets the run", r->number);
+	if ((m->flags & SETTLED_COMMITTED) && (r->commit_epoch != world.index_epoch || r->file))
+		sim_fail("the writer of run %u is told it is kept, which is not so", r->number);
+	if (!(m->flags & SETTLED_COMMITTED) && r->committed && r->commit_life == life.proc.number)
+		sim_fail("the writer of run %u is told it is not kept, but it is", r->number);
+	if (!r->done)
+		sim_fail("the writer of run %u is told SETTLED before DONE", r->number);
+	r->settled = true;
+}
+
+void check_said(struct client *c, const struct msg *m)
+{
+	struct model *r = run_of(&m->gen);
+
+	if (m->type == MSG_LEAD && c)
+		said_lead(c, r);
+	else if (m->type == MSG_FOLLOW && c)
+		said_follow(c, r);
+	else if (m->type == MSG_HIT && c)
+		said_hit(c, r, m);
+	else if (m->type == MSG_MISS && c)
+		said_miss(c);
+	else if (m->type == MSG_OK && c)
+		said_ok(c);
+	else if (m->type == MSG_REFUSE && c && m->reason == REFUSE_NESTED && !c->nested)
+		sim_fail("client %u is told it asks inside its own run", c->proc.number);
+	else if (m->type == MSG_REFUSE && c && m->reason != REFUSE_NESTED && !sim.faults)
+		sim_fail("client %u is refused, and nothing has failed", c->proc.number);
+	else if (m->type == MSG_SETTLED)
+		said_settled(r, m);
+	else if (m->type == MSG_REGISTERED)
+		r->registered_life = life.proc.number;
+	else if (m->type == MSG_VERDICT && (m->flags & VERDICT_STOP))
+		r->stop_life = life.proc.number;
+}
+
+/* LEAD counts from when it cannot be taken back: older runs of the key are nobody's any more. */
+static void led(struct model *r)
+{
+	if (r->led)
+		return;
+	r->led = true;
+	for (unsigned i = 0; i + 1 < r->number; i++)
+		if (world.runs[i]->key == r->key)
+			world.runs[i]->superseded = true;
+}
+
+void check_led(struct client *c, struct model *r)
+{
+	if (r->leader != c)
+		sim_fail("client %u has LEAD for run %u, which is another's", c->proc.number, r->number);
+	led(r);
+}
+
+/* ---- readers ---- */
+
+void check_stop(struct writer *w)
+{
+	if (w->broken)
+		return;
+	for (unsigned i = 0; i < nclients; i++)
+		if (client_reads(clients[i], w->run) && clients[i]->slot_since < w->looked)
+			sim_fail("run %u is stopped, but client %u reads it", w->run->number, clients[i]->proc.number);
+}
+
+void check_client(struct client *c)
+{
+	const struct model *r = c->run;
+
+	if (c->printed_of && (c->printed > c->printed_of->len[0] || c->err_printed > c->printed_of->len[1]))
+		sim_fail("client %u printed more than there is", c->proc.number);
+	if (c->ending != END_STATUS)
+		return;
+	if (!r->done || c->printed != r->len[0] || c->err_printed != r->len[1])
+		sim_fail("client %u ends well after %llu of %llu bytes of run %u", c->proc.number, (unsigned long long)c->printed,
+			 (unsigned long long)r->len[0], r->number);
+	if (c->exit != (r->writer ? r->writer->exit : 0) || c->exit_signal != (r->writer ? r->writer->signal : 0))
+		sim_fail("client %u ends with a status that is not that of run %u", c->proc.number, r->number);
+}
+
+/* ---- the daemon ---- */
+
+static void check_tables(void)
+{
+	struct key *k;
+	struct flight *f;
+
+	for (k = life.d.keys; k; k = k->hh.next) {
+		const struct flight *joinable = NULL;
+
+		DL_FOREACH (k->flights, f) {
+			if (f->doomed)
+				continue;
+			if (joinable)
+				sim_fail("runs %u and %u of one key can both be joined", run_of(&joinable->gen)->number,
+					 run_of(&f->gen)->number);
+			joinable = f;
+		}
+		if (!k->flights && !k->waiters)
+			sim_fail("a key that nobody runs or waits for is left in the table");
+	}
+}
+
+void check_turn(bool died)
+{
+	for (unsigned i = 0; i < world.nruns; i++) {
+		struct model *r = world.runs[i];
+
+		if (!died && r->removing)
+			r->removed = true;
+		r->removing = false;
+		if (!died && r->leader)
+			led(r);
+	}
+	if (!died && life.proc.alive)
+		check_tables();
+}
+
+void check_daemon_stopped(void)
+{
+	if (memory_blocks())
+		sim_fail("daemon %u left %u pieces of memory when it stopped", life.proc.number, memory_blocks());
+	if (fds_open())
+		sim_fail("daemon %u left %u descriptors open when it stopped", life.proc.number, fds_open());
+}
+
+void check_daemon_gone(void)
+{
+	if (memory_blocks() || fds_open())
+		sim_fail("the simulator has not taken everything from a daemon that is dead");
+}
+
+/* ---- at rest ---- */
+
+static bool may_wait(const struct client *c)
+{
+	return c->errand == GET && !c->command && c->wait && c->wait_ms == SC_FOREVER && c->state == ASKING && c->session.waits &&
+	       !is_fresh(c) && !in_the_way(c->key, 0);
+}
+
+void check_rest(void)
+{
+	for (unsigned i = 0; i < nclients; i++)
+		if (clients[i]->proc.alive && !may_wait(clients[i]))
+			sim_fail("nothing moves any more, but %s is left", client_describe(clients[i]));
+	for (unsigned i = 0; i < nwriters; i++)
+		if (writers[i]->proc.alive)
+			sim_fail("nothing moves any more, but the writer of run %u is left", writers[i]->run->number);
+}
+
+void check_empty(void)
+{
+	const struct daemon *d = &life.d;
+
+	if (!life.listening)
+		sim_fail("no daemon at rest");
+	if (d->flights->by_gen || d->flights->count || d->flights->awaited)
+		sim_fail("runs are left in the daemon's tables");
+	if (d->keys)
+		sim_fail("a key is left in the daemon's tables");
+	if (d->conns || d->nconns)
+		sim_fail("%u connections are left", d->nconns);
+	if (d->nwaiting || (d->drain && d->draining))
+		sim_fail("the daemon owes %u answers to nobody", d->nwaiting);
+	if (fds_open())
+		sim_fail("the daemon has %u descriptors open at rest", fds_open());
+	for (unsigned i = 0; i < world.nruns; i++) {
+		const struct model *r = world.runs[i];
+
+		if (r->file)
+			sim_fail("the file of run %u is left", r->number);
+		if (!world.orphans && r->object[0] && !(r->key->has_row && r->key->row_run == r))
+			sim_fail("the objects of run %u are left", r->number);
+		if (r->command_alive)
+			sim_fail("the command of run %u is left", r->number);
+		if (r->slots)
+			sim_fail("a slot of run %u is left", r->number);
+	}
+}

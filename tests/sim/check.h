@@ -1,0 +1,39 @@
+/* What must never happen, asked at the moments at which it could. Each ends the scenario with sim_fail if it has. */
+#ifndef SC_SIM_CHECK_H
+#define SC_SIM_CHECK_H
+
+#include "tests/sim/people.h"
+
+/* A run's file was written. */
+void check_born(struct model *r);
+/* A mark is set in it. */
+void check_doomed(struct model *r);
+/* Its objects go. */
+void check_unlink(struct model *r);
+/* Somebody ends its page. */
+void check_page_end(struct model *r, enum page_state state, bool by_daemon);
+/* The daemon asks the index for its row; the index writes it. */
+void check_commit_asked(struct model *r, const struct entry *e);
+void check_commit(struct model *r);
+
+/* The daemon hears a message, says one. c: the client at the other end, if it is one. */
+void check_heard(struct client *c, const struct msg *m);
+void check_said(struct client *c, const struct msg *m);
+/* A client has LEAD in its hands. */
+void check_led(struct client *c, struct model *r);
+/* A writer begins to stop its command. */
+void check_stop(struct writer *w);
+/* A client has ended. */
+void check_client(struct client *c);
+
+/* A turn of the daemon is over; or it died in it. */
+void check_turn(bool died);
+void check_daemon_stopped(void);
+void check_daemon_gone(void);
+
+/* Nothing moves any more: who is left waits for what may never come. */
+void check_rest(void);
+/* … and nobody is left. */
+void check_empty(void);
+
+#endif

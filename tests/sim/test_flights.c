@@ -1,0 +1,84 @@
+/* The daemon's decisions in simulated flights: many short scenarios, each from a seed of its own.
+ *
+ *   SIM_SEED=n   this one scenario, with everything that happened in it
+ *   SOAK=1       fifty times as many */
+#include "tests/unit/unit.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/sim/driver.h"
+#include "tests/sim/sim.h"
+
+#define STEPS 1500000
+#define SHOWN 60
+
+static uint64_t seed_now;
+
+/* What a sanitizer or a crash is about. */
+static void on_crash(int number)
+{
+	fprintf(stderr, "SIM_SEED=%llu: signal %d\n", (unsigned long long)seed_now, number);
+	trace_print(SHOWN);
+	_exit(1);
+}
+
+static bool passes(uint64_t seed)
+{
+	jmp_buf out;
+
+	seed_now = seed;
+	sim.out = &out;
+	if (setjmp(out))
+		return false;
+	driver_run(seed);
+	return true;
+}
+
+/* The same once more, with a record: a scenario is what its seed makes it. */
+static void show(uint64_t seed, unsigned last)
+{
+	sim.tracing = true;
+	if (passes(seed))
+		fprintf(stderr, "it did not fail again: the simulator is not deterministic\n");
+	sim.tracing = false;
+	trace_print(last);
+	fprintf(stderr, "%s\nafter %llu steps in all; SIM_SEED=%llu shows this scenario\n", sim.failure,
+		(unsigned long long)sim.steps, (unsigned long long)seed);
+	fail();
+}
+
+static void flights_keep_their_promises(void **state)
+{
+	const char *given = getenv("SIM_SEED"), *soak = getenv("SOAK");
+	uint64_t steps = STEPS * (soak && strcmp(soak, "1") == 0 ? 50ULL : 1), seed, n = 0;
+
+	(void)state;
+	signal(SIGSEGV, on_crash); /* cmocka's own would not say which scenario it was */
+	signal(SIGABRT, on_crash);
+	if (given && *given) {
+		seed = strtoull(given, NULL, 10);
+		if (!passes(seed))
+			show(seed, 100000);
+		return;
+	}
+	seed = (uint64_t)time(NULL) * 1000000;
+	fprintf(stderr, "seed %llu\n", (unsigned long long)seed);
+	for (; sim.steps < steps; seed++, n++)
+		if (!passes(seed))
+			show(seed, SHOWN);
+	fprintf(stderr, "%llu scenarios, %llu steps\n", (unsigned long long)n, (unsigned long long)sim.steps);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(flights_keep_their_promises),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
