@@ -147,6 +147,15 @@ void flight_discard(struct daemon *d, const struct gen *g)
 	flightfile_unlink(d->place.dir_fd, g);
 }
 
+/* Those that came back to a run whose page has not: they ask once more, and hear that it is lost. */
+static void send_readers_away(struct flight *f)
+{
+	struct conn *c, *next;
+
+	DL_FOREACH_SAFE2(f->readers, c, next, reads_next)
+	conn_close(c, NULL);
+}
+
 void flight_end_unfinished(struct flight *f, enum page_state end, const char *why)
 {
 	struct daemon *d = f->d;
@@ -158,6 +167,8 @@ void flight_end_unfinished(struct flight *f, enum page_state end, const char *wh
 	flight_discard(d, &f->gen);
 	if (f->page)
 		page_end(f->page, end, 0, 0);
+	else
+		send_readers_away(f);
 	flight_free(f);
 	key_changed(d, k);
 	daemon_reckon(d);
