@@ -10,16 +10,28 @@
 
 /* ---- what is true of a run ---- */
 
+/* Somebody lives who could. */
+static bool can_be_finished(const struct model *r)
+{
+	return r->writer ? r->writer->proc.alive : run_is_locked(r);
+}
+
 /* Its writer has not come back to this daemon in time. */
 static bool is_overdue(const struct model *r)
 {
 	return r->registered_life != life.proc.number && sim.now - life.born >= SC_REGISTER_MS;
 }
 
+/* What a daemon said last before it died may never have left it; if the file is still there, the run is taken up again. */
+static bool is_settled(const struct model *r)
+{
+	return r->settled_life == life.proc.number || ((r->settled_life || r->commit_epoch) && !r->file);
+}
+
 /* Whoever asks for its key now has to join it or to wait for it: a second run beside it would be one too many. */
 static bool is_in_the_way(const struct model *r)
 {
-	return r->led && run_is_locked(r) && r->state == PAGE_RUNNING && !r->settled && !r->mark_doomed && !r->removing &&
+	return r->led && run_is_locked(r) && r->state == PAGE_RUNNING && !is_settled(r) && !r->mark_doomed && !r->removing &&
 	       !r->removed && !r->superseded && !r->disowned;
 }
 
@@ -89,7 +101,7 @@ void check_unlink(struct model *r)
 
 void check_page_end(struct model *r, enum page_state state, bool by_daemon)
 {
-	if (by_daemon && run_is_locked(r))
+	if (by_daemon && can_be_finished(r))
 		sim_fail("the daemon ends the page of run %u, whose writer lives", r->number);
 	if (by_daemon && is_in_the_tables(r))
 		sim_fail("the page of run %u is ended, but whoever asks again meets the run", r->number);
@@ -186,7 +198,7 @@ static void said_follow(struct client *c, struct model *r)
 		sim_fail("client %u takes only what is finished, but follows run %u", c->proc.number, r->number);
 	if (r->key != c->key)
 		sim_fail("client %u follows run %u of another key", c->proc.number, r->number);
-	if (r->state != PAGE_RUNNING || r->settled)
+	if (r->state != PAGE_RUNNING || is_settled(r))
 		sim_fail("client %u follows run %u, which has ended", c->proc.number, r->number);
 	if (gen_equal(&c->gen, &r->gen))
 		sim_fail("client %u lost run %u, asked again, and follows it", c->proc.number, r->number);
@@ -232,13 +244,13 @@ static void said_settled(struct model *r, const struct msg *m)
 {
 	if (is_in_the_tables(r))
 		sim_fail("the writer of run %u is told SETTLED, but whoever asks meets the run", r->number);
-	if ((m->flags & SETTLED_COMMITTED) && (r->commit_epoch != world.index_epoch || r->file))
+	if ((m->flags & SETTLED_COMMITTED) && (!r->committed || r->file))
 		sim_fail("the writer of run %u is told it is kept, which is not so", r->number);
 	if (!(m->flags & SETTLED_COMMITTED) && r->committed && r->commit_life == life.proc.number)
 		sim_fail("the writer of run %u is told it is not kept, but it is", r->number);
 	if (!r->done)
 		sim_fail("the writer of run %u is told SETTLED before DONE", r->number);
-	r->settled = true;
+	r->settled_life = life.proc.number;
 }
 
 void check_said(struct client *c, const struct msg *m)
@@ -257,7 +269,7 @@ void check_said(struct client *c, const struct msg *m)
 		said_ok(c);
 	else if (m->type == MSG_REFUSE && c && m->reason == REFUSE_NESTED && !c->nested)
 		sim_fail("client %u is told it asks inside its own run", c->proc.number);
-	else if (m->type == MSG_REFUSE && c && m->reason != REFUSE_NESTED && !sim.faults)
+	else if (m->type == MSG_REFUSE && c && m->reason != REFUSE_NESTED && !sim.faults && !world.object_lost)
 		sim_fail("client %u is refused, and nothing has failed", c->proc.number);
 	else if (m->type == MSG_SETTLED)
 		said_settled(r, m);
@@ -280,8 +292,9 @@ static void led(struct model *r)
 
 void check_led(struct client *c, struct model *r)
 {
-	if (r->leader != c)
+	if (r->leader && r->leader != c)
 		sim_fail("client %u has LEAD for run %u, which is another's", c->proc.number, r->number);
+	r->leader = c;
 	led(r);
 }
 
@@ -344,6 +357,8 @@ void check_turn(bool died)
 		r->removing = false;
 		if (!died && r->leader)
 			led(r);
+		else if (!r->led)
+			r->leader = NULL; /* unless LEAD is out, which its client will say */
 	}
 	if (!died && life.proc.alive)
 		check_tables();

@@ -181,7 +181,7 @@ static void lose_object(void)
 		return;
 	trace("the object of run %u is deleted", k->row_run->number);
 	k->row_run->object[0] = false;
-	world.orphans = true;
+	world.orphans = world.object_lost = true;
 }
 
 static void act(enum action a)
@@ -295,6 +295,7 @@ static void rest(void)
 	check_rest();
 	for (unsigned i = 0; i < nclients; i++)
 		client_kill(clients[i]);
+	life.die_in = 0;
 	daemon_want();
 	while (sim.now < until && sim_step())
 		;

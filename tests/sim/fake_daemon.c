@@ -168,6 +168,7 @@ void daemon_begin(void)
 	memory_forget();
 	conns_forget();
 	fds_forget();
+	index_forget();
 	memset(&life, 0, sizeof life);
 	memset(tickers, 0, sizeof tickers);
 	alarm_init(&life.start, on_start, NULL);

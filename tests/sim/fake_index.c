@@ -175,6 +175,11 @@ void index_die(void)
 	ix.done = (struct queue){NULL, &ix.done.first};
 }
 
+void index_forget(void)
+{
+	memset(&ix, 0, sizeof ix);
+}
+
 void index_lose(void)
 {
 	trace("the index is lost");

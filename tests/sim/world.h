@@ -139,7 +139,7 @@ struct model {
 	bool commit_asked, commit_answered, committed;
 	unsigned commit_life;  /* the last daemon that asked for it */
 	unsigned commit_epoch; /* of the index, when it became the row */
-	bool settled;	       /* its writer was sent SETTLED */
+	unsigned settled_life; /* the last daemon that said SETTLED to its writer */
 };
 
 struct key_model {
@@ -156,6 +156,7 @@ struct world {
 	unsigned nkeys;
 	unsigned index_epoch; /* stepped when the index is lost */
 	uint64_t index_order; /* the highest ever committed to it */
+	bool object_lost;     /* somebody deleted one */
 	bool orphans;	      /* objects may be left: something died between two steps */
 };
 
@@ -172,6 +173,7 @@ void command_kill(struct model *r, uint32_t signal);
 /* fake_index.c */
 void index_lose(void);	   /* the file is deleted */
 void index_die(void);	   /* the thread dies with its process */
+void index_forget(void);   /* of a scenario that failed */
 struct index *index_new(void);
 
 /* ---- fake_daemon.c ---- */

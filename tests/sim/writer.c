@@ -22,6 +22,14 @@ static void turn_in(struct writer *w, uint64_t ms)
 	alarm_set(&w->turn, ms);
 }
 
+/* The client may still have a descriptor of it. */
+static void hang_up(struct writer *w)
+{
+	if (w->sock)
+		endpoint_deaf(w->sock->end);
+	desc_drop(&w->sock);
+}
+
 static void gone(struct writer *w)
 {
 	alarm_clear(&w->turn);
@@ -29,7 +37,7 @@ static void gone(struct writer *w)
 	alarm_clear(&w->publish);
 	w->state = DEAD;
 	w->proc.alive = false;
-	desc_drop(&w->sock);
+	hang_up(w);
 	desc_drop(&w->lock);
 	desc_drop(&w->out);
 	desc_drop(&w->err);
@@ -51,7 +59,7 @@ void writer_kill(struct writer *w)
 
 static void lose_daemon(struct writer *w)
 {
-	desc_drop(&w->sock);
+	hang_up(w);
 	w->next_try = w->registered ? sim.now + w->slow : sim.now + SC_RECONNECT_MS;
 	w->registered = false;
 	w->asked = false;
