@@ -170,7 +170,7 @@ static unsigned runs_at_once(const struct key_model *k)
 	for (unsigned i = 0; i < world.nruns; i++) {
 		const struct model *r = world.runs[i];
 
-		n += r->key == k && r->led && run_is_locked(r) && !r->done && !r->removed && !r->removing && !r->disowned &&
+		n += r->key == k && r->led && can_be_finished(r) && !r->done && !r->removed && !r->removing && !r->disowned &&
 		     !r->overdue;
 	}
 	return n;
@@ -183,9 +183,11 @@ static void said_lead(struct client *c, struct model *r)
 	if (!c->command)
 		sim_fail("client %u is to lead and has no command", c->proc.number);
 	if (o && o != r)
-		sim_fail("client %u leads run %u beside run %u, which it could have joined", c->proc.number, r->number, o->number);
+		sim_fail("client %u leads run %u beside run %u, which it could have joined", c->proc.number, r->number,
+			 o->number);
 	if (!c->refresh && is_fresh(c))
-		sim_fail("client %u leads run %u, but run %u is a fresh entry", c->proc.number, r->number, c->key->row_run->number);
+		sim_fail("client %u leads run %u, but run %u is a fresh entry", c->proc.number, r->number,
+			 c->key->row_run->number);
 	if (runs_at_once(c->key) >= 2)
 		sim_fail("client %u leads a third run %u of its key", c->proc.number, r->number);
 	r->leader = c;
@@ -318,8 +320,8 @@ void check_client(struct client *c)
 	if (c->ending != END_STATUS)
 		return;
 	if (!r->done || c->printed != r->len[0] || c->err_printed != r->len[1])
-		sim_fail("client %u ends well after %llu of %llu bytes of run %u", c->proc.number, (unsigned long long)c->printed,
-			 (unsigned long long)r->len[0], r->number);
+		sim_fail("client %u ends well after %llu of %llu bytes of run %u", c->proc.number,
+			 (unsigned long long)c->printed, (unsigned long long)r->len[0], r->number);
 	if (c->exit != (r->writer ? r->writer->exit : 0) || c->exit_signal != (r->writer ? r->writer->signal : 0))
 		sim_fail("client %u ends with a status that is not that of run %u", c->proc.number, r->number);
 }
@@ -335,7 +337,8 @@ static void check_tables(void)
 		const struct flight *joinable = NULL;
 
 		DL_FOREACH (k->flights, f) {
-			if (f->doomed)
+			/* One that an older daemon has settled is only waited for until its writer has gone, or settled again. */
+			if (f->doomed || run_of(&f->gen)->settled_life)
 				continue;
 			if (joinable)
 				sim_fail("runs %u and %u of one key can both be joined", run_of(&joinable->gen)->number,
@@ -352,7 +355,7 @@ void check_turn(bool died)
 	for (unsigned i = 0; i < world.nruns; i++) {
 		struct model *r = world.runs[i];
 
-		if (!died && r->removing)
+		if (r->removing && (!died || r->mark_doomed))
 			r->removed = true;
 		r->removing = false;
 		if (!died && r->leader)
@@ -382,8 +385,8 @@ void check_daemon_gone(void)
 
 static bool may_wait(const struct client *c)
 {
-	return c->errand == GET && !c->command && c->wait && c->wait_ms == SC_FOREVER && c->state == ASKING && c->session.waits &&
-	       !is_fresh(c) && !in_the_way(c->key, 0);
+	return c->errand == GET && !c->command && c->wait && c->wait_ms == SC_FOREVER && c->state == ASKING &&
+	       c->session.waits && !is_fresh(c) && !in_the_way(c->key, 0);
 }
 
 void check_rest(void)

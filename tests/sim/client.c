@@ -55,7 +55,7 @@ static void go(struct client *c, enum ending e)
 
 static void end(struct client *c, enum ending e)
 {
-	static const char *const names[] = {"?",      "status",	       "miss",		 "bypass",    "incomplete", "failed",
+	static const char *const names[] = {"?",      "status",	       "miss",		 "bypass", "incomplete", "failed",
 					    "waited", "by its signal", "stdout is gone", "killed", "done"};
 
 	trace("client %u ends: %s (%llu bytes of run %u)", c->proc.number, names[e], (unsigned long long)c->printed,
@@ -75,13 +75,13 @@ const char *client_describe(const struct client *c)
 {
 	static char text[160];
 	static const char *const errands[] = {"get", "rm", "list", "stop"};
-	static const char *const states[] = {"asking", "joining", "following",	"attaching",
-					     "asking whether it is needed", "leaving", "seeing off", "gone"};
+	static const char *const states[] = {"asking",	"joining",    "following", "attaching", "asking whether it is needed",
+					     "leaving", "seeing off", "gone"};
 
-	snprintf(text, sizeof text, "client %u (%s %s%s%s%s%s%s%s%s, ttl %lld, %s)", c->proc.number, errands[c->errand], c->key->name,
-		 c->command ? " -- C" : "", c->refresh ? " --refresh" : "", c->finish ? " --finish" : "",
-		 c->finished ? " --wait 0" : "", c->wait ? " --wait" : "", c->strict ? " --strict" : "", c->nested ? " nested" : "",
-		 (long long)c->ttl, states[c->state]);
+	snprintf(text, sizeof text, "client %u (%s %s%s%s%s%s%s%s%s, ttl %lld, %s)", c->proc.number, errands[c->errand],
+		 c->key->name, c->command ? " -- C" : "", c->refresh ? " --refresh" : "", c->finish ? " --finish" : "",
+		 c->finished ? " --wait 0" : "", c->wait ? " --wait" : "", c->strict ? " --strict" : "",
+		 c->nested ? " nested" : "", (long long)c->ttl, states[c->state]);
 	return text;
 }
 
@@ -92,8 +92,8 @@ static void ask(struct client *c)
 	struct msg q = {.type = MSG_ASK,
 			.bucket = bytes_of("default"),
 			.key = bytes_of(c->key->name),
-			.flags = (c->command ? ASK_COMMAND : 0u) | (c->refresh ? ASK_REFRESH : 0u) | (c->finish ? ASK_FINISH : 0u) |
-				 (c->finished ? ASK_FINISHED : 0u) | (c->wait ? ASK_WAIT : 0u),
+			.flags = (c->command ? ASK_COMMAND : 0u) | (c->refresh ? ASK_REFRESH : 0u) |
+				 (c->finish ? ASK_FINISH : 0u) | (c->finished ? ASK_FINISHED : 0u) | (c->wait ? ASK_WAIT : 0u),
 			.ttl = c->ttl,
 			.accept = c->accept,
 			.chain = {c->chain.b, c->nested ? SC_GEN_SIZE : 0},
@@ -125,8 +125,8 @@ static void ask_page(struct client *c, uint64_t ms)
 static void print(struct client *c, struct model *r, uint64_t out_len, uint64_t err_len)
 {
 	if (r->len[0] < out_len || r->len[1] < err_len)
-		sim_fail("client %u is to read %llu bytes of run %u, which has %llu", c->proc.number, (unsigned long long)out_len,
-			 r->number, (unsigned long long)r->len[0]);
+		sim_fail("client %u is to read %llu bytes of run %u, which has %llu", c->proc.number,
+			 (unsigned long long)out_len, r->number, (unsigned long long)r->len[0]);
 	if (c->mute || (c->stdout_full && c->printed < out_len)) {
 		c->stdout_full = true;
 		return;
@@ -158,7 +158,8 @@ static void on_hit(struct client *c, const struct msg *m, struct desc **fds)
 static void on_run(struct client *c, const struct msg *m, struct desc **fds, size_t nfds)
 {
 	struct model *r = run_of(&m->gen);
-	static const enum desc_kind kinds[] = {DESC_OBJECT, DESC_OBJECT, DESC_PAGE, DESC_OBJECT, DESC_OBJECT, DESC_SOCKET, DESC_LOCK};
+	static const enum desc_kind kinds[] = {DESC_OBJECT, DESC_OBJECT, DESC_PAGE, DESC_OBJECT,
+					       DESC_OBJECT, DESC_SOCKET, DESC_LOCK};
 
 	for (size_t i = 0; i < nfds; i++) {
 		if (fds[i]->kind != kinds[i] || (fds[i]->run && fds[i]->run != r))

@@ -33,9 +33,10 @@ enum action {
 };
 
 static const unsigned usual[ACTIONS] = {
-	[JOIN] = 40,	   [CLIENT_KILL] = 3,	     [CLIENT_SIGNAL] = 4, [STDOUT_CLOSED] = 3, [STDOUT_FULL] = 1, [WRITER_KILL] = 4,
-	[COMMAND_KILL] = 2, [DAEMON_KILL] = 2,	     [DAEMON_QUIT] = 1,	  [REMOVE] = 5,	       [LISTING] = 1,	  [STOP_DAEMON] = 1,
-	[PAUSE] = 3,	   [DAEMON_KILL_INSIDE] = 4, [LOSE_INDEX] = 1,	  [LOSE_OBJECT] = 1,   [PAUSE_DAEMON] = 1, [NOTHING] = 20,
+	[JOIN] = 40,	   [CLIENT_KILL] = 3,  [CLIENT_SIGNAL] = 4, [STDOUT_CLOSED] = 3,      [STDOUT_FULL] = 1,
+	[WRITER_KILL] = 4, [COMMAND_KILL] = 2, [DAEMON_KILL] = 2,   [DAEMON_QUIT] = 1,	      [REMOVE] = 5,
+	[LISTING] = 1,	   [STOP_DAEMON] = 1,  [PAUSE] = 3,	    [DAEMON_KILL_INSIDE] = 4, [LOSE_INDEX] = 1,
+	[LOSE_OBJECT] = 1, [PAUSE_DAEMON] = 1, [NOTHING] = 20,
 };
 
 struct driver {

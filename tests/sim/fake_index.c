@@ -245,8 +245,8 @@ int index_find(struct index *index, struct bytes bucket, struct bytes key, struc
 	return 0;
 }
 
-int index_list(struct index *index, struct bytes bucket, struct bytes prefix, struct bytes after, unsigned limit, index_row each,
-	       void *arg)
+int index_list(struct index *index, struct bytes bucket, struct bytes prefix, struct bytes after, unsigned limit,
+	       index_row each, void *arg)
 {
 	int n = 0;
 

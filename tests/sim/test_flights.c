@@ -14,7 +14,7 @@
 #include "tests/sim/driver.h"
 #include "tests/sim/sim.h"
 
-#define STEPS 1500000
+#define STEPS 20000000
 #define SHOWN 60
 
 static uint64_t seed_now;

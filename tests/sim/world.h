@@ -171,9 +171,9 @@ void page_wake(struct model *r);
 bool run_is_locked(const struct model *r);
 void command_kill(struct model *r, uint32_t signal);
 /* fake_index.c */
-void index_lose(void);	   /* the file is deleted */
-void index_die(void);	   /* the thread dies with its process */
-void index_forget(void);   /* of a scenario that failed */
+void index_lose(void);	 /* the file is deleted */
+void index_die(void);	 /* the thread dies with its process */
+void index_forget(void); /* of a scenario that failed */
 struct index *index_new(void);
 
 /* ---- fake_daemon.c ---- */

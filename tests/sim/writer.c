@@ -160,7 +160,8 @@ static void hear_daemon(void *arg, const struct msg *m, struct desc **fds, size_
 
 static void send_register(struct writer *w)
 {
-	struct msg m = {.type = MSG_REGISTER, .gen = w->run->gen, .bucket = bytes_of("default"), .key = bytes_of(w->run->key->name)};
+	struct msg m = {
+		.type = MSG_REGISTER, .gen = w->run->gen, .bucket = bytes_of("default"), .key = bytes_of(w->run->key->name)};
 	struct desc *fds[4] = {desc_hold(w->page), desc_hold(w->out), desc_hold(w->err)};
 	size_t n = 3;
 
@@ -333,10 +334,10 @@ static void report(struct writer *w)
 static void end(struct writer *w)
 {
 	struct model *r = w->run;
-	enum page_state state = w->broken		  ? PAGE_LOST
-				: w->stopping		  ? PAGE_CANCELLED
+	enum page_state state = w->broken	       ? PAGE_LOST
+				: w->stopping	       ? PAGE_CANCELLED
 				: w->exit || w->signal ? PAGE_FAILED
-							  : PAGE_COMPLETE;
+						       : PAGE_COMPLETE;
 
 	r->done = true;
 	check_page_end(r, state, false);
