@@ -204,7 +204,8 @@ static void said_follow(struct client *c, struct model *r)
 		sim_fail("client %u follows run %u, which has ended", c->proc.number, r->number);
 	if (gen_equal(&c->gen, &r->gen))
 		sim_fail("client %u lost run %u, asked again, and follows it", c->proc.number, r->number);
-	if (r->removed || r->removing || r->superseded || r->mark_doomed)
+	/* Superseded after it was settled, and taken up again: its file knows nothing of it. */
+	if (r->removed || r->removing || (r->superseded && !r->settled_life) || r->mark_doomed)
 		sim_fail("client %u follows run %u, which is doomed", c->proc.number, r->number);
 	if (r->stop_life == life.proc.number)
 		sim_fail("client %u follows run %u, which is being stopped", c->proc.number, r->number);
