@@ -25,7 +25,8 @@ static bool is_overdue(const struct model *r)
 /* What a daemon said last before it died may never have left it; if the file is still there, the run is taken up again. */
 static bool is_settled(const struct model *r)
 {
-	return r->settled_life == life.proc.number || ((r->settled_life || r->commit_epoch) && !r->file);
+	return r->settled_life == life.proc.number ||
+	       ((r->settled_life || r->commit_epoch || (sim.faults && r->done_life)) && !r->file);
 }
 
 /* Whoever asks for its key now has to join it or to wait for it: a second run beside it would be one too many. */
@@ -53,12 +54,12 @@ static struct model *in_the_way(const struct key_model *k, unsigned from)
 	return NULL;
 }
 
-static bool is_in_the_tables(const struct model *r)
+bool check_is_known(const struct model *r)
 {
 	struct key *k;
 	struct flight *f;
 
-	for (k = life.d.keys; k; k = k->hh.next)
+	for (k = life.proc.alive ? life.d.keys : NULL; k; k = k->hh.next)
 		DL_FOREACH (k->flights, f)
 			if (gen_equal(&f->gen, &r->gen))
 				return true;
@@ -103,7 +104,7 @@ void check_page_end(struct model *r, enum page_state state, bool by_daemon)
 {
 	if (by_daemon && can_be_finished(r))
 		sim_fail("the daemon ends the page of run %u, whose writer lives", r->number);
-	if (by_daemon && is_in_the_tables(r))
+	if (by_daemon && check_is_known(r))
 		sim_fail("the page of run %u is ended, but whoever asks again meets the run", r->number);
 	if (r->state != PAGE_RUNNING)
 		return;
@@ -144,15 +145,14 @@ void check_commit(struct model *r)
 
 /* ---- what the daemon hears and says ---- */
 
-void check_heard(struct client *c, const struct msg *m)
+void check_heard(struct endpoint *e, const struct msg *m)
 {
+	struct client *c = e->client;
 	struct model *r;
 
-	if (m->type == MSG_ASK && c && !c->heard) {
-		c->heard = true;
+	if (m->type == MSG_ASK && c) {
 		c->runs_at_ask = world.nruns;
-	} else if (m->type == MSG_ASK && c) {
-		c->runs_at_ask = world.nruns;
+		e->counted = NULL;
 	} else if (m->type == MSG_REMOVE && c) {
 		c->runs_at_remove = world.nruns;
 		for (unsigned i = 0; i < world.nruns; i++)
@@ -192,6 +192,12 @@ static void said_lead(struct client *c, struct model *r)
 		sim_fail("client %u leads a third run %u of its key", c->proc.number, r->number);
 	r->leader = c;
 	r->registered_life = life.proc.number;
+	r->to_finish = c->finish;
+	for (unsigned i = 0; i < world.nruns; i++)
+		if (world.runs[i]->orphaned && world.runs[i]->command_alive && world.runs[i]->key == c->key &&
+		    world.runs[i]->state != PAGE_RUNNING)
+			sim_fail("client %u leads while the command of the lost run %u is alive", c->proc.number,
+				 world.runs[i]->number);
 }
 
 static void said_follow(struct client *c, struct model *r)
@@ -211,6 +217,9 @@ static void said_follow(struct client *c, struct model *r)
 		sim_fail("client %u follows run %u, which is being stopped", c->proc.number, r->number);
 	if (c->refresh && r->number <= c->runs_at_ask)
 		sim_fail("client %u wants a newer run, but follows run %u", c->proc.number, r->number);
+	if (c->nested && gen_equal(&c->chain, &r->gen))
+		sim_fail("client %u follows run %u, inside of which it is", c->proc.number, r->number);
+	r->to_finish |= c->finish;
 }
 
 static void said_hit(struct client *c, struct model *r, const struct msg *m)
@@ -238,14 +247,14 @@ static void said_miss(const struct client *c)
 /* To a REMOVE: from now on nothing that was begun before it is ever served. */
 static void said_ok(const struct client *c)
 {
-	for (unsigned i = 0; c->errand == RM && i < c->runs_at_remove; i++)
+	for (unsigned i = 0; i < c->runs_at_remove; i++)
 		if (world.runs[i]->key == c->key)
 			world.runs[i]->gone = true;
 }
 
 static void said_settled(struct model *r, const struct msg *m)
 {
-	if (is_in_the_tables(r))
+	if (check_is_known(r))
 		sim_fail("the writer of run %u is told SETTLED, but whoever asks meets the run", r->number);
 	if ((m->flags & SETTLED_COMMITTED) && (!r->committed || r->file))
 		sim_fail("the writer of run %u is told it is kept, which is not so", r->number);
@@ -256,30 +265,84 @@ static void said_settled(struct model *r, const struct msg *m)
 	r->settled_life = life.proc.number;
 }
 
-void check_said(struct client *c, const struct msg *m)
+/* To ATTACH. */
+static void said_lost(const struct client *c, const struct model *r)
+{
+	if (c->key->has_row && c->key->row_run == r)
+		sim_fail("client %u is told run %u is lost, but it is the entry", c->proc.number, r->number);
+	if (is_in_the_way(r))
+		sim_fail("client %u is told run %u is lost, but it goes on", c->proc.number, r->number);
+}
+
+static void said_left(struct endpoint *e, const struct msg *m)
+{
+	const struct client *c = e->client;
+	const struct model *r = e->counted;
+	unsigned others = r ? conns_reading(r) - 1 : 0;
+
+	if (r && check_is_known(r) && m->count != (m->flags & LEFT_STAYED ? 0 : others))
+		sim_fail("client %u is told of %u other readers, there are %u", c->proc.number, (unsigned)m->count, others);
+	if (!(m->flags & LEFT_STAYED))
+		e->counted = NULL;
+}
+
+static void said_refuse(const struct client *c, const struct model *r, const struct msg *m)
+{
+	if (c && m->reason == REFUSE_NESTED && !c->nested)
+		sim_fail("client %u is told it asks inside its own run", c->proc.number);
+	if (c && m->reason != REFUSE_NESTED && !sim.faults)
+		sim_fail("client %u is refused, and nothing has failed", c->proc.number);
+	if (r && r->key->has_row && r->key->row_run == r)
+		sim_fail("the writer of run %u is refused, but its run is the entry", r->number);
+}
+
+static void said_stop(struct model *r)
+{
+	if (conns_reading(r))
+		sim_fail("run %u is to be stopped, but %u clients read it", r->number, conns_reading(r));
+	if (r->to_finish)
+		sim_fail("run %u is to be stopped, but somebody wants it finished", r->number);
+	r->stop_life = life.proc.number;
+}
+
+static void said_to_client(struct endpoint *e, struct model *r, const struct msg *m)
+{
+	struct client *c = e->client;
+
+	if (m->type == MSG_LEAD || m->type == MSG_FOLLOW)
+		e->counted = r;
+	if (m->type == MSG_LEAD)
+		said_lead(c, r);
+	else if (m->type == MSG_FOLLOW)
+		said_follow(c, r);
+	else if (m->type == MSG_HIT)
+		said_hit(c, r, m);
+	else if (m->type == MSG_MISS)
+		said_miss(c);
+	else if (m->type == MSG_OK && c->errand == RM)
+		said_ok(c);
+	else if (m->type == MSG_OK && c->errand == GET)
+		e->counted = c->run;
+	else if (m->type == MSG_LOST)
+		said_lost(c, r);
+	else if (m->type == MSG_LEFT)
+		said_left(e, m);
+}
+
+void check_said(struct endpoint *e, const struct msg *m)
 {
 	struct model *r = run_of(&m->gen);
 
-	if (m->type == MSG_LEAD && c)
-		said_lead(c, r);
-	else if (m->type == MSG_FOLLOW && c)
-		said_follow(c, r);
-	else if (m->type == MSG_HIT && c)
-		said_hit(c, r, m);
-	else if (m->type == MSG_MISS && c)
-		said_miss(c);
-	else if (m->type == MSG_OK && c)
-		said_ok(c);
-	else if (m->type == MSG_REFUSE && c && m->reason == REFUSE_NESTED && !c->nested)
-		sim_fail("client %u is told it asks inside its own run", c->proc.number);
-	else if (m->type == MSG_REFUSE && c && m->reason != REFUSE_NESTED && !sim.faults && !world.object_lost)
-		sim_fail("client %u is refused, and nothing has failed", c->proc.number);
+	if (m->type == MSG_REFUSE)
+		said_refuse(e->client, e->run, m);
+	else if (e->client)
+		said_to_client(e, r, m);
 	else if (m->type == MSG_SETTLED)
 		said_settled(r, m);
 	else if (m->type == MSG_REGISTERED)
 		r->registered_life = life.proc.number;
 	else if (m->type == MSG_VERDICT && (m->flags & VERDICT_STOP))
-		r->stop_life = life.proc.number;
+		said_stop(r);
 }
 
 /* LEAD counts from when it cannot be taken back: older runs of the key are nobody's any more. */
@@ -310,6 +373,23 @@ void check_stop(struct writer *w)
 	for (unsigned i = 0; i < nclients; i++)
 		if (client_reads(clients[i], w->run) && clients[i]->slot_since < w->looked)
 			sim_fail("run %u is stopped, but client %u reads it", w->run->number, clients[i]->proc.number);
+}
+
+/* Nobody reads: a second or two to notice, with and without a daemon, then TERM, and KILL after the grace. */
+#define UNREAD_MS (5000 + SC_GRACE_MS)
+
+void check_command(struct writer *w)
+{
+	struct model *r = w->run;
+
+	if (r->slots || conns_reading(r) || r->to_finish || sim.late_percent || sim.resting || life.paused || !life.listening ||
+	    w->proc.paused_until > r->read_at || !r->read_at || life.born > r->read_at) {
+		r->read_at = sim.now;
+		return;
+	}
+	if (sim.now - r->read_at > UNREAD_MS + w->slow)
+		sim_fail("run %u goes on, but nobody has read it for %llu ms", r->number,
+			 (unsigned long long)(sim.now - r->read_at));
 }
 
 void check_client(struct client *c)
@@ -351,6 +431,27 @@ static void check_tables(void)
 	}
 }
 
+/* Who waits has to: asked again, it would be told the same. A row that the index has just written is told of in a moment. */
+static void check_waiters(void)
+{
+	for (struct conn *c = life.d.conns; c; c = c->next) {
+		struct known k = {0};
+		struct flight *run;
+		struct verdict v;
+
+		if (!c->waits_for)
+			continue;
+		flights_known(&life.d, bytes_of(c->ask->bucket), (struct bytes){c->ask->key, c->ask->key_len}, c->ask->chain,
+			      c->ask->nchain, &k, &run);
+		v = decide(&c->ask->q, &k);
+		if (v.kind != VERDICT_WAIT)
+			sim_fail("conn %d waits, but nothing is in its way", (int)c->pid);
+		if (v.reason == WAIT_REGISTERING && !sim.late_percent && !life.paused &&
+		    sim.now - life.born > SC_REGISTER_MS + 400 + 4 * sim.quick_ms)
+			sim_fail("conn %d still waits for run %u to be known again", (int)c->pid, run_of(&run->gen)->number);
+	}
+}
+
 void check_turn(bool died)
 {
 	for (unsigned i = 0; i < world.nruns; i++) {
@@ -366,6 +467,8 @@ void check_turn(bool died)
 	}
 	if (!died && life.proc.alive)
 		check_tables();
+	if (!died && life.listening && !life.stop_wanted)
+		check_waiters();
 }
 
 void check_daemon_stopped(void)

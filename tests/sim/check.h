@@ -16,9 +16,14 @@ void check_page_end(struct model *r, enum page_state state, bool by_daemon);
 void check_commit_asked(struct model *r, const struct entry *e);
 void check_commit(struct model *r);
 
-/* The daemon hears a message, says one. c: the client at the other end, if it is one. */
-void check_heard(struct client *c, const struct msg *m);
-void check_said(struct client *c, const struct msg *m);
+/* The daemon hears a message of whoever is at that end. */
+void check_heard(struct endpoint *e, const struct msg *m);
+/* The daemon says something to whoever is at that end. */
+void check_said(struct endpoint *e, const struct msg *m);
+/* Whether the daemon's tables have the run. */
+bool check_is_known(const struct model *r);
+/* The command goes on. */
+void check_command(struct writer *w);
 /* A client has LEAD in its hands. */
 void check_led(struct client *c, struct model *r);
 /* A writer begins to stop its command. */

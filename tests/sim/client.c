@@ -101,7 +101,6 @@ static void ask(struct client *c)
 
 	c->state = ASKING;
 	c->asked = sim.now;
-	c->heard = false;
 	c->run = NULL;
 	if (!c->command && c->wait && c->wait_ms != SC_FOREVER)
 		alarm_set(&c->alarm, c->wait_ms);

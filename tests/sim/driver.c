@@ -178,11 +178,11 @@ static void lose_object(void)
 {
 	struct key_model *k = some_key();
 
-	if (!k->has_row)
+	if (!k->has_row || run_is_locked(k->row_run) || check_is_known(k->row_run))
 		return;
 	trace("the object of run %u is deleted", k->row_run->number);
 	k->row_run->object[0] = false;
-	world.orphans = world.object_lost = true;
+	world.orphans = true;
 }
 
 static void act(enum action a)
@@ -224,6 +224,7 @@ static void act(enum action a)
 		pause_somebody();
 		break;
 	case PAUSE_DAEMON:
+		life.paused = true;
 		life.proc.paused_until = sim.now + rnd(1000);
 		break;
 	case LOSE_INDEX:

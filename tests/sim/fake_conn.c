@@ -56,7 +56,7 @@ static void on_arrival(void *arg)
 		fds[i] = fd_install(a->fds[i]);
 		a->fds[i] = NULL;
 	}
-	check_heard(w->end->peer->client, a->m);
+	check_heard(w->end->peer, a->m);
 	dispatch(c, a->m, fds, a->nfds);
 	/* Often the next one has come as well, and is done before anything is sent. */
 	if (!w->closing && chance(30))
@@ -154,7 +154,7 @@ void conn_send(struct conn *c, const struct msg *m, const int *fds, size_t nfds)
 		parcel_drop(p);
 		return;
 	}
-	check_said(w->end->peer->client, m);
+	check_said(w->end->peer, m);
 	*w->last = p;
 	w->last = &p->next;
 	w->dirty = true;
@@ -261,6 +261,15 @@ void conns_die(void)
 		desc_drop(&backlog->desc);
 	}
 	conns_forget();
+}
+
+unsigned conns_reading(const struct model *r)
+{
+	unsigned n = 0;
+
+	for (const struct wire *w = wires; w; w = w->next)
+		n += !w->closing && w->end->peer->counted == r;
+	return n;
 }
 
 void conns_forget(void)

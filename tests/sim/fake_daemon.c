@@ -65,6 +65,7 @@ static void die(const char *how)
 	conns_die();
 	fds_close_all();
 	memory_forget();
+	orphans_die();
 	check_daemon_gone();
 }
 
@@ -115,7 +116,6 @@ static void on_start(void *arg)
 	(void)arg;
 	life.proc = (struct proc){.what = "daemon", .number = life.proc.number + 1, .alive = true};
 	life.born = sim.now;
-	life.hurt = false;
 	trace("daemon %u starts", life.proc.number);
 	daemon_turn(start, NULL);
 }
@@ -160,6 +160,7 @@ static void finish(void *arg)
 	conns_bury();
 	forget_all();
 	conns_die(); /* only those not accepted are left */
+	orphans_die();
 	check_daemon_stopped();
 }
 

@@ -80,6 +80,13 @@ void digest_key(const void *bucket, size_t bucket_len, const void *key, size_t k
 	memset(out, 0, 16);
 }
 
+void orphans_die(void)
+{
+	for (unsigned i = 0; i < world.nruns; i++)
+		if (world.runs[i]->orphaned)
+			command_kill(world.runs[i], 9);
+}
+
 bool run_is_locked(const struct model *r)
 {
 	return r->lock && r->lock->refs > 0;

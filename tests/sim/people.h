@@ -99,7 +99,6 @@ struct client {
 
 	/* as the daemon heard it: check.c's */
 	unsigned runs_at_ask, runs_at_remove;
-	bool heard;
 };
 
 extern struct client *clients[CLIENTS_MAX];
@@ -139,7 +138,7 @@ struct writer {
 	uint64_t look, looked;
 	unsigned reader_signal;
 	bool stopping, killed, stubborn, broken;
-	uint64_t kill;
+	uint64_t kill, paused;
 	unsigned tries, polls;
 };
 

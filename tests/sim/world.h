@@ -73,6 +73,8 @@ struct endpoint {
 	hear_fn hear;	   /* m is NULL at the end. What is kept of fds is replaced by NULL */
 	void *arg;
 	struct client *client; /* whose question it carries, if it is a client's */
+	struct model *run;     /* which run it is about, if it is a writer's */
+	struct model *counted; /* the run that the daemon has to count it a reader of */
 	struct alarm alarm;
 };
 
@@ -121,6 +123,7 @@ struct model {
 
 	/* its command */
 	bool command_begun, command_alive;
+	bool orphaned; /* it outlives its writer: only the daemon can end it */
 	uint32_t killed_by;
 	struct alarm death;
 
@@ -130,6 +133,8 @@ struct model {
 	bool done;		  /* DONE was said: the lengths are final */
 	bool good;		  /* … and it may be kept */
 	bool led;		  /* LEAD is out: from now on it counts */
+	bool to_finish;		  /* somebody who joined said --finish */
+	uint64_t read_at;	  /* when last somebody read it */
 	bool removing, removed;	  /* a REMOVE is in hand, was carried out */
 	bool gone;		  /* … and answered: never served any more */
 	bool superseded;	  /* a newer run of the key was led */
@@ -156,7 +161,6 @@ struct world {
 	unsigned nkeys;
 	unsigned index_epoch; /* stepped when the index is lost */
 	uint64_t index_order; /* the highest ever committed to it */
-	bool object_lost;     /* somebody deleted one */
 	bool orphans;	      /* objects may be left: something died between two steps */
 };
 
@@ -170,6 +174,8 @@ struct key_model *key_model_of(struct bytes key);
 void page_wake(struct model *r);
 bool run_is_locked(const struct model *r);
 void command_kill(struct model *r, uint32_t signal);
+/* The daemon that could have ended them is gone: PDEATHSIG does, in time. */
+void orphans_die(void);
 /* fake_index.c */
 void index_lose(void);	 /* the file is deleted */
 void index_die(void);	 /* the thread dies with its process */
@@ -185,7 +191,7 @@ struct life {
 	bool in_turn;	 /* the daemon's code is running */
 	unsigned die_in; /* so many steps into its next doings it is killed; 0: not */
 	unsigned fuse;	 /* steps of this turn: too many are a loop without end */
-	bool hurt;	 /* it was refused something that matters: it may know less than the truth */
+	bool paused;	 /* ever: it may be late */
 	unsigned nconns; /* ever accepted */
 	jmp_buf turn;
 	uint64_t born;
@@ -206,6 +212,8 @@ void daemon_point(void);
 /* fake_conn.c */
 struct desc *daemon_connect(void); /* NULL: nobody listens */
 void conns_die(void);
+/* How many of the open ones have to be counted as readers of a run. */
+unsigned conns_reading(const struct model *r);
 void conns_forget(void); /* of a scenario that failed */
 void conns_bury(void);
 

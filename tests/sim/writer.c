@@ -47,12 +47,19 @@ static void gone(struct writer *w)
 
 void writer_kill(struct writer *w)
 {
+	bool known = life.listening && w->state >= RUNNING && w->sock && !w->sock->end->peer->closed &&
+		     w->run->registered_life == life.proc.number;
+
 	if (!w->proc.alive)
 		return;
 	trace("writer of run %u is killed", w->run->number);
 	world.orphans = true;
 	gone(w);
-	command_kill(w->run, SIG_KILL); /* PDEATHSIG */
+	/* PDEATHSIG, which a command can lose; then the daemon must see to it, if it knows the command. */
+	if (known && chance(50))
+		w->run->orphaned = true;
+	else
+		command_kill(w->run, SIG_KILL);
 }
 
 /* ---- the daemon ---- */
@@ -180,6 +187,7 @@ static void find_daemon(struct writer *w)
 	w->sock = session_connect();
 	if (!w->sock)
 		return;
+	w->sock->end->run = w->run;
 	endpoint_listen(w->sock->end, &w->proc, hear_daemon, w);
 	send_register(w);
 }
@@ -251,6 +259,7 @@ static void on_work(void *arg)
 	}
 	if (!r->command_alive)
 		return;
+	check_command(w);
 	if (w->chunks == 0) {
 		trace("run %u: the command ends with %u", r->number, w->exit);
 		r->command_alive = false;
@@ -310,6 +319,8 @@ static void say_done(struct writer *w)
 	r->done = true;
 	r->good = m.outcome == OUTCOME_ENDED && !w->exit && !w->signal;
 	tell(w, &m, NULL, 0);
+	if (chance(10))
+		tell(w, &m, NULL, 0); /* saying it again changes nothing */
 }
 
 static void report(struct writer *w)
