@@ -122,7 +122,7 @@ void check_commit_asked(struct model *r, const struct entry *e)
 		sim_fail("run %u is to be committed, but has not ended well", r->number);
 	if (r->removed || r->removing)
 		sim_fail("run %u is to be committed, but was removed", r->number);
-	if (r->superseded || r->mark_doomed)
+	if ((r->superseded && !r->settled_life) || r->mark_doomed)
 		sim_fail("run %u is to be committed, but is doomed", r->number);
 	if (r->ttl_ms == 0)
 		sim_fail("run %u is to be committed, but not to be kept", r->number);
@@ -150,9 +150,11 @@ void check_heard(struct endpoint *e, const struct msg *m)
 	struct client *c = e->client;
 	struct model *r;
 
+	if (m->type == MSG_ASK || m->type == MSG_ATTACH)
+		e->counted = NULL;
+	e->asked = m->type == MSG_ATTACH ? run_of(&m->gen) : NULL;
 	if (m->type == MSG_ASK && c) {
 		c->runs_at_ask = world.nruns;
-		e->counted = NULL;
 	} else if (m->type == MSG_REMOVE && c) {
 		c->runs_at_remove = world.nruns;
 		for (unsigned i = 0; i < world.nruns; i++)
@@ -276,12 +278,11 @@ static void said_lost(const struct client *c, const struct model *r)
 
 static void said_left(struct endpoint *e, const struct msg *m)
 {
-	const struct client *c = e->client;
 	const struct model *r = e->counted;
 	unsigned others = r ? conns_reading(r) - 1 : 0;
 
 	if (r && check_is_known(r) && m->count != (m->flags & LEFT_STAYED ? 0 : others))
-		sim_fail("client %u is told of %u other readers, there are %u", c->proc.number, (unsigned)m->count, others);
+		sim_fail("a reader of run %u is told of %u others, there are %u", r->number, (unsigned)m->count, others);
 	if (!(m->flags & LEFT_STAYED))
 		e->counted = NULL;
 }
@@ -308,9 +309,6 @@ static void said_stop(struct model *r)
 static void said_to_client(struct endpoint *e, struct model *r, const struct msg *m)
 {
 	struct client *c = e->client;
-
-	if (m->type == MSG_LEAD || m->type == MSG_FOLLOW)
-		e->counted = r;
 	if (m->type == MSG_LEAD)
 		said_lead(c, r);
 	else if (m->type == MSG_FOLLOW)
@@ -321,20 +319,22 @@ static void said_to_client(struct endpoint *e, struct model *r, const struct msg
 		said_miss(c);
 	else if (m->type == MSG_OK && c->errand == RM)
 		said_ok(c);
-	else if (m->type == MSG_OK && c->errand == GET)
-		e->counted = c->run;
 	else if (m->type == MSG_LOST)
 		said_lost(c, r);
-	else if (m->type == MSG_LEFT)
-		said_left(e, m);
 }
 
 void check_said(struct endpoint *e, const struct msg *m)
 {
 	struct model *r = run_of(&m->gen);
 
+	if (m->type == MSG_LEAD || m->type == MSG_FOLLOW)
+		e->counted = r;
+	else if (m->type == MSG_OK && e->asked)
+		e->counted = e->asked;
 	if (m->type == MSG_REFUSE)
 		said_refuse(e->client, e->run, m);
+	else if (m->type == MSG_LEFT)
+		said_left(e, m);
 	else if (e->client)
 		said_to_client(e, r, m);
 	else if (m->type == MSG_SETTLED)
@@ -375,8 +375,8 @@ void check_stop(struct writer *w)
 			sim_fail("run %u is stopped, but client %u reads it", w->run->number, clients[i]->proc.number);
 }
 
-/* Nobody reads: a second or two to notice, with and without a daemon, then TERM, and KILL after the grace. */
-#define UNREAD_MS (5000 + SC_GRACE_MS)
+/* Nobody reads: within this its writer is asked, looks, and stops it, also one that has just come back. */
+#define UNREAD_MS 4000
 
 void check_command(struct writer *w)
 {
@@ -387,7 +387,7 @@ void check_command(struct writer *w)
 		r->read_at = sim.now;
 		return;
 	}
-	if (sim.now - r->read_at > UNREAD_MS + w->slow)
+	if (!w->stopping && sim.now - r->read_at > UNREAD_MS + w->slow)
 		sim_fail("run %u goes on, but nobody has read it for %llu ms", r->number,
 			 (unsigned long long)(sim.now - r->read_at));
 }

@@ -28,15 +28,22 @@ enum action {
 	PAUSE_DAEMON,
 	LOSE_INDEX,
 	LOSE_OBJECT,
+	ROGUE,
 	NOTHING,
 	ACTIONS,
 };
 
 static const unsigned usual[ACTIONS] = {
-	[JOIN] = 40,	   [CLIENT_KILL] = 3,  [CLIENT_SIGNAL] = 4, [STDOUT_CLOSED] = 3,      [STDOUT_FULL] = 1,
-	[WRITER_KILL] = 4, [COMMAND_KILL] = 2, [DAEMON_KILL] = 2,   [DAEMON_QUIT] = 1,	      [REMOVE] = 5,
-	[LISTING] = 1,	   [STOP_DAEMON] = 1,  [PAUSE] = 3,	    [DAEMON_KILL_INSIDE] = 4, [LOSE_INDEX] = 1,
-	[LOSE_OBJECT] = 1, [PAUSE_DAEMON] = 1, [NOTHING] = 20,
+	[JOIN] = 40,	     [CLIENT_KILL] = 3,
+	[CLIENT_SIGNAL] = 4, [STDOUT_CLOSED] = 3,
+	[STDOUT_FULL] = 1,   [WRITER_KILL] = 4,
+	[COMMAND_KILL] = 2,  [DAEMON_KILL] = 2,
+	[DAEMON_QUIT] = 1,   [REMOVE] = 5,
+	[LISTING] = 1,	     [STOP_DAEMON] = 1,
+	[PAUSE] = 3,	     [DAEMON_KILL_INSIDE] = 4,
+	[LOSE_INDEX] = 1,    [LOSE_OBJECT] = 1,
+	[PAUSE_DAEMON] = 1,  [NOTHING] = 20,
+	[ROGUE] = 1,
 };
 
 struct driver {
@@ -170,6 +177,8 @@ static void disturb_writer(enum action a)
 		return;
 	if (a == WRITER_KILL)
 		writer_kill(w);
+	else if (a == ROGUE)
+		rogue_writer(w);
 	else
 		command_kill(w->run, 9);
 }
@@ -232,6 +241,12 @@ static void act(enum action a)
 		break;
 	case LOSE_OBJECT:
 		lose_object();
+		break;
+	case ROGUE:
+		if (chance(70))
+			rogue_start();
+		else
+			disturb_writer(a);
 		break;
 	case NOTHING:
 	case ACTIONS:

@@ -150,4 +150,9 @@ void writer_fork(struct model *r, struct client *c, struct desc *fds[LEAD_FDS]);
 void writer_kill(struct writer *w);
 void writer_command_died(struct writer *w, uint32_t signal);
 
+/* ---- rogue.c ---- */
+
+void rogue_start(void);
+void rogue_writer(struct writer *w);
+
 #endif

@@ -74,6 +74,7 @@ struct endpoint {
 	void *arg;
 	struct client *client; /* whose question it carries, if it is a client's */
 	struct model *run;     /* which run it is about, if it is a writer's */
+	struct model *asked;   /* the run of its ATTACH */
 	struct model *counted; /* the run that the daemon has to count it a reader of */
 	struct alarm alarm;
 };

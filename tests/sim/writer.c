@@ -441,8 +441,8 @@ void writer_fork(struct model *r, struct client *c, struct desc *fds[LEAD_FDS])
 	w->err = desc_hold(fds[LEAD_ERR_WRITE]);
 	w->page = desc_hold(fds[LEAD_PAGE]);
 	w->registered = true;
-	w->chunks = (unsigned)rnd(4);
-	w->pace = chance(70) ? sim.quick_ms * 3 : 200 + rnd(4000);
+	w->chunks = (unsigned)rnd(chance(80) ? 4 : 40);
+	w->pace = chance(70) ? sim.quick_ms * 3 : 200 + rnd(w->chunks > 4 ? 1000 : 4000);
 	w->exit = chance(20) ? 1 + (uint32_t)rnd(3) : 0;
 	w->stubborn = chance(20);
 	w->slow = chance(10) ? rnd(8000) : rnd(10);
