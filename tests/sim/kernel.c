@@ -401,14 +401,21 @@ void *__wrap_calloc(size_t count, size_t n)
 	return memset(p, 0, count * n);
 }
 
-void __wrap_free(void *p)
+static struct block *block_of(void *p)
 {
 	struct block *b = (struct block *)p - 1;
 
-	if (!p)
-		return;
 	if (b->owner != OF_DAEMON && b->owner != OF_OTHERS)
 		sim_fail("free of what is not allocated");
+	return b;
+}
+
+void __wrap_free(void *p)
+{
+	struct block *b = p ? block_of(p) : NULL;
+
+	if (!b)
+		return;
 	if (b->owner == OF_DAEMON) {
 		b->next->prev = b->prev;
 		b->prev->next = b->next;
@@ -421,13 +428,12 @@ void __wrap_free(void *p)
 
 void *__wrap_realloc(void *p, size_t n)
 {
-	struct block *b = (struct block *)p - 1;
 	void *q = __wrap_malloc(n);
+	size_t old = p ? block_of(p)->n : 0;
 
-	if (p) {
-		memcpy(q, p, b->n < n ? b->n : n);
-		__wrap_free(p);
-	}
+	if (old)
+		memcpy(q, p, old < n ? old : n);
+	__wrap_free(p);
 	return q;
 }
 

@@ -39,6 +39,16 @@ static void on_crash(int number)
 	_exit(1);
 }
 
+/* A sanitizer has had enough. */
+void __sanitizer_set_death_callback(void (*callback)(void)) __attribute__((weak));
+
+static void on_death(void)
+{
+	fprintf(stderr, "SIM_SEED=%llu\n", (unsigned long long)seed_now);
+	if (sim.tracing)
+		trace_print(SHOWN);
+}
+
 static bool passes(uint64_t seed)
 {
 	jmp_buf out;
@@ -71,14 +81,27 @@ static void show(uint64_t seed)
 	fail();
 }
 
+static bool is_set(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value && strcmp(value, "1") == 0;
+}
+
 static void flights_keep_their_promises(void **state)
 {
-	const char *given = getenv("SIM_SEED"), *soak = getenv("SOAK");
-	uint64_t steps = STEPS * (soak && strcmp(soak, "1") == 0 ? 50ULL : 1), seed, n = 0;
+	const char *given = getenv("SIM_SEED");
+	uint64_t steps = STEPS, seed, n = 0;
 
 	(void)state;
+	if (is_set("SOAK"))
+		steps *= 50;
+	if (is_set("SAN"))
+		steps /= 5;
 	signal(SIGSEGV, on_crash); /* cmocka's own would not say which scenario it was */
 	signal(SIGABRT, on_crash);
+	if (__sanitizer_set_death_callback)
+		__sanitizer_set_death_callback(on_death);
 	if (given && *given) {
 		seed = strtoull(given, NULL, 10);
 		show(seed);
