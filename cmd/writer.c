@@ -265,7 +265,11 @@ static void tell_started(struct writer *w)
 
 static void send_register(struct writer *w)
 {
-	struct msg m = {.type = MSG_REGISTER, .gen = w->run->gen, .bucket = w->run->bucket, .key = w->run->key};
+	struct msg m = {.type = MSG_REGISTER,
+			.gen = w->run->gen,
+			.bucket = w->run->bucket,
+			.key = w->run->key,
+			.flags = w->stopping ? REGISTER_STOPPING : 0};
 	int fds[4] = {page_fd(w->run->page), w->run->out_fd, w->run->err_fd, w->child.pidfd};
 	size_t n = 3;
 

@@ -7,7 +7,8 @@
  *
  *   awaited     found in flights/ by a new daemon, locked; its writer has not registered yet
  *   running     its writer's connection is open
- *   stopping    nobody reads it: its command is being stopped; newcomers wait
+ *   stopping    nobody reads it: its command is being stopped; newcomers wait. From awaited, too, if it was when its writer
+ *               came back
  *   committing  it ended well; the index has not answered yet
  *   settled     out of the tables; its writer has the answer and publishes it
  * From every state it is gone when its writer's connection ends (awaited: when the lock is free); from running that is a lost

@@ -114,7 +114,7 @@ static const struct row rows[] = {
 	{MSG_END, "END", SENDER_DAEMON, 0, 0, {F_count}},
 	{MSG_REPORT, "REPORT", SENDER_DAEMON, 0, 0, {F_version, F_build, F_pid, F_uptime, F_entries, F_count, F_conns}},
 
-	{MSG_REGISTER, "REGISTER", SENDER_WRITER, 3, F_pid, {F_bucket, F_key, F_gen, F_pid}},
+	{MSG_REGISTER, "REGISTER", SENDER_WRITER, 3, F_pid, {F_bucket, F_key, F_gen, F_pid, F_flags}},
 	{MSG_STARTED, "STARTED", SENDER_WRITER, 1, 0, {F_gen, F_pid}},
 	{MSG_DONE, "DONE", SENDER_WRITER, 0, 0,
 	 {F_gen, F_outcome, F_exit, F_signal, F_out_len, F_err_len, F_out_sum, F_err_sum, F_error}},
