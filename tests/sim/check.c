@@ -398,6 +398,8 @@ void check_client(struct client *c)
 
 	if (c->printed_of && (c->printed > c->printed_of->len[0] || c->err_printed > c->printed_of->len[1]))
 		sim_fail("client %u printed more than there is", c->proc.number);
+	if (c->ending == END_INCOMPLETE && r->state == PAGE_CANCELLED && !sim.late_percent)
+		sim_fail("run %u was stopped, but client %u reads it", r->number, c->proc.number);
 	if (c->ending != END_STATUS)
 		return;
 	if (!r->done || c->printed != r->len[0] || c->err_printed != r->len[1])
@@ -418,8 +420,9 @@ static void check_tables(void)
 		const struct flight *joinable = NULL;
 
 		DL_FOREACH (k->flights, f) {
-			/* One that an older daemon has settled is only waited for until its writer has gone, or settled again. */
-			if (f->doomed || run_of(&f->gen)->settled_life)
+			/* One that an older daemon has settled is only waited for until its writer has gone, or settled again;
+			 * one whose writer is dead, until the last descriptor of its lock is closed. */
+			if (f->doomed || run_of(&f->gen)->settled_life || !can_be_finished(run_of(&f->gen)))
 				continue;
 			if (joinable)
 				sim_fail("runs %u and %u of one key can both be joined", run_of(&joinable->gen)->number,

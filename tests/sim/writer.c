@@ -167,8 +167,11 @@ static void hear_daemon(void *arg, const struct msg *m, struct desc **fds, size_
 
 static void send_register(struct writer *w)
 {
-	struct msg m = {
-		.type = MSG_REGISTER, .gen = w->run->gen, .bucket = bytes_of("default"), .key = bytes_of(w->run->key->name)};
+	struct msg m = {.type = MSG_REGISTER,
+			.gen = w->run->gen,
+			.bucket = bytes_of("default"),
+			.key = bytes_of(w->run->key->name),
+			.flags = w->stopping ? REGISTER_STOPPING : 0};
 	struct desc *fds[4] = {desc_hold(w->page), desc_hold(w->out), desc_hold(w->err)};
 	size_t n = 3;
 
