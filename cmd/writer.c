@@ -269,7 +269,7 @@ static void send_register(struct writer *w)
 			.gen = w->run->gen,
 			.bucket = w->run->bucket,
 			.key = w->run->key,
-			.flags = w->stopping ? REGISTER_STOPPING : 0};
+			.flags = w->stopping && !w->broken ? REGISTER_STOPPING : 0};
 	int fds[4] = {page_fd(w->run->page), w->run->out_fd, w->run->err_fd, w->child.pidfd};
 	size_t n = 3;
 
