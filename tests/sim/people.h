@@ -86,7 +86,7 @@ struct client {
 	struct model *run;
 	struct desc *fds[SC_FDS_MAX]; /* of LEAD, until the writer has them */
 	bool leads, slot, sleeps, woken;
-	uint64_t slot_since;
+	uint64_t told_at, slot_since;
 	uint64_t moved, orphaned, seen, until;
 
 	unsigned signal;

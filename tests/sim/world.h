@@ -135,6 +135,7 @@ struct model {
 	bool good;		  /* … and it may be kept */
 	bool led;		  /* LEAD is out: from now on it counts */
 	bool to_finish;		  /* somebody who joined said --finish */
+	uint64_t stopped_at;	  /* when its writer began to stop its command; 0: it has not */
 	uint64_t read_at;	  /* when last somebody read it */
 	bool removing, removed;	  /* a REMOVE is in hand, was carried out */
 	bool gone;		  /* … and answered: never served any more */

@@ -91,6 +91,7 @@ static void begin_stop(struct writer *w, unsigned signal)
 		return;
 	check_stop(w);
 	w->stopping = true;
+	w->run->stopped_at = sim.now;
 	w->kill = sim.now + SC_GRACE_MS;
 	if (!w->stubborn)
 		command_kill(w->run, signal ? signal : SIG_TERM);
@@ -171,7 +172,7 @@ static void send_register(struct writer *w)
 			.gen = w->run->gen,
 			.bucket = bytes_of("default"),
 			.key = bytes_of(w->run->key->name),
-			.flags = w->stopping ? REGISTER_STOPPING : 0};
+			.flags = w->stopping && !w->broken ? REGISTER_STOPPING : 0};
 	struct desc *fds[4] = {desc_hold(w->page), desc_hold(w->out), desc_hold(w->err)};
 	size_t n = 3;
 
