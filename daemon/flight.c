@@ -150,10 +150,10 @@ void flight_discard(struct daemon *d, const struct gen *g)
 /* Those that came back to a run whose page has not: they ask once more, and hear that it is lost. */
 static void send_readers_away(struct flight *f)
 {
-	struct conn *c, *next;
-
-	DL_FOREACH_SAFE2(f->readers, c, next, reads_next)
-	conn_close(c, NULL);
+	for (struct conn *c = f->readers, *next; c; c = next) {
+		next = c->reads_next;
+		conn_close(c, NULL);
+	}
 }
 
 void flight_end_unfinished(struct flight *f, enum page_state end, const char *why)
