@@ -4,6 +4,19 @@
 
 #include "tests/sim/people.h"
 
+/* ---- what is true ---- */
+
+/* Somebody lives who could finish the run. */
+bool check_can_be_finished(const struct model *r);
+/* The entry of its key is one for this client. */
+bool check_is_fresh(const struct client *c);
+/* The newest run of the key, of those numbered above `from`, beside which nobody may lead; NULL. */
+struct model *check_in_the_way(const struct key_model *k, unsigned from);
+/* LEAD is out: older runs of the key are nobody's any more. */
+void check_counts(struct model *r);
+
+/* ---- what must not be ---- */
+
 /* A run's file was written. */
 void check_born(struct model *r);
 /* A mark is set in it. */
