@@ -137,6 +137,8 @@ static void on_message(struct writer *w, const struct msg *m)
 		lose_daemon(w);
 		if (w->state == REPORTING)
 			publish_end(w);
+		else if (w->state == RUNNING)
+			turn_in(w, 0);
 		return;
 	default:
 		break;
