@@ -99,6 +99,7 @@ DAEMON_SRC = \
 # What the tests bring, found by name.
 UNIT_SRC   = $(wildcard tests/unit/test_*.c)
 TSAN_SRC   = $(wildcard tests/unit/tsan_*.c)
+SIM_SRC    = $(wildcard tests/sim/*.c)
 HELPER_SRC = $(filter-out tests/helpers/shim_%,$(wildcard tests/helpers/*.c))
 SHIM_SRC   = $(wildcard tests/helpers/shim_*.c)
 BENCH_SRC  = $(wildcard tests/bench/*.c)
@@ -132,6 +133,10 @@ SAN_CF   = $(SAN_LD) -fno-sanitize-recover=all -fno-omit-frame-pointer -Wno-erro
 SC_LIBS  = -lmsgpackc -ljansson -linih -lsodium
 SCD_LIBS = -luv -lsqlite3 -lmsgpackc -lsodium -linih -ljansson
 ALL_LIBS = -luv -lsqlite3 -lmsgpackc -ljansson -lsodium -linih -pthread -ldl
+
+# What the simulator of flights does in the place of the kernel, for the daemon's code.
+SIM_WRAP = $(addprefix -Wl$(comma)--wrap=,close fcntl lseek socketpair syscall sc_bug malloc calloc realloc free)
+comma    = ,
 
 SAY = $(if $(filter 1,$(V)),,@printf '  %-5s %s\n' $(1) $(2);)
 
@@ -179,6 +184,11 @@ $(1)/scd: $(DAEMON_SRC:%.c=$(1)/obj/%.o) $(1)/libsc.a
 $(1)/unit/%: $(1)/obj/tests/unit/%.o $(1)/libscd.a $(1)/libcmd.a $(1)/libsc.a
 	@mkdir -p $$(@D)
 	$$(call SAY,LD,$$@)$$(CC) $(2) $(LDFLAGS) $(4) -o $$@ $$^ -lcmocka $(ALL_LIBS)
+
+# The daemon's decisions among fakes of everything else. What a fake defines is not taken from the archives.
+$(1)/sim/flights: $(SIM_SRC:%.c=$(1)/obj/%.o) $(1)/libscd.a $(1)/libsc.a
+	@mkdir -p $$(@D)
+	$$(call SAY,LD,$$@)$$(CC) $(2) $(LDFLAGS) $(4) $(SIM_WRAP) -o $$@ $$^ -lcmocka $(ALL_LIBS)
 
 $(1)/obj/lib/build.o: EXTRA = -DSC_BUILD='"$$(shell cat $(B)/gen/build.txt)"'
 $(1)/obj/lib/build.o: $(B)/gen/build.txt

@@ -53,7 +53,8 @@ static void send_register(struct writer *w)
 			.gen = w->run->gen,
 			.bucket = w->run->bucket,
 			.key = w->run->key,
-			.flags = w->run->foreground ? STARTED_FOREGROUND : 0};
+			.flags = (w->run->foreground ? STARTED_FOREGROUND : 0u) |
+				 (w->stopping && !w->capture.broken ? REGISTER_STOPPING : 0u)};
 	int fds[4] = {page_fd(w->run->page), w->run->out_fd, w->run->err_fd, w->child.pidfd};
 	size_t n = 3;
 

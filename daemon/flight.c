@@ -265,7 +265,7 @@ int flight_register(struct flight *f, struct conn *c, const struct msg *m, int *
 	f->writer = c;
 	c->leads = f;
 	c->state = CONN_WRITING;
-	flight_set_state(f, FLIGHT_RUNNING, "registered");
+	flight_set_state(f, m->flags & REGISTER_STOPPING ? FLIGHT_STOPPING : FLIGHT_RUNNING, "registered");
 	KILLPOINT("run_registered");
 	conn_send(c, &answer, NULL, 0);
 	/* Its readers come back within the bound of their sleep; then it is told if none did. */

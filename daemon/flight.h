@@ -9,7 +9,8 @@
  *
  *   awaited     found in flights/ by a new daemon, locked, or its writer could not be heard: it has not registered yet
  *   running     its writer's connection is open
- *   stopping    nobody reads it: its command is being stopped; newcomers wait
+ *   stopping    nobody reads it: its command is being stopped; newcomers wait. From awaited, too, if it was when its writer
+ *               came back
  *   committing  it ended well; the index has not answered yet
  *   dying       its writer is gone; what is left of its command has been killed and is not dead yet; newcomers wait
  *   settled     out of the tables; its writer has the answer and publishes it

@@ -102,6 +102,9 @@ enum outcome {
 enum lead_fd { LEAD_OUT, LEAD_ERR, LEAD_PAGE, LEAD_OUT_WRITE, LEAD_ERR_WRITE, LEAD_SOCKET, LEAD_LOCK, LEAD_FDS };
 #define FOLLOW_FDS 3
 
+/* REGISTER.flags */
+enum { REGISTER_STOPPING = 1u << 1 }; /* the command is being stopped: nobody is to join */
+
 /* LEFT.flags, VERDICT.flags, SETTLED.flags */
 enum { LEFT_STOPPING = 1u << 0, LEFT_STAYED = 1u << 1 };
 enum { VERDICT_STOP = 1u << 0 };

@@ -20,7 +20,7 @@ check() {
 
 sources=(lib/*.c cmd/*.c daemon/*.c)
 headers=(lib/*.h cmd/*.h daemon/*.h)
-tests=(tests/unit/*.[ch] tests/helpers/*.[ch])
+tests=(tests/unit/*.[ch] tests/sim/*.[ch] tests/helpers/*.[ch])
 
 # ---- layout and analysis --------------------------------------------------------------------------------------------
 

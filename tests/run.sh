@@ -20,7 +20,7 @@ run_file() {
 	fi
 	# Only where everybody may look: a directory on PATH that may not be searched makes "not found" a "not executable".
 	local env=(env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 TERM=dumb "HOME=$SC_CHECK/home/$id" "TMPDIR=$SC_CHECK/tmp/$id"
-		"SC=$SC" "SCD=$SCD" "SC_TEST=$SC_TEST" "SCD_TEST=$SCD_TEST" "HELPERS=$HELPERS" "SAN=$SAN" "SOAK=${SOAK:-0}" "SEED=${SEED-}" "TREE=$PWD"
+		"SC=$SC" "SCD=$SCD" "SC_TEST=$SC_TEST" "SCD_TEST=$SCD_TEST" "HELPERS=$HELPERS" "SAN=$SAN" "SOAK=${SOAK:-0}" "SEED=${SEED-}" "SIM_SEED=${SIM_SEED-}" "TREE=$PWD"
 		BATS_LIB_PATH=/usr/lib/bats
 		ASAN_OPTIONS=abort_on_error=1:allocator_may_return_null=1:detect_stack_use_after_return=1:verify_asan_link_order=0
 		UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 TSAN_OPTIONS=halt_on_error=1)
@@ -101,7 +101,7 @@ for name in $(compgen -e SC_ || true); do
 done
 SC_TEST_UID=${SC_TEST_UID:-54321}
 # Of one file. Not BATS_TEST_TIMEOUT: its own sleep looks like a process that the test has left behind.
-SC_FILE_SECONDS=${SC_FILE_SECONDS:-$((SAN ? 1600 : 400))}
+SC_FILE_SECONDS=${SC_FILE_SECONDS:-$(((SAN ? 1600 : 400) * (${SOAK:-0} ? 5 : 1)))}
 
 # Short, because a socket's path has 107 bytes; of our own making, because what still mentions it at the end is a leftover.
 SC_CHECK=$(mktemp -d /tmp/sc-check.XXXXXX) || exit 2

@@ -1,0 +1,366 @@
+/* The promises of DESIGN and FAULTS about runs: at most one that newcomers join, never more than two at once, exactly one leads,
+ * nobody waits for ever, whole bytes of one run, nothing doomed or removed is kept or served, out of the tables before anybody
+ * is woken. Looks into the daemon's tables only to see what is in them. */
+#include "tests/sim/check.h"
+
+#include <string.h>
+#include <utlist.h>
+
+#include "daemon/flight_parts.h"
+
+/* ---- what is true of a run ---- */
+
+bool check_can_be_finished(const struct model *r)
+{
+	return r->writer ? r->writer->proc.alive : run_is_locked(r);
+}
+
+/* Its writer has not come back to this daemon in time. */
+static bool is_overdue(const struct model *r)
+{
+	return r->registered_life != life.proc.number && sim.now - life.born >= SC_REGISTER_MS;
+}
+
+/* What a daemon said last before it died may never have left it; if the file is still there, the run is taken up again. */
+static bool is_settled(const struct model *r)
+{
+	return r->settled_life == life.proc.number ||
+	       ((r->settled_life || r->commit_epoch || (sim.faults && r->done_life)) && !r->file);
+}
+
+/* Whoever asks for its key now has to join it or to wait for it: a second run beside it would be one too many. */
+static bool is_in_the_way(const struct model *r)
+{
+	return r->led && run_is_locked(r) && r->state == PAGE_RUNNING && !is_settled(r) && !r->mark_doomed && !r->removing &&
+	       !r->removed && !r->superseded && !r->disowned;
+}
+
+bool check_is_fresh(const struct client *c)
+{
+	const struct key_model *k = c->key;
+	uint64_t age = k->has_row ? life.d.started_ms + sim.now - life.born - k->row.created_boot_ms : 0;
+	const struct model *r = k->row_run;
+
+	return k->has_row && r->object[0] && (!k->row.err_len || r->object[1]) && k->row.ttl_ms && c->accept &&
+	       age <= k->row.ttl_ms && age <= c->accept;
+}
+
+struct model *check_in_the_way(const struct key_model *k, unsigned from)
+{
+	for (unsigned i = world.nruns; i > from; i--)
+		if (world.runs[i - 1]->key == k && is_in_the_way(world.runs[i - 1]))
+			return world.runs[i - 1];
+	return NULL;
+}
+
+bool check_is_known(const struct model *r)
+{
+	struct key *k;
+	struct flight *f;
+
+	for (k = life.proc.alive ? life.d.keys : NULL; k; k = k->hh.next)
+		DL_FOREACH (k->flights, f)
+			if (gen_equal(&f->gen, &r->gen))
+				return true;
+	return false;
+}
+
+/* ---- birth, marks, files ---- */
+
+void check_born(struct model *r)
+{
+	if (r->order <= world.index_order)
+		sim_fail("run %u has order %llu, the index had %llu", r->number, (unsigned long long)r->order,
+			 (unsigned long long)world.index_order);
+	for (unsigned i = 0; i < world.nruns; i++) {
+		struct model *o = world.runs[i];
+
+		if (o != r && o->file && !o->torn && run_is_locked(o) && o->order >= r->order)
+			sim_fail("run %u has order %llu, the older run %u has %llu", r->number, (unsigned long long)r->order,
+				 o->number, (unsigned long long)o->order);
+	}
+}
+
+void check_doomed(struct model *r)
+{
+	if (r->removing || r->removed)
+		return;
+	for (unsigned i = r->number; i < world.nruns; i++)
+		if (world.runs[i]->key == r->key && world.runs[i]->leader)
+			return; /* a newer one is led */
+	if (!is_overdue(r))
+		sim_fail("run %u is doomed for no reason", r->number);
+	r->overdue = true;
+}
+
+void check_unlink(struct model *r)
+{
+	if (r->key && r->key->has_row && r->key->row_run == r)
+		sim_fail("the objects of run %u go, but it is the entry", r->number);
+}
+
+void check_page_end(struct model *r, enum page_state state, bool by_daemon)
+{
+	if (by_daemon && check_can_be_finished(r))
+		sim_fail("the daemon ends the page of run %u, whose writer lives", r->number);
+	if (by_daemon && check_is_known(r))
+		sim_fail("the page of run %u is ended, but whoever asks again meets the run", r->number);
+	if (r->state != PAGE_RUNNING)
+		return;
+	if ((state == PAGE_COMPLETE || state == PAGE_FAILED) && !r->done)
+		sim_fail("run %u is ended as complete or failed, but DONE was never said", r->number);
+	if (state == PAGE_COMPLETE && (r->out_len != r->len[0] || r->err_len != r->len[1]))
+		sim_fail("run %u is complete, but not all of it was published", r->number);
+}
+
+/* ---- commits ---- */
+
+void check_commit_asked(struct model *r, const struct entry *e)
+{
+	if (!r->done || !r->good)
+		sim_fail("run %u is to be committed, but has not ended well", r->number);
+	if (r->removed || r->removing)
+		sim_fail("run %u is to be committed, but was removed", r->number);
+	if ((r->superseded && !r->settled_life) || r->mark_doomed)
+		sim_fail("run %u is to be committed, but is doomed", r->number);
+	if (r->ttl_ms == 0)
+		sim_fail("run %u is to be committed, but not to be kept", r->number);
+	if (e->order != r->order || e->out_len != r->len[0] || e->err_len != r->len[1] || e->exit || e->signal)
+		sim_fail("the row of run %u is not of run %u", r->number, r->number);
+	if (r->commit_epoch == world.index_epoch || (r->commit_asked && r->commit_life == life.proc.number))
+		sim_fail("run %u is to be committed a second time", r->number);
+	r->commit_life = life.proc.number;
+}
+
+void check_commit(struct model *r)
+{
+	if (r->gone)
+		sim_fail("run %u becomes the entry after it was removed", r->number);
+	if (r->commit_epoch == world.index_epoch)
+		sim_fail("run %u becomes the entry a second time", r->number);
+	if (r->key->has_row && r->key->row.order >= r->order)
+		sim_fail("run %u replaces a newer one", r->number);
+}
+
+/* ---- what the daemon hears and says ---- */
+
+void check_heard(struct endpoint *e, const struct msg *m)
+{
+	struct client *c = e->client;
+	struct model *r;
+
+	if (m->type == MSG_ASK || m->type == MSG_ATTACH)
+		e->counted = NULL;
+	e->asked = m->type == MSG_ATTACH ? run_of(&m->gen) : NULL;
+	if (m->type == MSG_ASK && c) {
+		c->runs_at_ask = world.nruns;
+	} else if (m->type == MSG_REMOVE && c) {
+		c->runs_at_remove = world.nruns;
+		for (unsigned i = 0; i < world.nruns; i++)
+			if (world.runs[i]->key == c->key)
+				world.runs[i]->removing = true;
+	} else if (m->type == MSG_DONE && (r = run_of(&m->gen))) {
+		r->done_life = life.proc.number;
+	}
+}
+
+static unsigned runs_at_once(const struct key_model *k)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < world.nruns; i++) {
+		const struct model *r = world.runs[i];
+
+		n += r->key == k && r->led && check_can_be_finished(r) && !r->done && !r->removed && !r->removing &&
+		     !r->disowned && !r->overdue;
+	}
+	return n;
+}
+
+static void said_lead(struct client *c, struct model *r)
+{
+	struct model *o = check_in_the_way(c->key, c->refresh ? c->runs_at_ask : 0);
+
+	if (!c->command)
+		sim_fail("client %u is to lead and has no command", c->proc.number);
+	if (o && o != r)
+		sim_fail("client %u leads run %u beside run %u, which it could have joined", c->proc.number, r->number,
+			 o->number);
+	if (!c->refresh && check_is_fresh(c))
+		sim_fail("client %u leads run %u, but run %u is a fresh entry", c->proc.number, r->number,
+			 c->key->row_run->number);
+	if (runs_at_once(c->key) >= 2)
+		sim_fail("client %u leads a third run %u of its key", c->proc.number, r->number);
+	r->leader = c;
+	r->registered_life = life.proc.number;
+	r->to_finish = c->finish;
+	c->told_at = sim.now;
+	for (unsigned i = 0; i < world.nruns; i++)
+		if (world.runs[i]->orphaned && world.runs[i]->command_alive && world.runs[i]->key == c->key &&
+		    world.runs[i]->state != PAGE_RUNNING)
+			sim_fail("client %u leads while the command of the lost run %u is alive", c->proc.number,
+				 world.runs[i]->number);
+}
+
+static void said_follow(struct client *c, struct model *r)
+{
+	if (c->finished)
+		sim_fail("client %u takes only what is finished, but follows run %u", c->proc.number, r->number);
+	if (r->key != c->key)
+		sim_fail("client %u follows run %u of another key", c->proc.number, r->number);
+	if (r->state != PAGE_RUNNING || is_settled(r))
+		sim_fail("client %u follows run %u, which has ended", c->proc.number, r->number);
+	if (gen_equal(&c->gen, &r->gen))
+		sim_fail("client %u lost run %u, asked again, and follows it", c->proc.number, r->number);
+	/* Superseded after it was settled, and taken up again: its file knows nothing of it. */
+	if (r->removed || r->removing || (r->superseded && !r->settled_life) || r->mark_doomed)
+		sim_fail("client %u follows run %u, which is doomed", c->proc.number, r->number);
+	if (r->stop_life == life.proc.number)
+		sim_fail("client %u follows run %u, which is being stopped", c->proc.number, r->number);
+	if (c->refresh && r->number <= c->runs_at_ask)
+		sim_fail("client %u wants a newer run, but follows run %u", c->proc.number, r->number);
+	if (c->nested && gen_equal(&c->chain, &r->gen))
+		sim_fail("client %u follows run %u, inside of which it is", c->proc.number, r->number);
+	r->to_finish |= c->finish;
+	c->told_at = sim.now;
+}
+
+static void said_hit(struct client *c, struct model *r, const struct msg *m)
+{
+	if (!r->done || m->out_len != r->len[0] || m->err_len != r->len[1] || r->key != c->key)
+		sim_fail("client %u is given run %u, which is not what the row says", c->proc.number, r->number);
+	if (r->gone)
+		sim_fail("client %u is given run %u, which was removed", c->proc.number, r->number);
+	if (c->refresh)
+		sim_fail("client %u wants a newer run, but is given run %u", c->proc.number, r->number);
+	if (!check_is_fresh(c))
+		sim_fail("client %u is given run %u, which is too old", c->proc.number, r->number);
+}
+
+static void said_miss(const struct client *c)
+{
+	struct model *o = check_in_the_way(c->key, 0);
+
+	if (c->command || c->wait)
+		sim_fail("client %u is told MISS", c->proc.number);
+	if (check_is_fresh(c) || (o && !c->finished))
+		sim_fail("client %u is told MISS, but there is something", c->proc.number);
+}
+
+/* To a REMOVE: from now on nothing that was begun before it is ever served. */
+static void said_ok(const struct client *c)
+{
+	for (unsigned i = 0; i < c->runs_at_remove; i++)
+		if (world.runs[i]->key == c->key)
+			world.runs[i]->gone = true;
+}
+
+static void said_settled(struct model *r, const struct msg *m)
+{
+	if (check_is_known(r))
+		sim_fail("the writer of run %u is told SETTLED, but whoever asks meets the run", r->number);
+	if ((m->flags & SETTLED_COMMITTED) && (!r->committed || r->file))
+		sim_fail("the writer of run %u is told it is kept, which is not so", r->number);
+	if (!(m->flags & SETTLED_COMMITTED) && r->committed && r->commit_life == life.proc.number)
+		sim_fail("the writer of run %u is told it is not kept, but it is", r->number);
+	if (!r->done)
+		sim_fail("the writer of run %u is told SETTLED before DONE", r->number);
+	r->settled_life = life.proc.number;
+}
+
+/* To ATTACH. */
+static void said_lost(const struct client *c, const struct model *r)
+{
+	if (c->key->has_row && c->key->row_run == r)
+		sim_fail("client %u is told run %u is lost, but it is the entry", c->proc.number, r->number);
+	if (is_in_the_way(r))
+		sim_fail("client %u is told run %u is lost, but it goes on", c->proc.number, r->number);
+}
+
+static void said_left(struct endpoint *e, const struct msg *m)
+{
+	const struct model *r = e->counted;
+	unsigned others = r ? conns_reading(r) - 1 : 0;
+
+	if (r && check_is_known(r) && m->count != (m->flags & LEFT_STAYED ? 0 : others))
+		sim_fail("a reader of run %u is told of %u others, there are %u", r->number, (unsigned)m->count, others);
+	if (!(m->flags & LEFT_STAYED))
+		e->counted = NULL;
+}
+
+static void said_refuse(const struct client *c, const struct model *r, const struct msg *m)
+{
+	if (c && m->reason == REFUSE_NESTED && !c->nested)
+		sim_fail("client %u is told it asks inside its own run", c->proc.number);
+	if (c && m->reason != REFUSE_NESTED && !sim.faults)
+		sim_fail("client %u is refused, and nothing has failed", c->proc.number);
+	if (r && r->key->has_row && r->key->row_run == r)
+		sim_fail("the writer of run %u is refused, but its run is the entry", r->number);
+}
+
+static void said_stop(struct model *r)
+{
+	if (conns_reading(r))
+		sim_fail("run %u is to be stopped, but %u clients read it", r->number, conns_reading(r));
+	if (r->to_finish)
+		sim_fail("run %u is to be stopped, but somebody wants it finished", r->number);
+	r->stop_life = life.proc.number;
+}
+
+static void said_to_client(struct endpoint *e, struct model *r, const struct msg *m)
+{
+	struct client *c = e->client;
+	if (m->type == MSG_LEAD)
+		said_lead(c, r);
+	else if (m->type == MSG_FOLLOW)
+		said_follow(c, r);
+	else if (m->type == MSG_HIT)
+		said_hit(c, r, m);
+	else if (m->type == MSG_MISS)
+		said_miss(c);
+	else if (m->type == MSG_OK && c->errand == RM)
+		said_ok(c);
+	else if (m->type == MSG_LOST)
+		said_lost(c, r);
+}
+
+void check_said(struct endpoint *e, const struct msg *m)
+{
+	struct model *r = run_of(&m->gen);
+
+	if (m->type == MSG_LEAD || m->type == MSG_FOLLOW)
+		e->counted = r;
+	else if (m->type == MSG_OK && e->asked)
+		e->counted = e->asked;
+	if (m->type == MSG_REFUSE)
+		said_refuse(e->client, e->run, m);
+	else if (m->type == MSG_LEFT)
+		said_left(e, m);
+	else if (e->client)
+		said_to_client(e, r, m);
+	else if (m->type == MSG_SETTLED)
+		said_settled(r, m);
+	else if (m->type == MSG_REGISTERED)
+		r->registered_life = life.proc.number;
+	else if (m->type == MSG_VERDICT && (m->flags & VERDICT_STOP))
+		said_stop(r);
+}
+
+/* LEAD counts from when it cannot be taken back: older runs of the key are nobody's any more. */
+void check_counts(struct model *r)
+{
+	if (r->led)
+		return;
+	r->led = true;
+	for (unsigned i = 0; i + 1 < r->number; i++)
+		if (world.runs[i]->key == r->key)
+			world.runs[i]->superseded = true;
+}
+
+void check_led(struct client *c, struct model *r)
+{
+	if (r->leader && r->leader != c)
+		sim_fail("client %u has LEAD for run %u, which is another's", c->proc.number, r->number);
+	r->leader = c;
+	check_counts(r);
+}

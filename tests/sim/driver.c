@@ -1,0 +1,344 @@
+/* The random driver. Each scenario draws how many keys there are, how late things happen, and how likely each kind of event is, so
+ * that scenarios differ in kind and not only in detail. */
+#include "tests/sim/driver.h"
+
+#include <string.h>
+
+#include "lib/err.h"
+#include "tests/sim/check.h"
+
+/* Everything a scenario leaves comes to its end within this. */
+#define REST_MS (200 * 1000)
+
+enum action {
+	JOIN,
+	CLIENT_KILL,
+	CLIENT_SIGNAL,
+	STDOUT_CLOSED,
+	STDOUT_FULL,
+	WRITER_KILL,
+	COMMAND_KILL,
+	DAEMON_KILL,
+	DAEMON_KILL_INSIDE,
+	DAEMON_QUIT,
+	REMOVE,
+	LISTING,
+	STOP_DAEMON,
+	PAUSE,
+	PAUSE_DAEMON,
+	LOSE_INDEX,
+	LOSE_OBJECT,
+	ROGUE,
+	NOTHING,
+	ACTIONS,
+};
+
+static const unsigned usual[ACTIONS] = {
+	[JOIN] = 40,	     [CLIENT_KILL] = 3,
+	[CLIENT_SIGNAL] = 4, [STDOUT_CLOSED] = 3,
+	[STDOUT_FULL] = 1,   [WRITER_KILL] = 4,
+	[COMMAND_KILL] = 2,  [DAEMON_KILL] = 2,
+	[DAEMON_QUIT] = 1,   [REMOVE] = 5,
+	[LISTING] = 1,	     [STOP_DAEMON] = 1,
+	[PAUSE] = 3,	     [DAEMON_KILL_INSIDE] = 4,
+	[LOSE_INDEX] = 1,    [LOSE_OBJECT] = 1,
+	[PAUSE_DAEMON] = 1,  [NOTHING] = 20,
+	[ROGUE] = 1,
+};
+
+struct driver {
+	unsigned weights[ACTIONS], sum;
+	unsigned refresh, finish, command, zero, brief, crowd;
+	unsigned people_max;
+	uint64_t gap;
+};
+
+static struct driver drv;
+
+static struct key_model *some_key(void)
+{
+	return &world.keys[rnd(world.nkeys)];
+}
+
+static struct client *some_client(void)
+{
+	struct client *c = nclients ? clients[rnd(nclients)] : NULL;
+
+	return c && c->proc.alive ? c : NULL;
+}
+
+static struct writer *some_writer(void)
+{
+	struct writer *w = nwriters ? writers[nwriters - 1 - rnd(nwriters < 4 ? nwriters : 4)] : NULL;
+
+	return w && w->proc.alive ? w : NULL;
+}
+
+static void choose_ttl(struct client *c)
+{
+	if (chance(drv.zero)) {
+		c->ttl = c->accept = 0;
+	} else if (chance(drv.brief)) {
+		c->ttl = c->accept = 1 + rnd(300);
+		if (chance(30))
+			c->accept = SC_FOREVER; /* SC_TTL says only what is stored */
+	} else if (chance(10)) {
+		c->ttl = c->accept = SC_FOREVER;
+	}
+}
+
+static void join_one(struct key_model *k)
+{
+	struct client *c = client_new(GET, k);
+
+	c->command = chance(drv.command);
+	c->refresh = c->command && chance(drv.refresh);
+	c->finish = c->command && chance(drv.finish);
+	c->strict = chance(10);
+	choose_ttl(c);
+	if (!c->command) {
+		c->finished = chance(20);
+		c->wait = !c->finished && chance(60);
+		if (c->wait && chance(50))
+			c->wait_ms = 1 + rnd(3000);
+	} else if (chance(5)) {
+		c->wait_ms = 1 + rnd(3000);
+	}
+	if (nwriters && chance(5)) {
+		c->nested = true;
+		c->chain = writers[rnd(nwriters)]->run->gen;
+	}
+	client_start(c);
+}
+
+static unsigned alive(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < nclients; i++)
+		n += clients[i]->proc.alive;
+	return n;
+}
+
+static void join(void)
+{
+	struct key_model *k = some_key();
+	unsigned n = chance(drv.crowd) ? 1 + (unsigned)rnd(drv.people_max) : 1;
+
+	for (n += alive(); n > alive() && alive() < drv.people_max && nclients < CLIENTS_MAX - 8;)
+		join_one(k);
+}
+
+static void errand(enum errand e)
+{
+	struct client *c;
+
+	if (nclients >= CLIENTS_MAX - 8)
+		return;
+	c = client_new(e, some_key());
+	c->now = chance(50);
+	client_start(c);
+}
+
+static void pause_somebody(void)
+{
+	uint64_t until = sim.now + (chance(70) ? rnd(200) : rnd(8000));
+	struct client *c = some_client();
+	struct writer *w = some_writer();
+
+	if (w && chance(50))
+		w->proc.paused_until = until;
+	else if (c)
+		c->proc.paused_until = until;
+}
+
+static void disturb_client(enum action a)
+{
+	struct client *c = some_client();
+
+	if (!c)
+		return;
+	if (a == CLIENT_KILL)
+		client_kill(c);
+	else if (a == CLIENT_SIGNAL)
+		client_signal(c, chance(50) ? 2 : 15);
+	else if (a == STDOUT_CLOSED)
+		c->stdout_closed = true;
+	else
+		c->stdout_full = true;
+	client_poll(c);
+}
+
+static void disturb_writer(enum action a)
+{
+	struct writer *w = some_writer();
+
+	if (!w)
+		return;
+	if (a == WRITER_KILL)
+		writer_kill(w);
+	else if (a == ROGUE)
+		rogue_writer(w);
+	else
+		command_kill(w->run, 9);
+}
+
+static void lose_object(void)
+{
+	struct key_model *k = some_key();
+
+	if (!k->has_row || run_is_locked(k->row_run) || check_is_known(k->row_run))
+		return;
+	trace("the object of run %u is deleted", k->row_run->number);
+	k->row_run->object[0] = false;
+	world.orphans = true;
+}
+
+static void act(enum action a)
+{
+	switch (a) {
+	case JOIN:
+		join();
+		break;
+	case CLIENT_KILL:
+	case CLIENT_SIGNAL:
+	case STDOUT_CLOSED:
+	case STDOUT_FULL:
+		disturb_client(a);
+		break;
+	case WRITER_KILL:
+	case COMMAND_KILL:
+		disturb_writer(a);
+		break;
+	case DAEMON_KILL:
+		daemon_kill();
+		break;
+	case DAEMON_KILL_INSIDE:
+		if (life.proc.alive || life.start.pos)
+			life.die_in = 1 + (unsigned)rnd(30);
+		break;
+	case DAEMON_QUIT:
+		daemon_quit();
+		break;
+	case REMOVE:
+		errand(RM);
+		break;
+	case LISTING:
+		errand(LIST);
+		break;
+	case STOP_DAEMON:
+		errand(STOP);
+		break;
+	case PAUSE:
+		pause_somebody();
+		break;
+	case PAUSE_DAEMON:
+		life.paused = true;
+		life.proc.paused_until = sim.now + rnd(1000);
+		break;
+	case LOSE_INDEX:
+		index_lose();
+		break;
+	case LOSE_OBJECT:
+		lose_object();
+		break;
+	case ROGUE:
+		if (chance(70))
+			rogue_start();
+		else
+			disturb_writer(a);
+		break;
+	case NOTHING:
+	case ACTIONS:
+		break;
+	}
+}
+
+static enum action some_action(void)
+{
+	uint64_t n = rnd(drv.sum);
+	unsigned a = 0;
+
+	for (; n >= drv.weights[a]; a++)
+		n -= drv.weights[a];
+	return (enum action)a;
+}
+
+static void draw_lateness(void)
+{
+	static const struct {
+		unsigned quick, late, percent;
+	} kinds[] = {{0, 0, 0}, {2, 0, 0}, {20, 0, 0}, {3, 300, 5}, {3, 1500, 4}, {20, 5000, 3}};
+	size_t i = rnd(sizeof kinds / sizeof *kinds);
+
+	sim.quick_ms = kinds[i].quick;
+	sim.late_ms = kinds[i].late;
+	sim.late_percent = kinds[i].percent;
+	sim.lost_wakes = chance(30) ? 30 : 0;
+	sim.faults = chance(25);
+}
+
+static void draw(void)
+{
+	static const unsigned gaps[] = {2, 20, 200, 1500};
+
+	memset(&drv, 0, sizeof drv);
+	for (unsigned a = 0; a < ACTIONS; a++) {
+		unsigned times = (unsigned)rnd(4);
+
+		drv.weights[a] = a == JOIN ? usual[a] : usual[a] * (times == 3 ? 5 : times == 2);
+		drv.sum += drv.weights[a];
+	}
+	drv.gap = gaps[rnd(4)];
+	drv.people_max = 1 + (unsigned)rnd(8);
+	drv.refresh = chance(50) ? (unsigned)rnd(60) : 0;
+	drv.finish = chance(50) ? (unsigned)rnd(40) : 0;
+	drv.command = 60 + (unsigned)rnd(41);
+	drv.zero = chance(30) ? (unsigned)rnd(60) : 0;
+	drv.brief = chance(40) ? (unsigned)rnd(80) : 0;
+	drv.crowd = (unsigned)rnd(40);
+	draw_lateness();
+}
+
+static void rest(void)
+{
+	uint64_t until = sim.now + REST_MS;
+
+	trace("---- rest ----");
+	sim.resting = true;
+	daemon_want();
+	while (sim.now < until && sim_step())
+		;
+	check_rest();
+	for (unsigned i = 0; i < nclients; i++)
+		client_kill(clients[i]);
+	life.die_in = 0;
+	daemon_want();
+	while (sim.now < until && sim_step())
+		;
+	check_empty();
+	daemon_quit();
+}
+
+void driver_run(uint64_t seed)
+{
+	unsigned n;
+
+	daemon_begin(); /* first: what the last scenario has left is not this one's memory */
+	sim_begin(seed);
+	nclients = nwriters = 0;
+	draw();
+	world_begin(1 + (chance(30) ? (unsigned)rnd(KEYS_MAX) : 0));
+	n = 5 + (unsigned)rnd(40);
+	join();
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t next = sim.now + rnd(drv.gap + 1);
+
+		while (sim_next() <= next && sim_step())
+			;
+		if (sim.now < next)
+			sim.now = next;
+		act(some_action());
+	}
+	rest();
+}

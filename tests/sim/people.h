@@ -1,0 +1,158 @@
+/* Those who talk to the daemon: clients (cmd/get.c, follow.c, remove.c) and writers (cmd/writer.c), step by step as the real ones,
+ * each step at a time of its own, and killable between any two. */
+#ifndef SC_SIM_PEOPLE_H
+#define SC_SIM_PEOPLE_H
+
+#include "tests/sim/world.h"
+
+#define CLIENTS_MAX 128
+
+/* ---- session.c: one question to a daemon, as cmd/session.c asks it ---- */
+
+enum how { LOOK, START };
+
+/* rc: 0 and m, or an error and no m. */
+typedef void (*told_fn)(void *arg, int rc, const struct msg *m, struct desc **fds, size_t nfds);
+
+struct session {
+	struct proc *proc;
+	struct client *client;
+	struct desc *sock; /* NULL: not connected */
+	enum how how;
+	struct msg q;
+	unsigned tries, polls;
+	bool waits;  /* was told WAIT: when this daemon goes, the next one is asked */
+	bool single; /* no second try */
+	told_fn told;
+	void *arg;
+	struct alarm alarm;
+};
+
+void session_init(struct session *s, struct proc *p, struct client *c, told_fn told, void *arg);
+/* Connects anew and asks. After a WAIT more is told, until something else comes. */
+void session_ask(struct session *s, enum how how, const struct msg *q);
+/* On the connection there is. False: there is none. */
+bool session_ask_on(struct session *s, const struct msg *q);
+/* What still comes is not heard. */
+void session_stop(struct session *s);
+void session_close(struct session *s);
+/* HELLO and whatever `m` is, to a daemon that listens. NULL: none does. */
+struct desc *session_connect(void);
+
+/* ---- client.c ---- */
+
+enum errand { GET, RM, LIST, STOP };
+
+enum client_state {
+	ASKING,	   /* no answer yet, or told to wait */
+	JOINING,   /* has FOLLOW or LEAD in its hands */
+	FOLLOWING, /* reads */
+	ATTACHING, /* asks the next daemon about its run */
+	NEEDED,	   /* its stdout takes no more: asks whether it may go */
+	LEAVING,   /* said LEAVE */
+	SEEING_OFF,
+	GONE,
+};
+
+enum ending {
+	END_NONE,
+	END_STATUS,	/* all bytes, and the command's own status */
+	END_MISS,	/* 1 */
+	END_BYPASS,	/* ran the command itself */
+	END_INCOMPLETE, /* 125 after good bytes */
+	END_FAILED,	/* 125 without any */
+	END_WAITED,	/* 124 */
+	END_SIGNAL,
+	END_STDOUT,
+	END_KILLED,
+	END_DONE, /* of an errand that is no get */
+};
+
+struct client {
+	struct proc proc;
+	enum errand errand;
+	struct key_model *key;
+	bool command, refresh, finish, finished, wait, strict, now;
+	uint64_t ttl, accept, wait_ms; /* wait_ms SC_FOREVER: no bound */
+	struct gen chain;
+	bool nested;
+
+	enum client_state state;
+	struct session session;
+	struct alarm alarm;
+	struct gen gen; /* of the run it reads or has lost */
+	bool lost_once;
+	uint64_t asked; /* when the question that stands was first put */
+	struct model *run;
+	struct desc *fds[SC_FDS_MAX]; /* of LEAD, until the writer has them */
+	bool leads, slot, sleeps, woken;
+	uint64_t told_at, slot_since;
+	uint64_t moved, orphaned, seen, until;
+
+	unsigned signal;
+	bool stdout_closed, stdout_full, mute;
+
+	struct model *printed_of;
+	uint64_t printed, err_printed;
+	enum ending ending;
+	uint32_t exit, exit_signal;
+
+	/* as the daemon heard it: check.c's */
+	unsigned runs_at_ask, runs_at_remove;
+};
+
+extern struct client *clients[CLIENTS_MAX];
+extern unsigned nclients;
+
+struct client *client_new(enum errand errand, struct key_model *k);
+void client_start(struct client *c);
+void client_kill(struct client *c);
+void client_signal(struct client *c, unsigned signal);
+void client_poll(struct client *c); /* its stdout has changed, or a signal has come */
+const char *client_describe(const struct client *c);
+/* Wakes whoever sleeps on the page. */
+void client_woken(struct model *r);
+bool client_reads(const struct client *c, const struct model *r);
+
+/* ---- writer.c ---- */
+
+enum writer_state { SPAWNING, RUNNING, CONNECTING, REPORTING, PUBLISHING, EXITING, DEAD };
+
+struct writer {
+	struct proc proc;
+	struct model *run;
+	enum writer_state state;
+	struct desc *sock, *lock, *out, *err, *page, *pidfd;
+	struct alarm turn, work, publish;
+	bool started_told;
+
+	unsigned chunks; /* the command will print so often … */
+	uint32_t exit, signal;
+	bool exited;
+	uint64_t pace; /* ms between two things the command does */
+
+	bool registered, disowned;
+	uint64_t slow; /* how much later it finds a daemon */
+	uint64_t next_try;
+	bool lonely, asked, empty_once;
+	uint64_t look, looked;
+	unsigned reader_signal;
+	bool stopping, killed, stubborn, broken;
+	uint64_t kill, paused;
+	unsigned tries, polls;
+};
+
+extern struct writer *writers[RUNS_MAX];
+extern unsigned nwriters;
+
+/* fds: those of LEAD; the four of the writer are taken. */
+void writer_fork(struct model *r, struct client *c, struct desc *fds[LEAD_FDS]);
+void writer_kill(struct writer *w);
+void writer_command_died(struct writer *w, uint32_t signal);
+
+/* ---- rogue.c ---- */
+
+void rogue_start(void);
+void rogue_writer(struct writer *w);
+
+#endif
