@@ -59,6 +59,7 @@ CMD_SRC = \
 	cmd/main.c \
 	cmd/options.c \
 	cmd/output.c \
+	cmd/progress.c \
 	cmd/reader.c \
 	cmd/remove.c \
 	cmd/request.c \
