@@ -453,11 +453,11 @@ static int hear_answer(struct get *g, struct msg *m, int *fds, size_t *nfds)
 		do {
 			rc = session_hear(&g->session, m, fds, nfds, time_left(until));
 		} while (rc == SC_ESYS && errno == EINTR);
-		if (rc == SC_EEOF)
-			progress_stop();
-		/* A new daemon knows nothing of our question. */
-		if (rc == SC_EEOF)
-			rc = session_ask(&g->session, SESSION_START, &q, m, fds, nfds, SC_FOREVER);
+		if (rc != SC_EEOF)
+			continue;
+		/* A new daemon knows nothing of our question. No line meanwhile: what a signal does about it would interrupt. */
+		progress_stop();
+		rc = session_ask(&g->session, SESSION_START, &q, m, fds, nfds, SC_FOREVER);
 	}
 	return rc;
 }

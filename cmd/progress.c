@@ -41,6 +41,7 @@ static struct {
 	uint64_t began_ms, moved_ms;
 	uint64_t out_ms, err_ms; /* when something else was last printed */
 	uint64_t drawn_ms;
+	bool stepped;
 	struct {
 		uint64_t ms, bytes;
 	} sample[2]; /* the beginnings of this stretch and of the one before */
@@ -172,7 +173,9 @@ static void put_run(char *out, size_t size, const struct progress_facts *f)
 char *progress_format(char *out, size_t size, const char *key, const struct progress_facts *f, unsigned columns)
 {
 	char shown[4 * KEY_COLUMNS + 8], what[320], text[640], age[32];
+	struct progress_facts without = *f;
 	unsigned used;
+	size_t n;
 
 	put_key(shown, sizeof shown, key);
 	if (f->waiting)
@@ -180,7 +183,12 @@ char *progress_format(char *out, size_t size, const char *key, const struct prog
 	else
 		put_run(what, sizeof what, f);
 	snprintf(text, sizeof text, "%s: %s: %s", SC_BIN, shown, what);
-	snprintf(out, size, "%.*s", (int)fit(text, columns, &used), text);
+	n = fit(text, columns, &used);
+	if (text[n] && f->pid) {
+		without.pid = 0;
+		return progress_format(out, size, key, &without, columns);
+	}
+	snprintf(out, size, "%.*s", (int)n, text);
 	return out;
 }
 
@@ -305,6 +313,7 @@ void progress_run(bool others, uint64_t age_ms, uint64_t estimate_ms, const stru
 		return;
 	line.run = (struct progress_facts){.others = others, .estimate_ms = estimate_ms};
 	line.page = page;
+	line.stepped = false;
 	line.sample[0].ms = line.sample[1].ms = line.began_ms;
 	line.sample[0].bytes = line.sample[1].bytes = 0;
 	line.began_ms -= age_ms < line.began_ms ? age_ms : line.began_ms;
@@ -319,11 +328,12 @@ void progress_step(uint64_t bytes)
 	now = clock_boot_ms();
 	if (bytes != line.run.bytes) {
 		/* What was there before we came is no rate of ours. */
-		if (line.run.bytes == 0 && line.run.others)
+		if (!line.stepped)
 			line.sample[0].bytes = line.sample[1].bytes = bytes;
 		line.run.bytes = bytes;
 		line.moved_ms = now;
 	}
+	line.stepped = true;
 	draw_if_due(now);
 }
 

@@ -46,7 +46,7 @@ struct progress_facts {
 	uint64_t bytes, rate; /* … by now; a second */
 };
 
-/* The line, no wider than so many columns, and empty if none of it fits. Returns out. */
+/* The line, no wider than so many columns: without the pid if that helps, else cut. Returns out. */
 char *progress_format(char *out, size_t size, const char *key, const struct progress_facts *f, unsigned columns);
 
 #endif
