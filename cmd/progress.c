@@ -252,7 +252,7 @@ static void draw(uint64_t now)
 	progress_format(text, sizeof text, line.key, &f, columns() - 1);
 	if (!*text || !may_paint())
 		return;
-	n = snprintf(all, sizeof all, "\r%s\033[K", text);
+	n = snprintf(all, sizeof all, "%s%s", wipe, text);
 	if (!is_shown)
 		catch_signals();
 	is_shown = 1;

@@ -13,7 +13,7 @@ keys() { step "$T:$1.tty" "$2"; }
 
 # What came through a terminal, and how often the line was drawn.
 saw() { wait_until "grep -qaE -- '$2' '$T/$1.out'"; }
-drawn() { grep -ao "$2"$'\e\\[K' "$T/$1.out" | wc -l; }
+drawn() { grep -ao $'\e\\[Ks'"[^"$'\e'"]*$2" "$T/$1.out" | wc -l; }
 
 # Everything a terminal has shown, line by line as it stands there at the end.
 screen() { sed -e 's/.*\x1b\[K//' "$T/$1.out"; }
@@ -138,7 +138,7 @@ readers() { wait_until "\"\$SC\" ps | grep -q '  $1 reader'"; }
 	terminal b 'stty cols 20; LANG=C LC_ALL=C exec "$SC" get "$key"'
 	terminal c 'stty cols 2; exec "$SC" get "$key"'
 	wait_until '[ "$(drawn b "")" -ge 2 ] && [ "$(drawn c "")" -ge 2 ]'
-	grep -qaF $'sc: schl\xc3\xbcssel\\x1b[\e[K' "$T/b.out"
+	grep -qaF $'\e[Ksc: schl\xc3\xbcssel\\x1b[\e[K' "$T/b.out"
 	[ "$(tr -d '\n' <"$T/c.out" | sed -e 's/\x1b\[K//g' | tr -s s)" = s ]
 	step "$G" exit 0
 	assert_rc 0 a b c
