@@ -166,8 +166,8 @@ static void put_run(char *out, size_t size, const struct progress_facts *f)
 		snprintf(left, sizeof left, ", about %s left", put_time(f->estimate_ms - f->age_ms + 999, a));
 	else if (f->estimate_ms != SC_FOREVER)
 		snprintf(left, sizeof left, ", longer than last time (%s)", human_format_duration(f->estimate_ms, a));
-	snprintf(out, size, "%s for %s%s, %s%s", f->others ? "run by another caller" : "running", put_time(f->age_ms, b), pid, flow,
-		 left);
+	snprintf(out, size, "%s for %s%s, %s%s", f->others ? "run by another caller" : "running", put_time(f->age_ms, b), pid,
+		 flow, left);
 }
 
 char *progress_format(char *out, size_t size, const char *key, const struct progress_facts *f, unsigned columns)

@@ -47,7 +47,8 @@ struct head {
 	_Atomic uint32_t end; /* state, exit and signal in one word, so that they change together; 0 is running */
 	_Atomic uint64_t out_len;
 	_Atomic uint64_t err_len;
-	_Atomic uint64_t command; /* its process namespace's number (lower half) and its own, as one so that they belong together */
+	_Atomic uint64_t
+		command; /* its process namespace's number (lower half) and its own, as one so that they belong together */
 
 	_Alignas(LINE) _Atomic uint32_t high; /* one more than the highest slot ever taken */
 	_Atomic uint32_t readers_word;

@@ -7,11 +7,8 @@
 #include "cmd/progress.h"
 #include "lib/limits.h"
 
-static const struct progress_facts RUN = {.pid = 4711,
-					  .age_ms = 12345,
-					  .estimate_ms = SC_FOREVER,
-					  .bytes = 3500 * 1024,
-					  .rate = 1126 * 1024};
+static const struct progress_facts RUN = {
+	.pid = 4711, .age_ms = 12345, .estimate_ms = SC_FOREVER, .bytes = 3500 * 1024, .rate = 1126 * 1024};
 
 static void expect(const char *want, const char *key, const struct progress_facts *f, unsigned columns)
 {
@@ -91,10 +88,10 @@ static void a_key_is_escaped_and_shortened(void **state)
 
 	(void)state;
 	expect("sc: a\\x1b[31m\\nb: waiting for x, 1s", "a\33[31m\nb", &f, 200);
-	expect("sc: 1234567890123456789012345678901234567890: waiting for x, 1s", "1234567890123456789012345678901234567890", &f,
-	       200);
-	expect("sc: 1234567890123456789012345678901234567...: waiting for x, 1s", "12345678901234567890123456789012345678901", &f,
-	       200);
+	expect("sc: 1234567890123456789012345678901234567890: waiting for x, 1s", "1234567890123456789012345678901234567890",
+	       &f, 200);
+	expect("sc: 1234567890123456789012345678901234567...: waiting for x, 1s", "12345678901234567890123456789012345678901",
+	       &f, 200);
 	/* Characters that may be two wide each. */
 	expect("sc: éééééééééééééééééé...: waiting for x, 1s", "éééééééééééééééééééééé", &f, 200);
 }
