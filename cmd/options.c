@@ -28,7 +28,7 @@ void complain(const char *what, const char *why, const char *mend)
 	char line[8192], shown[4600];
 	int n;
 
-	progress_make_way(2);
+	progress_make_way(2, '\n');
 	/* One write, so that lines of many clients at one terminal do not mix. */
 	human_escape(what, strlen(what), shown, sizeof shown);
 	n = snprintf(line, sizeof line, "%s: %s: %s%s%s%s\n", SC_BIN, shown, why, mend ? " (" : "", mend ? mend : "",

@@ -39,7 +39,8 @@ static struct {
 	struct progress_facts run;
 	const struct page *page;
 	uint64_t began_ms, moved_ms;
-	uint64_t out_ms, err_ms; /* when something else was last printed */
+	uint64_t out_ms, err_ms;   /* when something else was last printed */
+	bool is_open, err_is_open; /* … without ending its line: anywhere, on stderr */
 	uint64_t drawn_ms;
 	bool stepped;
 	struct {
@@ -267,7 +268,9 @@ static void draw_if_due(uint64_t now)
 		line.key = NULL;
 		return;
 	}
-	if (!line.out_is_seen || now - line.out_ms >= patience())
+	if (line.out_is_seen && now - line.out_ms < patience())
+		return;
+	if (!(line.out_is_seen ? line.is_open : line.err_is_open))
 		draw(now);
 }
 
@@ -343,14 +346,17 @@ void progress_tick(void)
 		draw_if_due(clock_boot_ms());
 }
 
-void progress_make_way(int fd)
+void progress_make_way(int fd, unsigned char last)
 {
 	if (!line.key || !(line.waiting || line.is_run))
 		return;
-	if (fd == 2)
+	if (fd == 2) {
 		line.err_ms = clock_boot_ms();
-	else
+		line.err_is_open = last != '\n';
+	} else {
 		line.out_ms = clock_boot_ms();
+	}
+	line.is_open = last != '\n';
 	if (fd == 2 || line.out_is_seen)
 		erase();
 }

@@ -30,8 +30,9 @@ void progress_step(uint64_t bytes);
 /* Draws the line, if it is time. */
 void progress_tick(void);
 
-/* Something is about to be printed on that descriptor: the line is gone when this returns, if it would be in the way. */
-void progress_make_way(int fd);
+/* Something that ends with this byte is about to be printed on that descriptor: the line is gone when this returns, if it would be in
+ * the way. It does not come back before the other one is ended: it would wipe it away. */
+void progress_make_way(int fd, unsigned char last);
 void progress_stop(void);
 
 /* ---- pure ---- */

@@ -113,7 +113,8 @@ static int wait_writable(int fd)
 
 static enum read_result write_all(struct reader *r, int fd, const unsigned char *p, size_t n, uint64_t *pos)
 {
-	progress_make_way(fd);
+	if (n > 0)
+		progress_make_way(fd, p[n - 1]);
 	while (n > 0) {
 		ssize_t w = write(fd, p, n);
 

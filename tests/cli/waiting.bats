@@ -50,6 +50,25 @@ readers() { wait_until "\"\$SC\" ps | grep -q '  $1 reader'"; }
 	[ "$(tail -c 3 "$T/a.out")" = $'\e[K' ]
 }
 
+@test "a line that the command has begun and not ended is left as it is" {
+	terminal a 'exec "$SC" get k -- gate "$G"'
+	gate_up
+	saw a 'no output yet'
+	step "$G" outn one
+	saw a 'one'
+	local before
+	before=$(drawn a '')
+	terminal b 'exec "$SC" get k >"$T/file"'
+	wait_until '[ "$(drawn b "")" -ge 2 ]'
+	[ "$(drawn a '')" = "$before" ]
+	step "$G" out two
+	saw a 'onetwo'
+	wait_until '[ "$(drawn a "")" -gt '"$before"' ]'
+	step "$G" exit 0
+	assert_rc 0 a b
+	[ "$(screen a)" = onetwo ]
+}
+
 @test "stdout in a file: the line stays and moves while bytes come, none of it in the file" {
 	terminal a 'exec "$SC" get k -- gate "$G" >"$T/file"'
 	terminal c 'exec "$SC" get k -- gate "$G" | cat >"$T/piped"'
