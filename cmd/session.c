@@ -17,8 +17,10 @@
 #include "lib/killpoint.h"
 #include "lib/sock.h"
 
-/* A daemon that goes just as we come is met again at most so often, with pauses that grow up to a second in all. */
+/* A daemon that cuts us off is asked again so often, with pauses that grow up to a second in all. Each that follows one that died
+ * has as many of its own; that so many die in a row is nobody's bad luck any more. */
 #define RETRIES 4
+#define TRIES 20
 /* Until then an answer needs no second look at whether the daemon lives. */
 #define PATIENCE_MS 100
 
@@ -89,7 +91,8 @@ static int start(struct session *s)
 	if (rc == 0) {
 		rc = connect_once(s);
 	} else {
-		snprintf(s->why, sizeof s->why, "the daemon did not start: %s", rc == SC_EEOF ? why : sc_strerror(rc));
+		snprintf(s->why, sizeof s->why, "the daemon did not start: %s",
+			 rc == SC_EEOF || rc == SC_EBUSY ? why : sc_strerror(rc));
 		s->mend = NULL;
 	}
 out:
@@ -257,25 +260,44 @@ static bool may_ask_again(const struct session *s, int rc)
 	return rc == SC_EEOF && s->fd >= 0;
 }
 
+static bool is_another(const struct session *s, pid_t *met)
+{
+	pid_t pid = 0;
+	bool another;
+
+	if (sock_check_peer(s->fd, NULL, &pid))
+		return false;
+	another = pid != *met;
+	*met = pid;
+	return another;
+}
+
+static void pause_before(int try)
+{
+	int ms = (try < RETRIES ? try : RETRIES - 1) * 40 + (int)(clock_boot_ms() + (uint64_t)getpid()) % 40;
+
+	nanosleep(&(struct timespec){.tv_nsec = (long)ms * 1000000L}, NULL);
+}
+
 int session_ask(struct session *s, enum session_how how, const struct msg *q, struct msg *m, int fds[SC_FDS_MAX], size_t *nfds,
 		uint64_t wait_ms)
 {
-	int rc = SC_EEOF;
+	int rc = SC_EEOF, asked = 0;
+	pid_t met = 0;
 
-	for (int i = 0; i < RETRIES; i++) {
-		struct timespec pause = {.tv_nsec = (long)(i * 40 + (int)(clock_boot_ms() + (uint64_t)getpid()) % 40) *
-						    1000000L};
-
+	for (int i = 0; i < TRIES && asked < RETRIES; i++) {
 		if (i > 0) {
-			nanosleep(&pause, NULL);
+			pause_before(i);
 			session_close(s);
 		}
 		/* The connection there is says who asks: one that has just lost a run is expected to. */
 		rc = s->fd >= 0 ? 0 : session_open(s, how);
-		if (rc == SC_ENOENT && how == SESSION_START)
-			continue; /* it was idle, and went between "ready" and our connection */
+		/* It was idle, and went between "ready" and our connection, or was killed before. */
+		if ((rc == SC_ENOENT || rc == SC_EBUSY) && how == SESSION_START)
+			continue;
 		if (rc)
 			return rc;
+		asked = is_another(s, &met) ? 1 : asked + 1;
 		rc = session_say(s, q, NULL, 0);
 		KILLPOINT("question_sent");
 		/* Also when the send failed: what it said before it went is still there. */

@@ -133,9 +133,10 @@ static int await_ready(int fd, char *why, size_t size)
 	why[n] = '\0';
 	if (strcmp(why, "ready") == 0)
 		return 0;
-	if (n == 0)
-		snprintf(why, size, "it died without a word");
-	return SC_EEOF;
+	if (n > 0)
+		return SC_EEOF;
+	snprintf(why, size, "it died without a word");
+	return SC_EBUSY;
 }
 
 int spawn_daemon(const char *dir, char *why, size_t size)

@@ -12,6 +12,7 @@ void spawn_fill_low_fds(void);
 
 /* Starts scd for a directory, detached from everything of ours: no descriptors, signals, session or environment but the
  * allow-list. Waits until it is ready or has failed, at most SC_START_MS. 0; SC_EEOF: it failed, `why` has its own words ·
+ * SC_EBUSY: it was killed, or crashed, before it had any ·
  * SC_ETIME · SC_ESYS. */
 int spawn_daemon(const char *dir, char *why, size_t size);
 

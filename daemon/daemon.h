@@ -44,6 +44,7 @@ struct daemon {
 	unsigned nwaiting;	 /* answers that somebody waits for */
 	unsigned drain;		 /* marked flights that still go on … */
 	bool draining;		 /* … and when none is left, stop */
+	bool visited;		 /* somebody has connected */
 	bool expiring;		 /* the index is at it */
 	bool stopping;		 /* connections end because we go: the flights behind them do not */
 };

@@ -32,6 +32,8 @@
 /* How often at most the timer looks for rows that are over. */
 #define EXPIRE_MIN_MS 200
 #define EXPIRE_MAX_MS (60 * 60 * 1000)
+/* A daemon that nobody has come to yet does not take itself for idle sooner than this. */
+#define FIRST_VISIT_MS 2000
 /* Room for several thousand peers, each with a run, costs 64 KiB. */
 #define DESCRIPTORS_FORESEEN 8000
 
@@ -68,6 +70,12 @@ void daemon_stop(struct daemon *d, const char *why)
 	uv_stop(d->loop);
 }
 
+/* Whoever started us is on the way, perhaps slowly. */
+static uint64_t idle_ms(const struct daemon *d)
+{
+	return d->visited || d->config.idle_exit_ms > FIRST_VISIT_MS ? d->config.idle_exit_ms : FIRST_VISIT_MS;
+}
+
 void daemon_reckon(struct daemon *d)
 {
 	if (d->stopping)
@@ -77,10 +85,11 @@ void daemon_reckon(struct daemon *d)
 		daemon_stop(d, "its flights have ended");
 		return;
 	}
+	d->visited |= d->nconns > 0;
 	if (d->nconns || flights_count(d) || d->config.idle_exit_ms == SC_FOREVER)
 		ticker_stop(d->idle);
 	else if (!ticker_is_running(d->idle))
-		ticker_start(d->idle, d->config.idle_exit_ms);
+		ticker_start(d->idle, idle_ms(d));
 	if (d->nconns && !ticker_is_running(d->greeting))
 		ticker_start(d->greeting, SC_HANDSHAKE_MS);
 }

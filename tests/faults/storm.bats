@@ -1,0 +1,80 @@
+#!/usr/bin/env bats
+# FAULTS A23, G21, G23: the same again and again, at random moments, under load.
+# run: alone
+load ../helper
+
+random_seed() {
+	local seed=${SEED:-$RANDOM}
+	echo "seed $seed"
+	RANDOM=$seed
+}
+
+# Six workers: a caller with the command and one that comes a moment later, both want the same bytes. The next key when both have
+# them, until the test makes $T/enough.
+worker() { # NUMBER
+	local key i=0 a b
+	while [ ! -e "$T/enough" ]; do
+		key=w$1-$((i++))
+		"$SC" get "$key" -- sh -c 'echo run >>"$T/count-$0"; for part in 0 1 2 3 4; do flood -s $((part * 30000)) 30000; sleep 0.01; done' \
+			"$key" >"$T/$key.a" 2>"$T/$key.err" &
+		a=$!
+		"$SC" get "$key" -- sh -c 'echo run >>"$T/count-$0"; flood 150000' "$key" >"$T/$key.b" 2>>"$T/$key.err" &
+		b=$!
+		wait $a || echo "$key: a: $?" >>"$T/wrong"
+		wait $b || echo "$key: b: $?" >>"$T/wrong"
+		flood 150000 | cmp - "$T/$key.a" >>"$T/wrong" 2>&1 || true
+		flood 150000 | cmp - "$T/$key.b" >>"$T/wrong" 2>&1 || true
+		if [ -s "$T/$key.err" ]; then (echo "$key says:" && cat "$T/$key.err") >>"$T/wrong"; fi
+		"$2" "$key"
+		rm "$T/$key".{a,b,err}
+	done
+	echo "$i" >"$T/done-$1"
+}
+
+ran_once_and_is_kept() {
+	[ "$(lines_in "$T/count-$1")" = 1 ] || echo "$1 ran $(lines_in "$T/count-$1") times" >>"$T/wrong"
+	"$SC" get "$1" 2>>"$T/wrong" | cmp - "$T/$1.a" >>"$T/wrong" 2>&1 || echo "$1 is not kept" >>"$T/wrong"
+}
+nothing_more() { :; }
+
+# kills N AFTER: so many daemons, each at a random moment of its life under this load.
+kills() {
+	local left=$1 pid
+	while ((left > 0)); do
+		pid=$(daemon_pid)
+		[ -n "$pid" ] || continue
+		sleep "0.0$((30 + RANDOM % 60))" # not to wait for anything: to be at a random moment
+		kill -9 "$pid" 2>/dev/null || continue
+		((left--)) || true
+		"$2" $left
+		wait_until "dead $pid"
+	done
+}
+
+storm() { # AFTER-KILL AFTER-KEY KILLS
+	local nr pids=()
+	export T SC
+	: >"$T/wrong"
+	for nr in {1..6}; do
+		worker "$nr" "$2" 3>&- &
+		pids+=($!)
+	done
+	kills "$3" "$1"
+	touch "$T/enough"
+	wait "${pids[@]}"
+	echo "keys: $(cat "$T"/done-*)"
+	is_empty "$T/wrong"
+	wait_until '[ "$(flights)" = 0 ]'
+}
+
+@test "A23: two hundred daemons are killed under load: every stream is whole and kept, every command ran once" {
+	random_seed
+	storm nothing_more ran_once_and_is_kept 200
+}
+
+lose_index() { if (($1 % 5 == 0)); then rm -f "$SC_DIR"/index.db*; fi; }
+
+@test "A23: the same with the index deleted in between: every stream is whole" {
+	random_seed
+	storm lose_index nothing_more 100
+}
