@@ -20,6 +20,9 @@
 
 /* How long a descriptor the kernel would not pass on (too many of them in flight) waits before it is tried again. */
 #define RETRY_MS 5
+/* A thousand callers at once are through in a second or two; who cannot be given descriptors for so long asks again, and then does
+ * better without. */
+#define RETRIES_MS 3000
 
 /* A parcel that has so many bytes takes no further frame. */
 #define PARCEL_BYTES 4096
@@ -41,8 +44,9 @@ struct wire {
 	int fd;
 	struct frames in;
 	struct parcel *out;
-	size_t queued; /* bytes in `out` */
-	bool blocked;  /* the socket took no more; the loop tells when it does */
+	size_t queued;	     /* bytes in `out` */
+	bool blocked;	     /* the socket took no more; the loop tells when it does */
+	uint64_t retried_ms; /* since when the kernel would not pass descriptors on; 0: it does */
 	bool closing;
 	bool dirty;
 	struct conn *next_dirty;
@@ -96,6 +100,12 @@ static void flush(struct conn *c)
 		if (n == SC_EAGAIN) {
 			/* Not the socket's fault, so its becoming writable would not tell: try again by time. */
 			set_blocked(w, false);
+			if (!w->retried_ms)
+				w->retried_ms = clock_boot_ms();
+			if (clock_boot_ms() - w->retried_ms >= RETRIES_MS) {
+				conn_close(c, "cannot be given descriptors");
+				return;
+			}
 			uv_timer_start(&w->retry, on_retry, RETRY_MS, 0);
 			return;
 		}
@@ -104,6 +114,7 @@ static void flush(struct conn *c)
 			drop_queue(w);
 			break;
 		}
+		w->retried_ms = 0;
 		p->sent += (size_t)n;
 		w->queued -= (size_t)n;
 		if (p->sent == p->bytes.len)

@@ -43,6 +43,13 @@ static void pass(const char *name, const char *at, atomic_long *passed, int sig)
 	}
 }
 
+bool fault(const char *name)
+{
+	const char *asked = getenv("SC_FAULT");
+
+	return asked && strcmp(asked, name) == 0;
+}
+
 void killpoint(const char *name)
 {
 	static atomic_long kills, stops;

@@ -13,10 +13,15 @@
 #define SC_KILLPOINT_H
 
 #ifdef SC_TEST_BUILD
+#include <stdbool.h>
+
 #define KILLPOINT(name) killpoint(name)
+#define FAULT(name) fault(name)
 void killpoint(const char *name);
+bool fault(const char *name); /* SC_FAULT is this name: what it says shall go wrong, each time */
 #else
 #define KILLPOINT(name) ((void)0)
+#define FAULT(name) false
 #endif
 
 #endif

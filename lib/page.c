@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "lib/err.h"
+#include "lib/killpoint.h"
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
@@ -191,7 +192,18 @@ uint64_t page_window(const struct page *p)
 static void bump(_Atomic uint32_t *word)
 {
 	atomic_fetch_add(word, 1);
+	if (FAULT("drop_wakes"))
+		return;
 	syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+/* All that wait for nothing in particular look around in the same moment of each second: the processor wakes for them once. */
+static uint64_t to_next_look(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return SC_PAGE_WAIT_MS - (uint64_t)now.tv_nsec / 1000000 % SC_PAGE_WAIT_MS;
 }
 
 /* True: the time was over. */
@@ -199,8 +211,8 @@ static bool sleep_on(_Atomic uint32_t *word, uint32_t seen, uint64_t timeout_ms)
 {
 	struct timespec ts;
 
-	if (timeout_ms > SC_PAGE_WAIT_MS)
-		timeout_ms = SC_PAGE_WAIT_MS;
+	if (timeout_ms >= SC_PAGE_WAIT_MS)
+		timeout_ms = to_next_look();
 	ts.tv_sec = (time_t)(timeout_ms / 1000);
 	ts.tv_nsec = (long)(timeout_ms % 1000) * 1000000;
 	return syscall(SYS_futex, word, FUTEX_WAIT, seen, &ts, NULL, 0) < 0 && errno == ETIMEDOUT;

@@ -4,7 +4,7 @@
 load ../helper
 
 random_seed() {
-	local seed=${SEED:-$RANDOM}
+	seed=${SEED:-$RANDOM}
 	echo "seed $seed"
 	RANDOM=$seed
 }
@@ -77,4 +77,45 @@ lose_index() { if (($1 % 5 == 0)); then rm -f "$SC_DIR"/index.db*; fi; }
 @test "A23: the same with the index deleted in between: every stream is whole" {
 	random_seed
 	storm lose_index nothing_more 100
+}
+
+@test "G21: wake-ups that are lost are made good within a second: every byte, the right status, a held command goes on" {
+	use_test_build
+	mkdir -m 700 "$SC_DIR"
+	echo 'window = 64K' >"$SC_DIR/config"
+	export SC_FAULT=drop_wakes
+	bg a "$SC" get k -- sh -c 'flood 300000; sleep 0.1; exit 3'
+	bg b "$SC" get k
+	assert_rc 3 a
+	is_flood "$T/a.out" 300000
+	[[ $(rc b) =~ ^(1|3)$ ]] # it may have come too late
+	bg warm "$SC" warm w -- sh -c 'sleep 0.1; echo x'
+	assert_rc 0 warm
+	bg c "$SC" get w
+	assert_rc 0 c
+	is_file "$T/c.out" 'x\n'
+}
+
+# Readers that come, read so much and go, again and again, beside one that reads on to the end.
+@test "G19: sixty-four readers join and leave at random moments for a while: all that is printed is right" {
+	local nr seconds=6 pids=()
+	if [ "${SOAK:-0}" = 1 ]; then seconds=60; fi
+	random_seed
+	bg l "$SC" get k -- bash -c 'end=$((SECONDS + $1)); at=0; while ((SECONDS < end)); do flood -s $at 70001; at=$((at + 70001)); sleep 0.01; done; echo $at >"$T/size"' - $seconds
+	wait_until '[ -s "$T/l.out" ]'
+	: >"$T/wrong"
+	for nr in {1..64}; do
+		(
+			RANDOM=$((seed + nr))
+			while is_running l; do
+				n=$((RANDOM * 20 + 1))
+				"$SC" get k 2>>"$T/wrong" | head -c $n | cmp -n $n - <(flood 30000000) >>"$T/wrong" 2>&1 || [ ${PIPESTATUS[2]} = 0 ] || echo "$nr: $n" >>"$T/wrong"
+			done
+		) 3>&- &
+		pids+=($!)
+	done
+	assert_rc 0 l
+	wait "${pids[@]}"
+	is_flood "$T/l.out" "$(cat "$T/size")"
+	! grep -v 'EOF on -' "$T/wrong"
 }
