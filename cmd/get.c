@@ -59,6 +59,19 @@ static int finish(struct get *g, int status, const char *error)
 	return status;
 }
 
+static _Noreturn void interrupted(struct get *g, int sig)
+{
+	finish(g, 128 + sig, "interrupted");
+	signals_die(sig);
+}
+
+/* Once a run was followed signals are caught; whatever waits after it was lost must look. */
+static void obey_signals(struct get *g)
+{
+	if (signals_pending())
+		interrupted(g, signals_pending());
+}
+
 static int fail(struct get *g, const char *why, const char *mend)
 {
 	say(g, why, mend);
@@ -140,10 +153,8 @@ static int bypass_and_wait(struct get *g)
 	if (rc)
 		return stdout_failed(g, &r, rc);
 	g->status.bytes = r.printed;
-	if (how.signal && how.signal == how.caught) {
-		finish(g, 128 + how.signal, "interrupted");
-		signals_die(how.signal);
-	}
+	if (how.signal && how.signal == how.caught)
+		interrupted(g, how.signal);
 	return command_status(g, (uint32_t)how.exit, (uint32_t)how.signal);
 }
 
@@ -235,8 +246,7 @@ static int leave(struct get *g, const struct follow *f)
 		snprintf(why, sizeof why, "still running, to be kept");
 	if (f->left && !f->stopping)
 		say(g, why, NULL);
-	finish(g, 128 + (int)f->signal, "interrupted");
-	signals_die((int)f->signal);
+	interrupted(g, (int)f->signal);
 }
 
 /* The run ended without its end. -1: ask again, once; what we have printed is kept for the second run to be held against. Else
@@ -426,6 +436,7 @@ static int hear_answer(struct get *g, struct msg *m, int *fds, size_t *nfds)
 	struct msg q = request_question(&g->req, &g->gen);
 	int rc = session_ask(&g->session, SESSION_START, &q, m, fds, nfds, SC_FOREVER);
 
+	obey_signals(g);
 	if (until < g->req.wait_ms)
 		until = SC_FOREVER;
 	while (rc == 0 && m->type == MSG_WAIT) {
@@ -439,6 +450,7 @@ static int hear_answer(struct get *g, struct msg *m, int *fds, size_t *nfds)
 							: "the key to begin to exist");
 		do {
 			rc = session_hear(&g->session, m, fds, nfds, left);
+			obey_signals(g);
 		} while (rc == SC_ESYS && errno == EINTR);
 		/* A new daemon knows nothing of our question. */
 		if (rc == SC_EEOF)
