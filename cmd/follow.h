@@ -31,6 +31,7 @@ struct follow {
 	struct bytes bucket, key;
 	bool can_lead;	    /* we have a command, should the run be lost */
 	struct bytes chain; /* runs we are inside of */
+	bool foreground;    /* the command is in our own process group */
 	uint64_t wait_ms;   /* SC_FOREVER: no bound */
 	uint32_t exit, signal;
 	bool left;	 /* FOLLOW_SIGNAL: the daemon has answered; then the next two mean something */

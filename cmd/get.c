@@ -33,6 +33,7 @@ struct get {
 	int spool_fd;	/* what our stdin was; -1: it was not read, or only for the key */
 	struct gen gen; /* of the run we read, or have just lost */
 	bool lost_once;
+	bool foreground;    /* the command of the run we read is in our process group */
 	struct again again; /* what we printed of a run that was lost; out_fd -1: nothing */
 	char notice[256];
 };
@@ -292,6 +293,7 @@ static int follow(struct get *g, struct page *page, const struct msg *m, int out
 			   .key = bytes_of(g->req.key),
 			   .chain = request_inside(&g->req),
 			   .can_lead = g->req.cmd && !g->req.strict,
+			   .foreground = g->foreground,
 			   .wait_ms = g->req.wait_given ? g->req.wait_ms : SC_FOREVER};
 	enum follow_result rc;
 
@@ -377,6 +379,7 @@ static int lead(struct get *g, const struct msg *m, const int *fds, size_t nfds)
 	if (page_take_slot(page, (uint32_t)m->slot))
 		verbose(g, "no slot on the page: ", strerror(errno));
 	KILLPOINT("leader_slot_taken");
+	g->foreground = g->req.foreground;
 	status = follow(g, page, m, fds[LEAD_OUT], fds[LEAD_ERR]);
 	page_free(page);
 	close(fds[LEAD_OUT]);
@@ -399,6 +402,7 @@ static int join(struct get *g, const struct msg *m, const int *fds, size_t nfds)
 	if (page_take_slot(page, (uint32_t)m->slot))
 		verbose(g, "no slot on the page: ", strerror(errno));
 	KILLPOINT("follower_slot_taken");
+	g->foreground = false;
 	verbose(g, "following a run that is going on", "");
 	status = follow(g, page, m, fds[LEAD_OUT], fds[LEAD_ERR]);
 	page_free(page);

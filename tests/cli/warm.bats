@@ -283,7 +283,7 @@ is_key() { [ "$("$SC" ls)" = "$1" ]; }
 	[ ! -e "$T/strict" ]
 	run -127 --separate-stderr env SC_DISABLE=1 "$SC" warm k -- no-such-command-here
 	[ -z "$output" ]
-	run -0 env SC_DISABLE=1 "$SC" warm k -- sh -c 'readlink "/proc/$$/fd/1" >"$0"' "$T/stdout"
+	run -0 env SC_DISABLE=1 "$SC" warm k -- sh -c 'to=$(readlink "/proc/$$/fd/1"); echo "$to" >"$0"' "$T/stdout"
 	is_file "$T/stdout" '/dev/null\n'
 }
 
