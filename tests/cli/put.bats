@@ -362,8 +362,7 @@ followers_of() {
 	kill_daemon
 	kill -TERM "$(pid_of b)"
 	assert_rc 143 b
-	bg clock "$SC" get -w 3s none # longer than a lonely run's two looks, and starts no run
-	[[ $(rc clock) =~ ^(124|1)$ ]]
+	lonely_for_long
 	all_given a
 	assert_rc 0 a
 	run -0 "$SC" get k

@@ -98,8 +98,7 @@ is_key() { [ "$("$SC" ls)" = "$1" ]; }
 	kill_daemon
 	kill -TERM "$(pid_of b)"
 	assert_rc 143 b
-	bg clock "$SC" get -w 3s none # longer than a lonely run's two looks, and starts no run
-	[[ $(rc clock) =~ ^(124|1)$ ]]
+	lonely_for_long
 	step "$G" out two
 	step "$G" exit 0
 	wait_until 'is_key k'
