@@ -125,6 +125,24 @@ BOUND=$((30 * SLACK))
 	assert_output put
 }
 
+@test "put: an older run that ends first is not committed, whatever becomes of the put" {
+	bg a "$SC" get k -- gate "$G"
+	step "$G" out run
+	giver p k
+	give p out put
+	wait_until '[ "$(runs_now)" = 2 ]'
+	step "$G" exit 0
+	assert_rc 0 a
+	is_file "$T/a.out" 'run\n'
+	run -0 "$SC" ls
+	assert_output ''
+	kill -TERM "$(pid_of p)"
+	assert_rc 143 p
+	all_given p
+	run -1 "$SC" get k
+	wait_until nothing_kept
+}
+
 @test "put: a run begun later, by --refresh, wins over it" {
 	giver p k
 	give p out put
