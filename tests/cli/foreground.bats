@@ -99,11 +99,11 @@ is_stopped() { [[ $(sed -e 's/.*) //' "/proc/$1/stat") == T* ]]; }
 	shows a 'one\n'
 	tty_do p key '^Z'
 	said p 'stopped 148'
-	wait_until 'grep -q "ended" "$T/p.out" || ! is_stopped "$(gate_pid)"' # fg
+	wait_until '! is_stopped "$(gate_pid)"' # fg
 	step "$G" out two
 	said p two
 	shows a 'one\ntwo\n'
-	! is_stopped "$client"
+	wait_until '! is_stopped "$client"'
 	step "$G" exit 5
 	said p 'ended 5'
 	assert_rc 5 a
