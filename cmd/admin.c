@@ -8,6 +8,7 @@
 
 #include "cmd/command.h"
 #include "cmd/options.h"
+#include "cmd/request.h"
 #include "cmd/session.h"
 #include "cmd/spawn.h"
 #include "cmd/talk.h"
@@ -81,7 +82,12 @@ static int await_gone(struct session *s)
 static int daemon_stop_it(bool now)
 {
 	struct session s = SESSION_INIT;
-	struct msg q = {.type = MSG_STOP, .flags = now ? STOP_NOW : 0u}, m;
+	struct gen chain[SC_CHAIN_MAX];
+	size_t nchain = request_read_chain(chain);
+	struct msg q = {.type = MSG_STOP,
+			.flags = now ? STOP_NOW : 0u,
+			.chain = {(const uint8_t *)chain, nchain * sizeof *chain}},
+		   m;
 	int rc = talk_ask(&s, SESSION_LOOK, "daemon", &q, &m), status = EXIT_FAILED;
 
 	if (rc == SC_ENOENT)

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "cmd/progress.h"
@@ -155,7 +156,8 @@ static enum follow_result leave(struct follow *f)
 	/* The slot first: the writer looks for one that is taken before it stops the command. */
 	page_leave_slot(f->page);
 	KILLPOINT("slot_left");
-	if (!say_leave(f, f->signal, 0, &m))
+	/* A command at our terminal has been told; twice would be more than without us. */
+	if (!say_leave(f, f->foreground && signals_were_for_group() ? SIGCONT : f->signal, 0, &m))
 		return FOLLOW_SIGNAL;
 	KILLPOINT("left");
 	f->left = true;

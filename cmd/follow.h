@@ -31,6 +31,7 @@ struct follow {
 	struct bytes bucket, key;
 	bool can_lead;		      /* we have a command, should the run be lost */
 	struct bytes chain;	      /* runs we are inside of */
+	bool foreground;	      /* the command is in our own process group */
 	uint64_t wait_ms;	      /* SC_FOREVER: no bound */
 	bool joined;		      /* another caller began it */
 	uint64_t age_ms, estimate_ms; /* of the run when we came; what the last one took */

@@ -34,6 +34,7 @@ struct get {
 	int spool_fd;	/* what our stdin was; -1: it was not read, or only for the key */
 	struct gen gen; /* of the run we read, or have just lost */
 	bool lost_once;
+	bool foreground;    /* the command of the run we read is in our process group */
 	struct again again; /* what we printed of a run that was lost; out_fd -1: nothing */
 	char notice[256];
 };
@@ -58,6 +59,19 @@ static int finish(struct get *g, int status, const char *error)
 	g->status.error = error;
 	status_write(&g->status);
 	return status;
+}
+
+static _Noreturn void interrupted(struct get *g, int sig)
+{
+	finish(g, 128 + sig, "interrupted");
+	signals_die(sig);
+}
+
+/* Once a run was followed signals are caught; whatever waits after it was lost must look. */
+static void obey_signals(struct get *g)
+{
+	if (signals_pending())
+		interrupted(g, signals_pending());
 }
 
 static int fail(struct get *g, const char *why, const char *mend)
@@ -141,10 +155,8 @@ static int bypass_and_wait(struct get *g)
 	if (rc)
 		return stdout_failed(g, &r, rc);
 	g->status.bytes = r.printed;
-	if (how.signal && how.signal == how.caught) {
-		finish(g, 128 + how.signal, "interrupted");
-		signals_die(how.signal);
-	}
+	if (how.signal && how.signal == how.caught)
+		interrupted(g, how.signal);
 	return command_status(g, (uint32_t)how.exit, (uint32_t)how.signal);
 }
 
@@ -236,8 +248,7 @@ static int leave(struct get *g, const struct follow *f)
 		snprintf(why, sizeof why, "still running, to be kept");
 	if (f->left && !f->stopping)
 		say(g, why, NULL);
-	finish(g, 128 + (int)f->signal, "interrupted");
-	signals_die((int)f->signal);
+	interrupted(g, (int)f->signal);
 }
 
 /* The run ended without its end. -1: ask again, once; what we have printed is kept for the second run to be held against. Else
@@ -283,6 +294,7 @@ static int follow(struct get *g, struct page *page, const struct msg *m, int out
 			   .key = bytes_of(g->req.key),
 			   .chain = request_inside(&g->req),
 			   .can_lead = g->req.cmd && !g->req.strict,
+			   .foreground = g->foreground,
 			   .wait_ms = g->req.wait_given ? g->req.wait_ms : SC_FOREVER,
 			   .joined = m->type == MSG_FOLLOW,
 			   .age_ms = m->age,
@@ -374,6 +386,7 @@ static int lead(struct get *g, const struct msg *m, const int *fds, size_t nfds)
 	if (page_take_slot(page, (uint32_t)m->slot))
 		verbose(g, "no slot on the page: ", strerror(errno));
 	KILLPOINT("leader_slot_taken");
+	g->foreground = g->req.foreground;
 	status = follow(g, page, m, fds[LEAD_OUT], fds[LEAD_ERR]);
 	page_free(page);
 	close(fds[LEAD_OUT]);
@@ -396,6 +409,7 @@ static int join(struct get *g, const struct msg *m, const int *fds, size_t nfds)
 	if (page_take_slot(page, (uint32_t)m->slot))
 		verbose(g, "no slot on the page: ", strerror(errno));
 	KILLPOINT("follower_slot_taken");
+	g->foreground = false;
 	verbose(g, "following a run that is going on", "");
 	status = follow(g, page, m, fds[LEAD_OUT], fds[LEAD_ERR]);
 	page_free(page);
@@ -456,6 +470,7 @@ static int hear_answer(struct get *g, struct msg *m, int *fds, size_t *nfds)
 	struct msg q = request_question(&g->req, &g->gen);
 	int rc = session_ask(&g->session, SESSION_START, &q, m, fds, nfds, SC_FOREVER);
 
+	obey_signals(g);
 	if (until < g->req.wait_ms)
 		until = SC_FOREVER;
 	while (rc == 0 && m->type == MSG_WAIT) {
@@ -463,6 +478,7 @@ static int hear_answer(struct get *g, struct msg *m, int *fds, size_t *nfds)
 		progress_wait(reason_to_wait(m));
 		do {
 			rc = session_hear(&g->session, m, fds, nfds, time_left(until));
+			obey_signals(g);
 		} while (rc == SC_ESYS && errno == EINTR);
 		if (rc != SC_EEOF)
 			continue;

@@ -72,12 +72,19 @@ static int open_source(struct put *p)
 {
 	struct stat st;
 	char why[SC_PATH_MAX + 64], shown[SC_PATH_MAX];
+	int error = 0;
 
 	p->source_fd = p->file ? open(p->file, O_RDONLY | O_CLOEXEC) : fcntl(0, F_DUPFD_CLOEXEC, 3);
-	if (p->source_fd >= 0 && fstat(p->source_fd, &st) == 0 && !S_ISDIR(st.st_mode))
+	if (p->source_fd < 0 || fstat(p->source_fd, &st) < 0)
+		error = errno;
+	else if (S_ISDIR(st.st_mode))
+		error = EISDIR;
+	else if ((fcntl(p->source_fd, F_GETFL) & O_ACCMODE) == O_WRONLY)
+		error = EBADF; /* so is a stdin that was closed */
+	if (error == 0)
 		return 0;
 	snprintf(why, sizeof why, "%s: %s", p->file ? human_escape(p->file, strlen(p->file), shown, sizeof shown) : "stdin",
-		 strerror(p->source_fd < 0 ? errno : EISDIR));
+		 strerror(error));
 	return fail(p, why, NULL);
 }
 

@@ -143,22 +143,31 @@ static bool set_option(struct request *r, const struct options *o, const struct 
 	return false;
 }
 
+size_t request_read_chain(struct gen chain[SC_CHAIN_MAX])
+{
+	const char *text = getenv("SC_FLIGHTS");
+	size_t count = 0;
+
+	/* Ours to write, anybody's to spoil: what is no generation is passed over. */
+	while (text && *text && count < SC_CHAIN_MAX) {
+		size_t n = strcspn(text, ",");
+
+		if (gen_parse(text, n, &chain[count]) == 0)
+			count++;
+		text += n + (text[n] == ',');
+	}
+	return count;
+}
+
 /* What the environment sets and an option overrides. */
 static bool read_environment(struct request *r, const struct options *o)
 {
-	const char *ttl = getenv("SC_TTL"), *strict = getenv("SC_STRICT"), *chain = getenv("SC_FLIGHTS");
+	const char *ttl = getenv("SC_TTL"), *strict = getenv("SC_STRICT");
 
 	if (ttl && *ttl && human_parse_duration(ttl, &r->ttl_ms) != 0)
 		return options_error(o, "SC_TTL is no duration (say 90s, 1h30m, 2d or forever)") == 0;
 	r->strict = strict && strcmp(strict, "1") == 0;
-	/* Ours to write, anybody's to spoil: what is no generation is passed over. */
-	while (chain && *chain && r->nchain < SC_CHAIN_MAX) {
-		size_t n = strcspn(chain, ",");
-
-		if (gen_parse(chain, n, &r->chain[r->nchain]) == 0)
-			r->nchain++;
-		chain += n + (chain[n] == ',');
-	}
+	r->nchain = request_read_chain(r->chain);
 	return true;
 }
 

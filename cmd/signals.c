@@ -8,23 +8,26 @@
 #include <unistd.h>
 
 static const int caught[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-static volatile sig_atomic_t first, count;
+static volatile sig_atomic_t first, count, for_the_group;
 
-static void on_signal(int sig)
+static void on_signal(int sig, siginfo_t *info, void *context)
 {
 	static const struct itimerval again = {{0, 50000}, {0, 50000}};
 
+	(void)context;
 	if (sig == SIGALRM)
 		return;
-	if (!first)
+	if (!first) {
 		first = sig;
+		for_the_group = info->si_code == SI_KERNEL;
+	}
 	count++;
 	setitimer(ITIMER_REAL, &again, NULL);
 }
 
 void signals_catch(void)
 {
-	struct sigaction act = {.sa_handler = on_signal}, was;
+	struct sigaction act = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO}, was;
 
 	for (size_t i = 0; i < sizeof caught / sizeof *caught; i++)
 		if (sigaction(caught[i], NULL, &was) == 0 && was.sa_handler != SIG_IGN)
@@ -35,6 +38,11 @@ void signals_catch(void)
 int signals_pending(void)
 {
 	return first;
+}
+
+bool signals_were_for_group(void)
+{
+	return for_the_group;
 }
 
 int signals_count(void)

@@ -3,10 +3,14 @@
 #ifndef SC_SIGNALS_H
 #define SC_SIGNALS_H
 
+#include <stdbool.h>
+
 void signals_catch(void);
 
 /* The first that came, or 0. */
 int signals_pending(void);
+/* Whether that one came from the terminal, to everybody in our process group. */
+bool signals_were_for_group(void);
 /* How many came. */
 int signals_count(void);
 

@@ -286,6 +286,7 @@ static void child_becomes(const struct spawn *s, const struct ends *e)
 			close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
 		}
 		setenv("SC_FLIGHTS", s->chain, 1);
+		sigprocmask(SIG_SETMASK, s->mask, NULL);
 		execvp(s->argv[0], s->argv);
 	}
 	error = errno;

@@ -2,6 +2,7 @@
 #ifndef SC_SPAWN_H
 #define SC_SPAWN_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -37,8 +38,9 @@ struct spawn {
 	const char *chain; /* what SC_FLIGHTS is to be */
 	bool inherit_stderr;
 	bool child_ignored; /* the caller's SIGCHLD was ignored, and the command's then is again; ours must not be, or its status is lost */
-	bool foreground; /* it stays in our process group */
-	bool detached;	 /* it gets descriptors 0 to 2 only, and no jobserver */
+	bool foreground;      /* it stays in our process group */
+	bool detached;	      /* it gets descriptors 0 to 2 only, and no jobserver */
+	const sigset_t *mask; /* the command's, the caller's; ours may be another */
 	spawn_announce announce;
 	void *arg;
 };

@@ -57,8 +57,9 @@ static void look_at_exit(struct writer *w)
 	if (waitid(P_PID, (id_t)w->child.pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
 		return;
 	w->exited = true;
-	if (w->run->linger_ms != SC_FOREVER)
-		w->linger_ms = clock_boot_ms() + w->run->linger_ms;
+	w->linger_ms = clock_boot_ms() + w->run->linger_ms;
+	if (w->linger_ms < w->run->linger_ms)
+		w->linger_ms = SC_FOREVER;
 	if (w->child.exec_error)
 		return; /* what ended was our own child, not yet the command */
 	if (info.si_code == CLD_EXITED)
@@ -296,13 +297,19 @@ static void keep_only(const struct writer *w)
 	close_range((unsigned)from, ~0U, 0);
 }
 
+/* Whose mask is full since before it was forked. */
 static void ignore_signals(void)
 {
 	static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGXFSZ, SIGTSTP, SIGTTIN, SIGTTOU, SIGALRM};
+	struct sigaction term;
 	sigset_t none;
 
 	for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
 		signal(ignored[i], SIG_IGN);
+	/* One that came for the group we were born in is forgotten. */
+	sigaction(SIGTERM, NULL, &term);
+	signal(SIGTERM, SIG_IGN);
+	sigaction(SIGTERM, &term, NULL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -329,7 +336,7 @@ static void run_to_its_end(struct writer *w)
 	KILLPOINT("end_published");
 }
 
-static _Noreturn void write_run(const struct run *run)
+static _Noreturn void write_run(const struct run *run, const sigset_t *mask)
 {
 	static struct writer w;
 	struct spawn spawn = {.argv = run->argv,
@@ -338,10 +345,12 @@ static _Noreturn void write_run(const struct run *run)
 			      .inherit_stderr = run->inherit_stderr,
 			      .foreground = run->foreground,
 			      .detached = run->detached,
+			      .mask = mask,
 			      .announce = writer_tell_started,
 			      .arg = &w};
 	int rc = init(&w, run);
 
+	KILLPOINT("writer_born");
 	if (!run->foreground)
 		setsid();
 	KILLPOINT("session_made");
@@ -367,11 +376,18 @@ static _Noreturn void write_run(const struct run *run)
 
 int writer_start(struct run *r)
 {
-	pid_t pid = fork();
-	int saved = errno;
+	sigset_t all, mask;
+	pid_t pid;
+	int saved;
 
+	/* What comes for the caller's group before the writer has left it is not meant for the run. */
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &mask);
+	pid = fork();
+	saved = errno;
 	if (pid == 0)
-		write_run(r);
+		write_run(r, &mask);
+	sigprocmask(SIG_SETMASK, &mask, NULL);
 	close(r->socket_fd);
 	close(r->lock_fd);
 	close(r->out_fd);

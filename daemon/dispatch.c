@@ -188,7 +188,12 @@ static void on_stop(struct conn *c, const struct msg *m, int *fds, size_t nfds)
 	(void)fds, (void)nfds;
 	KILLPOINT("stop_taken");
 	c->state = CONN_STOPPING;
-	if ((m->flags & STOP_NOW) || answer.count == 0) {
+	if (nesting_locate(c, (const struct gen *)m->chain.p, m->chain.n / SC_GEN_SIZE)) {
+		conn_close(c, "no memory");
+		return;
+	}
+	/* Who is inside of a run would wait for itself. */
+	if ((m->flags & STOP_NOW) || answer.count == 0 || nesting_is_inside(c)) {
 		conn_send(c, &answer, NULL, 0);
 		daemon_stop(d, "asked to");
 		return;

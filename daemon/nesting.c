@@ -218,10 +218,23 @@ static void break_circles(struct daemon *d, pid_t session, bool readers)
 	}
 }
 
+static bool is_stopped_from_inside(const struct daemon *d, pid_t session)
+{
+	const struct conn *c;
+
+	DL_FOREACH (d->conns, c)
+		if (c->state == CONN_STOPPING && c->session == session)
+			return true;
+	return false;
+}
+
 void nesting_recheck(struct daemon *d, pid_t session)
 {
-	if (session && !d->stopping)
-		break_circles(d, session, true);
+	if (!session || d->stopping)
+		return;
+	break_circles(d, session, true);
+	if (is_stopped_from_inside(d, session))
+		daemon_stop(d, "asked to, from inside of a run");
 }
 
 void nesting_ask_again(struct daemon *d)

@@ -35,7 +35,7 @@ void nesting_unlearn(struct flight *f);
 pid_t nesting_pid(int pidfd);
 
 /* Peers of that session, which is now known to be a run's, may wait for themselves since before: they are asked again or, as
- * readers, cut off; then they come back and are told. */
+ * readers, cut off; then they come back and are told. One that waits for us to stop has waited long enough. */
 void nesting_recheck(struct daemon *d, pid_t session);
 
 /* Asks those again that wait for a key and by now would wait for themselves. */

@@ -98,7 +98,7 @@ static const struct row rows[] = {
 	{MSG_LIST, "LIST", SENDER_CLIENT, 0, 0, {F_bucket, F_text}},
 	{MSG_FLIGHTS, "FLIGHTS", SENDER_CLIENT, 0, 0, {F_bucket}},
 	{MSG_STATUS, "STATUS", SENDER_CLIENT, 0, 0, {0}},
-	{MSG_STOP, "STOP", SENDER_CLIENT, 0, 0, {F_flags}},
+	{MSG_STOP, "STOP", SENDER_CLIENT, 0, 0, {F_flags, F_chain}},
 
 	{MSG_HIT, "HIT", SENDER_DAEMON, 1, F_err_len,
 	 {F_gen, F_order, F_exit, F_signal, F_out_len, F_err_len, F_age, F_ttl, F_created}},

@@ -226,6 +226,22 @@ kill_daemon() { # as the kernel would, with no chance to tidy up
 	wait_until "dead $pid"
 }
 
+# Longer than a run without a daemon needs to notice that nobody reads it: another one is noticed.
+lonely_for_long() {
+	local g dir=$SC_DIR
+	g=$(new_gate glonely)
+	export SC_DIR=$T/clock
+	bg_sh clock '"$SC" get k -- gate "$T/glonely" | head -n 1'
+	gate_up "$g"
+	kill_daemon
+	step "$g" out x
+	[ "$(pipe_status clock)" = '141 0' ]
+	wait_until 'dead "$(gate_pid "$g")"' 30
+	wait_until '[ "$(flights)" = 0 ]'
+	"$SC" daemon stop --now
+	export SC_DIR=$dir
+}
+
 # Where the test must look into a process (/proc/PID/fd, environ) or use a kill point: the build that permits it.
 use_test_build() {
 	[ -x "$SC_TEST" ] || { echo "no test build at $SC_TEST" >&2; return 1; }

@@ -189,3 +189,68 @@ stopped() {
 	is_file "$T/b.out" 'one\ntwo\n'
 	[ "$(runs)" = 1 ]
 }
+
+@test "--finish is remembered by the next daemon, and by the run itself while none lives" {
+	local way
+	for way in next-daemon no-daemon; do
+		local g
+		g=$(new_gate "g$way")
+		bg a "$SC" get "$way" -- gate "$g"
+		gate_up "$g"
+		bg b "$SC" get --finish "$way" -- gate "$g"
+		step "$g" out one
+		shows b 'one\n'
+		kill -TERM "$(pid_of b)"
+		assert_rc 143 b
+		kill_daemon
+		if [ $way = next-daemon ]; then
+			start_daemon
+			wait_until '"$SC" ps | grep -q "  1 reader"'
+		fi
+		kill -TERM "$(pid_of a)"
+		assert_rc 143 a
+		if [ $way = no-daemon ]; then lonely_for_long; fi
+		step "$g" out two
+		step "$g" exit 0
+		wait_until '"$SC" ls | grep -qx $way'
+		run -0 "$SC" get "$way"
+		assert_output $'one\ntwo'
+		is_empty "$g/signals"
+	done
+}
+
+@test "the last reader leaves by a signal while no daemon lives: it goes at once, the command is stopped" {
+	local signal
+	for signal in INT TERM HUP; do
+		local g
+		g=$(new_gate "g$signal")
+		bg a env --default-signal=INT,QUIT "$SC" get "k$signal" -- gate "$g"
+		step "$g" trap TERM
+		step "$g" out one
+		shows a 'one\n'
+		kill_daemon
+		kill -$signal "$(pid_of a)"
+		assert_rc $((128 + $(kill -l $signal))) a
+		wait_until '[ -s "$g/signals" ]' 30
+		step "$g" kill TERM
+		wait_until nothing_kept
+	done
+}
+
+@test "one of two leaves while no daemon lives: nobody notices" {
+	bg a "$SC" get k -- gate "$G"
+	step "$G" out one
+	bg b "$SC" get k
+	shows b 'one\n'
+	kill_daemon
+	kill -TERM "$(pid_of a)"
+	assert_rc 143 a
+	lonely_for_long
+	step "$G" out two
+	shows b 'one\ntwo\n'
+	step "$G" exit 0
+	assert_rc 0 b
+	is_empty "$G/signals"
+	run -0 "$SC" get k
+	assert_output $'one\ntwo'
+}

@@ -367,3 +367,157 @@ load ../helper
 	[ "$(fd_count "$pid")" -le "$((before + 2))" ]
 	wait_until '[ -z "$(ls "$SC_DIR/flights")" ]'
 }
+
+@test "A08: a second Ctrl-C while the command tidies up: it ends at once; the command is stopped all the same" {
+	bg p pty "$T/control" "$SC" get k -- gate "$G"
+	step "$G" trap INT
+	step "$G" out shown
+	wait_until 'grep -q shown "$T/p.out"'
+	printf 'key ^C\n' >"$T/control"
+	wait_until '[ -s "$G/signals" ]'
+	is_running p
+	printf 'key ^C\n' >"$T/control"
+	assert_rc 130 p
+	kill -0 "$(gate_pid)" # it has its five seconds
+	is_file "$G/signals" 'INT\n'
+	step "$G" kill INT
+	wait_until nothing_kept
+}
+
+@test "A09: the terminal closes: the command of a lone leader gets HUP, one with followers goes on" {
+	bg p pty "$T/control" "$SC" get k -- gate "$G"
+	step "$G" trap HUP
+	step "$G" out shown
+	wait_until 'grep -q shown "$T/p.out"'
+	printf 'close\n' >"$T/control"
+	wait_until '[ -s "$G/signals" ]'
+	step "$G" kill HUP
+	assert_rc 129 p
+	is_file "$G/signals" 'HUP\n'
+	wait_until nothing_kept
+	bg p pty "$T/control" "$SC" get l -- gate "$G"
+	gate_up "$G" 2
+	bg f "$SC" get l
+	step "$G" out one
+	shows f 'one\n'
+	printf 'close\n' >"$T/control"
+	assert_rc 129 p
+	step "$G" out two
+	step "$G" exit 0
+	assert_rc 0 f
+	is_file "$T/f.out" 'one\ntwo\n'
+}
+
+@test "A09: under nohup the end of the terminal ends nobody; the command finds HUP ignored, and only HUP" {
+	ignored() { echo $((16#$(awk '/^SigIgn/ { print $2 }' "/proc/$(gate_pid)/status"))); }
+	bg p pty "$T/control" bash -c 'nohup "$SC" get k -- gate "$G" >"$T/out" 2>"$T/err" & wait'
+	step "$G" out one
+	[ $(($(ignored) & 1)) = 1 ]
+	[ $(($(ignored) & 2)) = 0 ] || [ $(($(ignored) & 6)) = 6 ] # INT and QUIT as the shell leaves them in the background
+	printf 'close\n' >"$T/control"
+	rc p
+	step "$G" out two
+	step "$G" exit 0
+	wait_until 'is_file "$T/out" "one\ntwo\n" 2>/dev/null'
+	run -0 "$SC" get k
+	assert_output $'one\ntwo'
+	is_empty "$G/signals"
+	# Without nohup it is not ignored.
+	bg a "$SC" get l -- gate "$G"
+	gate_up "$G" 2
+	[ $(($(ignored) & 1)) = 0 ]
+	step "$G" exit 0
+	assert_rc 0 a
+}
+
+@test "A10: Ctrl-Z of the leader: the command and followers go on; after fg it prints the rest" {
+	bg p pty "$T/control" bash -c 'set -m; "$SC" get k -- gate "$G"; echo "stopped $?"; read -r; fg >/dev/null; echo "ended $?"'
+	step "$G" fill 10
+	wait_until '[ -s "$T/p.out" ]'
+	bg f "$SC" get k
+	printf 'key ^Z\n' >"$T/control"
+	wait_until 'grep -q "stopped 148" "$T/p.out"'
+	step "$G" out two
+	step "$G" err oops
+	step "$G" exit 3
+	assert_rc 3 f
+	run -1 grep -q two "$T/p.out"
+	printf 'type\n' >"$T/control"
+	wait_until 'grep -q "ended 3" "$T/p.out"'
+	rc p
+	grep -q 'two$' "$T/p.out"
+	grep -q 'oops$' "$T/p.out"
+	[ "$(runs)" = 1 ]
+	is_empty "$G/signals"
+}
+
+@test "A10: TSTP and CONT of a follower: the leader is unaffected, no byte of it is lost" {
+	bg a "$SC" get k -- gate "$G"
+	gate_up
+	bg f "$SC" get k
+	step "$G" fill 100K
+	wait_until '[ "$(stat -c %s "$T/f.out")" = 102400 ]'
+	kill -TSTP "$(pid_of f)"
+	wait_until 'grep -q "^State:.T" "/proc/$(pid_of f)/status"'
+	step "$G" fill 300K
+	wait_until '[ "$(stat -c %s "$T/a.out")" = 409600 ]'
+	kill -CONT "$(pid_of f)"
+	wait_until '[ "$(stat -c %s "$T/f.out")" = 409600 ]'
+	kill -TSTP "$(pid_of f)"
+	step "$G" fill 1M
+	step "$G" exit 0
+	assert_rc 0 a
+	kill -CONT "$(pid_of f)"
+	assert_rc 0 f
+	is_flood "$T/f.out" $((1400 * 1024 + 24 * 1024))
+}
+
+@test "A11: the writer is stopped: no false death, --wait is over after its time; after CONT all complete" {
+	local writer
+	bg a "$SC" get k -- gate "$G"
+	gate_up
+	bg b "$SC" get -w 2s k
+	step "$G" out one
+	shows a 'one\n'
+	writer=$(parent_of "$(gate_pid)")
+	kill -STOP "$writer"
+	step "$G" out two
+	assert_rc 124 b
+	bg c "$SC" get k
+	shows c 'one\n'
+	kill -CONT "$writer"
+	step "$G" exit 0
+	assert_rc 0 a c
+	is_file "$T/a.out" 'one\ntwo\n'
+	is_file "$T/c.out" 'one\ntwo\n'
+	[ "$(runs)" = 1 ]
+}
+
+@test "A12: Ctrl-C of a client that waits for an answer after a lost run ends it at once" {
+	local signal printed
+	for signal in INT TERM HUP; do
+		for printed in yes no; do
+			local g key=$signal.$printed
+			g=$(new_gate "g$key")
+			bg a "$SC" get "$key" -- gate "$g"
+			gate_up "$g"
+			bg f env --default-signal=INT,QUIT "$SC" get -v "$key"
+			wait_until '"$SC" ps | grep -q "  2 readers"'
+			if [ $printed = yes ]; then
+				step "$g" out one
+				shows f 'one\n'
+			fi
+			# It is waited for: it could lead again.
+			kill -STOP "$(pid_of a)"
+			kill -9 "$(parent_of "$(gate_pid "$g")")"
+			wait_until 'grep -q "waiting for somebody" "$T/f.err"'
+			kill -$signal "$(pid_of f)"
+			assert_rc $((128 + $(kill -l $signal))) f
+			kill -CONT "$(pid_of a)"
+			gate_up "$g" 2
+			if [ $printed = yes ]; then step "$g" out one; fi
+			step "$g" exit 0
+			assert_rc 0 a
+		done
+	done
+}

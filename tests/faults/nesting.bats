@@ -395,3 +395,70 @@ crossed() {
 	ended 125 1
 	grep -qE '^sc: b: its run waits for us: output is incomplete after [0-9]+ good bytes' "$T/a.err"
 }
+
+# stops_inside WORD…: a command that says `sc daemon WORD…` is not waited for by what it waits for.
+stops_inside() {
+	run -0 --separate-stderr timeout $BOUND "$SC" get k -- sh -c 'echo one; "$@" && echo two' - "$@"
+	assert_output $'one\ntwo'
+	[ -z "$stderr" ]
+	run -0 "$SC" get k -- false # it was registered with the next daemon, and kept
+	assert_output $'one\ntwo'
+	"$SC" rm k
+}
+
+@test "G16: daemon stop and restart from inside of a run: the daemon goes at once, runs go on and are kept" {
+	stops_inside "$SC" daemon stop
+	stops_inside "$SC" daemon restart
+	stops_inside "$SC" daemon stop --now
+	stops_inside setsid -w "$SC" daemon stop                    # the chain tells
+	stops_inside env -i SC_DIR="$SC_DIR" "$SC" daemon stop      # the session does
+	stops_inside env -i SC_DIR="$SC_DIR" "$SC" daemon restart
+	stops_inside "$SC" get inner -- "$SC" daemon stop --now
+}
+
+@test "G16: daemon stop from inside of a run of a run, of one in the foreground, of a warmed one" {
+	run -0 timeout $BOUND "$SC" get a -- "$SC" get b -- "$SC" daemon stop
+	run -0 timeout $BOUND "$SC" get --foreground c -- "$SC" daemon stop
+	run -0 timeout $BOUND "$SC" warm d -- sh -c '"$SC" daemon restart; echo done'
+	wait_until '[ "$("$SC" get -w 0 d)" = done ]'
+	run -0 "$SC" ls
+	assert_output $'a\nb\nc\nd'
+}
+
+@test "G16: daemon stop from inside of one run does not wait for others either; they lose nothing" {
+	bg other "$SC" get other -- gate "$GA"
+	step "$GA" out one
+	run -0 timeout $BOUND "$SC" get k -- "$SC" daemon stop
+	step "$GA" out two
+	open_gate "$GA"
+	assert_rc 0 other
+	is_file "$T/other.out" 'one\ntwo\n'
+	run -0 "$SC" get other
+	assert_output $'one\ntwo'
+}
+
+@test "G16: somebody outside waits for the run that stops the daemon: both end" {
+	bg k "$SC" get k -- sh -c 'gate "$0"; "$SC" daemon stop' "$GA"
+	gate_up "$GA"
+	bg s "$SC" daemon stop
+	wait_until 'grep -q waiting "$T/s.err"'
+	open_gate "$GA"
+	assert_rc 0 k s
+}
+
+@test "G18: daemon stop with the environment stripped, faster than its writer's word, many times" {
+	for nr in {1..15}; do
+		run -0 timeout $BOUND "$SC" get "k$nr" -- env -i SC_DIR="$SC_DIR" "$SC" daemon stop
+	done
+}
+
+@test "G18: daemon stop with the environment stripped, before the outer run has come back to a new daemon" {
+	for round in {1..5}; do
+		bg k "$SC" get "k$round" -- sh -c 'gate "$0"; env -i SC_DIR="$SC_DIR" "$SC" daemon stop' "$GA"
+		gate_up "$GA" "$round"
+		kill_daemon
+		"$SC" daemon start
+		open_gate "$GA"
+		assert_rc 0 k
+	done
+}

@@ -126,3 +126,22 @@ in_small() {
 	assert_line --index 2 --partial 'no room'
 	assert_line --index 3 'stdin 125'
 }
+
+@test "put: a disk that is full: stdin is read to its end, then 125; the old entry stays, and with room again it is stored" {
+	in_small size=4m '
+		echo old | "$SC" put k
+		flood 8M | "$SC" put k 2>"$T/err"
+		echo "full ${PIPESTATUS[*]}"
+		"$SC" get k
+		for nr in {1..500}; do [ "$(ls "$SC_DIR/flights" | wc -l)" = 0 ] && break; sleep 0.02; done
+		flood 1M | "$SC" put k
+		echo "room ${PIPESTATUS[*]}"
+		"$SC" get k | cmp - <(flood 1M)
+		echo "same $?"
+		"$SC" daemon stop'
+	assert_line --index 0 'full 0 125'
+	assert_line --index 1 old
+	assert_line --index 2 'room 0 0'
+	assert_line --index 3 'same 0'
+	is_message "$T/err" 'k: .*space'
+}
