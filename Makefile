@@ -61,6 +61,7 @@ CMD_SRC = \
 	cmd/main.c \
 	cmd/options.c \
 	cmd/output.c \
+	cmd/progress.c \
 	cmd/put.c \
 	cmd/reader.c \
 	cmd/remove.c \

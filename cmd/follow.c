@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "cmd/progress.h"
 #include "cmd/signals.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -19,7 +20,7 @@
 
 struct watch {
 	uint64_t moved_ms;    /* when something last came, or following began */
-	uint64_t seen;	      /* bytes that had come by then */
+	uint64_t seen;	      /* bytes that had come, and those that were printed, by then */
 	uint64_t orphaned_ms; /* when the daemon was found gone; 0: it is there */
 	uint64_t looked_ms;   /* when everybody was last looked after */
 };
@@ -148,6 +149,7 @@ static enum follow_result leave(struct follow *f)
 {
 	struct msg m;
 
+	progress_stop();
 	KILLPOINT("before_leave");
 	f->signal = (uint32_t)signals_pending();
 	/* The slot first: the writer looks for one that is taken before it stops the command. */
@@ -206,14 +208,18 @@ static bool stdout_is_closed(const struct follow *f)
 
 static void note_progress(struct follow *f, struct watch *w, const struct page_view *v)
 {
+	/* Printed ones too: a reader that was held up, and the writer with it, has not waited for the command. */
+	uint64_t seen = v->out_len + v->err_len + f->reader.out_pos + f->reader.err_pos;
+
 	/* One that prints at the end keeps nobody waiting: all of it will still be there. */
 	if (f->reader.held)
 		page_set_position(f->page, v->out_len, v->err_len);
 	else
 		page_set_position(f->page, f->reader.out_pos, f->reader.err_pos);
-	if (v->out_len + v->err_len == w->seen)
+	progress_step(v->out_len + v->err_len);
+	if (seen == w->seen)
 		return;
-	w->seen = v->out_len + v->err_len;
+	w->seen = seen;
 	w->moved_ms = clock_boot_ms();
 	KILLPOINT("piece_printed");
 }
@@ -243,6 +249,7 @@ enum follow_result follow_run(struct follow *f)
 	bool ended = false;
 
 	signals_catch();
+	progress_run(f->joined, f->age_ms, f->estimate_ms, f->page);
 	for (;;) {
 		enum read_result rc = READ_ALL;
 		enum follow_result fr;

@@ -29,9 +29,11 @@ struct follow {
 	struct reader reader;
 	struct gen gen;
 	struct bytes bucket, key;
-	bool can_lead;	    /* we have a command, should the run be lost */
-	struct bytes chain; /* runs we are inside of */
-	uint64_t wait_ms;   /* SC_FOREVER: no bound */
+	bool can_lead;		      /* we have a command, should the run be lost */
+	struct bytes chain;	      /* runs we are inside of */
+	uint64_t wait_ms;	      /* SC_FOREVER: no bound */
+	bool joined;		      /* another caller began it */
+	uint64_t age_ms, estimate_ms; /* of the run when we came; what the last one took */
 	uint32_t exit, signal;
 	bool left;	 /* FOLLOW_SIGNAL: the daemon has answered; then the next two mean something */
 	uint64_t others; /* who goes on reading */

@@ -12,6 +12,7 @@
 #include "cmd/follow.h"
 #include "cmd/key.h"
 #include "cmd/output.h"
+#include "cmd/progress.h"
 #include "cmd/request.h"
 #include "cmd/session.h"
 #include "cmd/signals.h"
@@ -282,12 +283,16 @@ static int follow(struct get *g, struct page *page, const struct msg *m, int out
 			   .key = bytes_of(g->req.key),
 			   .chain = request_inside(&g->req),
 			   .can_lead = g->req.cmd && !g->req.strict,
-			   .wait_ms = g->req.wait_given ? g->req.wait_ms : SC_FOREVER};
+			   .wait_ms = g->req.wait_given ? g->req.wait_ms : SC_FOREVER,
+			   .joined = m->type == MSG_FOLLOW,
+			   .age_ms = m->age,
+			   .estimate_ms = m->estimate};
 	enum follow_result rc;
 
 	g->status.gen = m->gen;
 	start_reader(g, &f.reader, out_fd, err_fd);
 	rc = follow_run(&f);
+	progress_stop();
 	KILLPOINT("run_followed");
 	g->status.bytes = f.reader.printed;
 	g->status.stderr_bytes = f.reader.err_bytes;
@@ -352,6 +357,8 @@ static int lead(struct get *g, const struct msg *m, const int *fds, size_t nfds)
 	int status;
 
 	KILLPOINT("lead_granted");
+	if (g->req.inherit_stderr)
+		progress_forbid();
 	g->status.source = "run";
 	g->status.ttl_ms = m->ttl;
 	g->status.reason = g->req.refresh ? "refresh" : "no entry";
@@ -419,6 +426,29 @@ static int refused(struct get *g, const struct msg *m)
 
 /* ---- the question ---- */
 
+static const char *reason_to_wait(const struct msg *m)
+{
+	switch (m->reason) {
+	case WAIT_STOPPING:
+		return "a run that is being stopped";
+	case WAIT_REGISTERING:
+		return "a run to be known again";
+	case WAIT_REFRESHING:
+		return "the next run";
+	case WAIT_HEIRS:
+		return "somebody who can run the command again";
+	default:
+		return "the key to begin to exist";
+	}
+}
+
+static uint64_t time_left(uint64_t until)
+{
+	uint64_t now = clock_boot_ms();
+
+	return until == SC_FOREVER ? SC_FOREVER : until > now ? until - now : 0;
+}
+
 /* The answer that says what to do; WAITs passed over. 0 or as session_hear. */
 static int hear_answer(struct get *g, struct msg *m, int *fds, size_t *nfds)
 {
@@ -429,20 +459,16 @@ static int hear_answer(struct get *g, struct msg *m, int *fds, size_t *nfds)
 	if (until < g->req.wait_ms)
 		until = SC_FOREVER;
 	while (rc == 0 && m->type == MSG_WAIT) {
-		uint64_t now = clock_boot_ms(), left = until == SC_FOREVER ? SC_FOREVER : until > now ? until - now : 0;
-
-		verbose(g, "waiting for ",
-			m->reason == WAIT_STOPPING	? "a run that is being stopped"
-			: m->reason == WAIT_REGISTERING ? "a run to be known again"
-			: m->reason == WAIT_REFRESHING	? "the next run"
-			: m->reason == WAIT_HEIRS	? "somebody who can run the command again"
-							: "the key to begin to exist");
+		verbose(g, "waiting for ", reason_to_wait(m));
+		progress_wait(reason_to_wait(m));
 		do {
-			rc = session_hear(&g->session, m, fds, nfds, left);
+			rc = session_hear(&g->session, m, fds, nfds, time_left(until));
 		} while (rc == SC_ESYS && errno == EINTR);
-		/* A new daemon knows nothing of our question. */
-		if (rc == SC_EEOF)
-			rc = session_ask(&g->session, SESSION_START, &q, m, fds, nfds, SC_FOREVER);
+		if (rc != SC_EEOF)
+			continue;
+		/* A new daemon knows nothing of our question. No line meanwhile: what a signal does about it would interrupt. */
+		progress_stop();
+		rc = session_ask(&g->session, SESSION_START, &q, m, fds, nfds, SC_FOREVER);
 	}
 	return rc;
 }
@@ -455,6 +481,7 @@ static int ask(struct get *g)
 
 	KILLPOINT("before_ask");
 	rc = hear_answer(g, &m, fds, &nfds);
+	progress_stop();
 	KILLPOINT("answer_heard");
 	if (rc == SC_EAGAIN) {
 		say(g, "nothing came within --wait", NULL);
@@ -542,6 +569,8 @@ static int run(struct get *g, const struct command *self, int argc, char **argv)
 	g->status.key = bytes_of(g->req.key);
 	if (g->req.print_key)
 		return print_key(g);
+	if (!g->req.quiet)
+		progress_allow(g->req.key, g->output.fd);
 	if (is_disabled)
 		return g->req.cmd ? bypass(g, NULL, NULL) : missed(g);
 	do {

@@ -66,14 +66,46 @@ int run_ls(const struct command *self, int argc, char **argv)
 	return each_row(&s, "ls", &q, SESSION_START, print_entry);
 }
 
+/* A number of bytes, or "-" if there is none. */
+static char *put_size(uint64_t bytes, char out[32])
+{
+	if (bytes == SC_FOREVER)
+		snprintf(out, 32, "-");
+	else
+		human_format_size(bytes, out);
+	return out;
+}
+
+static char *put_lag(const struct msg *m, char out[80])
+{
+	char least[32], most[32];
+
+	if (m->lag_least == m->lag_most)
+		snprintf(out, 80, "%s", put_size(m->lag_least, least));
+	else
+		snprintf(out, 80, "%s..%s", put_size(m->lag_least, least), put_size(m->lag_most, most));
+	return out;
+}
+
+static char *put_pid(uint64_t pid, char out[32])
+{
+	snprintf(out, 32, pid ? "%llu" : "-", (unsigned long long)pid);
+	return out;
+}
+
+/* As many words in each row, the key behind them: for awk as for people. */
 static void print_flight(const struct msg *m)
 {
-	char age[32], size[32], hex[SC_GEN_HEX];
+	static const char *const states[] = {"awaited", "running", "stopping", "committing", "dying"};
+	const char *state = m->flags < sizeof states / sizeof *states ? states[m->flags] : "?";
+	char age[32], size[32], rate[32], lag[80], leader[32], pid[32], hex[SC_GEN_HEX];
+	uint64_t bytes = m->out_len + m->err_len;
 
 	gen_format(&m->gen, hex);
-	printf("%.8s  %6s  %6s  %2llu reader%s  pid %-7llu ", hex, human_format_duration(m->age, age),
-	       human_format_size(m->out_len + m->err_len, size), (unsigned long long)m->count, m->count == 1 ? " " : "s",
-	       (unsigned long long)m->pid);
+	human_format_size(m->age ? (uint64_t)((double)bytes * 1000 / (double)m->age) : bytes, rate);
+	printf("%.8s  %-10s  %6s  %6s  %6s/s  %3llu reader%s  lag %-11s  leader %-7s  pid %-7s  ", hex, state,
+	       human_format_duration(m->age, age), human_format_size(bytes, size), rate, (unsigned long long)m->count,
+	       m->count == 1 ? " " : "s", put_lag(m, lag), put_pid(m->leader, leader), put_pid(m->pid, pid));
 	key_print(m->key);
 	putchar('\n');
 }

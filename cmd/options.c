@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cmd/progress.h"
 #include "lib/err.h"
 #include "lib/human.h"
 
@@ -27,6 +28,7 @@ void complain(const char *what, const char *why, const char *mend)
 	char line[8192], shown[4600];
 	int n;
 
+	progress_make_way(2, '\n');
 	/* One write, so that lines of many clients at one terminal do not mix. */
 	human_escape(what, strlen(what), shown, sizeof shown);
 	n = snprintf(line, sizeof line, "%s: %s: %s%s%s%s\n", SC_BIN, shown, why, mend ? " (" : "", mend ? mend : "",

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "cmd/again.h"
+#include "cmd/progress.h"
 #include "cmd/signals.h"
 #include "lib/err.h"
 
@@ -112,6 +113,8 @@ static int wait_writable(int fd)
 
 static enum read_result write_all(struct reader *r, int fd, const unsigned char *p, size_t n, uint64_t *pos)
 {
+	if (n > 0)
+		progress_make_way(fd, p[n - 1]);
 	while (n > 0) {
 		ssize_t w = write(fd, p, n);
 

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cmd/progress.h"
 #include "cmd/spawn.h"
 #include "lib/build.h"
 #include "lib/clock.h"
@@ -205,6 +206,7 @@ static int await(struct session *s, uint64_t wait_ms)
 			return SC_ESYS;
 		if (left <= pause && wait_ms != SC_FOREVER)
 			return SC_EAGAIN;
+		progress_tick();
 		if (open_lock(s) || !lockfile_pulse(&s->lock, &pulse))
 			pulse = before; /* not to be read: as if it stood still */
 		now = clock_boot_ms();

@@ -124,18 +124,22 @@ static void lead(struct conn *c, const struct ask *ask)
 
 static void follow(struct conn *c, const struct ask *ask, struct flight *f)
 {
-	int rc = flight_join(f, c, ask->finish);
+	int rc = flight_join(f, c, ask);
 
 	if (rc)
 		say_refused(c, REFUSE_STORE, rc == SC_ESYS ? errno : 0, sc_strerror(rc));
 }
 
-static void look_up(struct conn *c, const struct ask *ask, struct entry *e, struct known *k)
+static void look_up(struct conn *c, struct ask *ask, struct entry *e, struct known *k)
 {
 	struct bytes bucket = bytes_of(ask->bucket), key = {ask->key, ask->key_len};
 	struct now now = clock_now();
 
-	k->has_entry = index_find(c->d->index, bucket, key, e) == 0 && entry_age(e, c->d->boot_id, &now, &k->age_ms);
+	bool found = index_find(c->d->index, bucket, key, e) == 0;
+
+	/* Too old to be served, it still says how long the run took. */
+	ask->estimate_ms = found ? e->took_ms : SC_FOREVER;
+	k->has_entry = found && entry_age(e, c->d->boot_id, &now, &k->age_ms);
 	k->ttl_ms = k->has_entry ? e->ttl_ms : 0;
 }
 

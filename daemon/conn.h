@@ -32,7 +32,8 @@ struct ask {
 	char bucket[SC_BUCKET_MAX + 1];
 	uint8_t key[SC_KEY_MAX];
 	size_t key_len;
-	uint64_t ttl_ms; /* resolved */
+	uint64_t ttl_ms;      /* resolved */
+	uint64_t estimate_ms; /* how long the last run took; SC_FOREVER: not known */
 	bool finish, detached;
 	bool early; /* waits only because readers from before us may still come back */
 	struct gen chain[SC_CHAIN_MAX];
@@ -65,6 +66,7 @@ struct conn {
 	struct key *heir_of; /* the key of a run it has lost, until it asks again */
 
 	struct flight *reads; /* the flight this peer is a reader of */
+	bool began;	      /* … and that it was told to lead */
 	struct conn *reads_next, *reads_prev;
 
 	struct flight *leads; /* the flight this peer writes */

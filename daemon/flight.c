@@ -80,6 +80,8 @@ struct flight *flight_new(struct daemon *d, const struct flightfile *file)
 {
 	struct flight *f = calloc(1, sizeof *f + file->key_len);
 	struct bytes bucket = bytes_of(file->bucket), key = {file->key, file->key_len};
+	struct now now = clock_now();
+	uint64_t age = now.wall_ms > file->created_wall_ms ? now.wall_ms - file->created_wall_ms : 0;
 
 	if (!f)
 		return NULL;
@@ -103,10 +105,16 @@ struct flight *flight_new(struct daemon *d, const struct flightfile *file)
 	f->finish = file->finish;
 	f->ttl_ms = file->ttl_ms;
 	f->created_wall_ms = file->created_wall_ms;
+	f->began_ms = now.boot_ms > age ? now.boot_ms - age : 0;
 	f->out_fd = f->err_fd = f->pidfd = -1;
 	DL_APPEND(f->key->flights, f);
 	d->flights->count++;
 	return f;
+}
+
+uint64_t flight_age(const struct flight *f)
+{
+	return clock_boot_ms() - f->began_ms;
 }
 
 /* ---- joining, leaving ---- */
@@ -122,6 +130,7 @@ void flight_add_reader(struct flight *f, struct conn *c)
 	f->nreaders++;
 	f->told_lonely = false;
 	c->reads = f;
+	c->began = false;
 	c->state = CONN_READING;
 }
 
@@ -145,11 +154,11 @@ static void mark_finish(struct flight *f)
 	flightfile_mark(f->d->place.dir_fd, &f->gen, MARK_FINISH);
 }
 
-int flight_join(struct flight *f, struct conn *c, bool finish)
+int flight_join(struct flight *f, struct conn *c, const struct ask *ask)
 {
-	struct msg m = {.type = MSG_FOLLOW, .gen = f->gen, .order = f->order};
+	struct msg m = {.type = MSG_FOLLOW, .gen = f->gen, .order = f->order, .estimate = ask->estimate_ms};
 	int fds[3] = {-1, -1, -1}, rc;
-	uint64_t size, now = clock_now().wall_ms;
+	uint64_t size;
 
 	rc = object_open(f->d->place.dir_fd, &f->gen, STREAM_OUT, &fds[0], &size);
 	if (rc == 0)
@@ -164,11 +173,11 @@ int flight_join(struct flight *f, struct conn *c, bool finish)
 				close(fds[i]);
 		return rc;
 	}
-	if (finish)
+	if (ask->finish)
 		mark_finish(f);
 	flight_add_reader(f, c);
 	m.slot = f->next_slot++ % SC_SLOTS;
-	m.age = now > f->created_wall_ms ? now - f->created_wall_ms : 0;
+	m.age = flight_age(f);
 	KILLPOINT("before_follow");
 	conn_send(c, &m, fds, 3);
 	return 0;
@@ -257,8 +266,8 @@ int flight_register(struct flight *f, struct conn *c, const struct msg *m, int *
 	if (nfds > 3) {
 		close_if_open(&f->pidfd);
 		f->pidfd = fds[3];
-		f->pid = m->pid;
 		fds[3] = -1;
+		page_tell_command(f->page, nesting_pid(f->pidfd));
 	}
 	f->foreground = m->flags & STARTED_FOREGROUND;
 	session = f->foreground ? 0 : nesting_learn(f);
@@ -280,7 +289,7 @@ void flight_started(struct flight *f, int pidfd, const struct msg *m)
 {
 	close_if_open(&f->pidfd);
 	f->pidfd = pidfd;
-	f->pid = m->pid;
+	page_tell_command(f->page, nesting_pid(pidfd));
 	/* In the caller's own session others live that are not inside of the run. */
 	f->foreground = m->flags & STARTED_FOREGROUND;
 	if (!f->foreground)

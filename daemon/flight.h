@@ -55,7 +55,7 @@ unsigned flights_list(struct daemon *d, struct bytes bucket, uint64_t after, uns
 int flight_begin(struct conn *c, const struct ask *ask);
 
 /* Sends FOLLOW and makes c a reader. SC_ENOENT, SC_ESYS: nothing was sent. */
-int flight_join(struct flight *f, struct conn *c, bool finish);
+int flight_join(struct flight *f, struct conn *c, const struct ask *ask);
 /* The same for one that has the descriptors already. */
 void flight_attach(struct flight *f, struct conn *c);
 

@@ -118,9 +118,11 @@ int flight_begin(struct conn *c, const struct ask *ask)
 	}
 	flight_set_state(f, FLIGHT_RUNNING, "lead");
 	flight_add_reader(f, c);
+	c->began = true;
 	m.gen = f->gen;
 	m.order = f->order;
 	m.ttl = f->ttl_ms;
+	m.estimate = ask->estimate_ms;
 	m.slot = f->next_slot++;
 	KILLPOINT("before_lead");
 	conn_send(c, &m, fds, LEAD_FDS);

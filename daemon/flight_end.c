@@ -243,7 +243,8 @@ static int commit(struct flight *f, const struct msg *m)
 			  .err_len = m->err_len,
 			  .created_wall_ms = now.wall_ms,
 			  .created_boot_ms = now.boot_ms,
-			  .ttl_ms = f->ttl_ms};
+			  .ttl_ms = f->ttl_ms,
+			  .took_ms = flight_age(f)};
 
 	memcpy(e.bucket, f->bucket, sizeof e.bucket);
 	memcpy(e.key, f->key_bytes, f->key_len);

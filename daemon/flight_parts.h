@@ -21,11 +21,11 @@ struct flight {
 	bool told_lonely; /* the writer was asked whether anybody reads */
 	uint64_t ttl_ms;
 	uint64_t created_wall_ms;
+	uint64_t began_ms; /* the same moment by CLOCK_BOOTTIME */
 	uint64_t awaited_since_ms, dying_since_ms;
 	struct page *page;  /* NULL while awaited */
 	int out_fd, err_fd; /* read-only, from birth or registration: to prove what is committed */
 	int pidfd;	    /* of the command; -1 before it started */
-	uint64_t pid;	    /* for people */
 	pid_t session;	    /* nesting.c's: of the command, 0: not known */
 	unsigned number;    /* … and a scratch of its search */
 	struct conn *writer;
@@ -73,6 +73,9 @@ void flight_set_state(struct flight *f, enum flight_state to, const char *why);
 struct flight *flight_new(struct daemon *d, const struct flightfile *file);
 
 void flight_free(struct flight *f);
+
+/* ms since LEAD. */
+uint64_t flight_age(const struct flight *f);
 
 /* Page and objects, which its writer brings again when it registers. Its command can still be killed. */
 void flight_let_go(struct flight *f);

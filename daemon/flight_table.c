@@ -8,6 +8,7 @@
 #include "daemon/flight_parts.h"
 #include "daemon/flightfile.h"
 #include "daemon/index.h"
+#include "daemon/nesting.h"
 #include "daemon/ticker.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -68,32 +69,62 @@ void flights_known(struct daemon *d, struct bytes bucket, struct bytes key, stru
 	}
 }
 
+/* Who was told to lead it, if that one still reads; 0: nobody. */
+static pid_t leader_of(const struct flight *f)
+{
+	const struct conn *c = f->readers;
+
+	while (c && !c->began)
+		c = c->reads_next;
+	return c && c->pid > 0 ? c->pid : 0;
+}
+
+static void give_row(const struct flight *f, flight_row each, void *arg)
+{
+	struct msg m = {.type = MSG_FLIGHT,
+			.bucket = flight_bucket(f),
+			.key = flight_key(f),
+			.gen = f->gen,
+			.order = f->order,
+			.age = flight_age(f),
+			.count = f->nreaders,
+			.pid = (uint64_t)nesting_pid(f->pidfd),
+			.leader = (uint64_t)leader_of(f),
+			.flags = (uint64_t)f->state,
+			.lag_least = SC_FOREVER,
+			.lag_most = SC_FOREVER};
+	uint64_t slowest, fastest, written;
+	struct page_view v = {0};
+
+	if (f->page) {
+		/* Before the lengths, so that nobody is ahead of them. */
+		bool read = page_span(f->page, &slowest, &fastest);
+
+		page_view(f->page, &v);
+		written = v.out_len + v.err_len;
+		if (read) {
+			m.lag_least = written > fastest ? written - fastest : 0;
+			m.lag_most = written > slowest ? written - slowest : 0;
+		}
+	}
+	m.out_len = v.out_len;
+	m.err_len = v.err_len;
+	each(arg, &m);
+}
+
 unsigned flights_list(struct daemon *d, struct bytes bucket, uint64_t after, unsigned limit, flight_row each, void *arg)
 {
-	uint64_t now = clock_now().wall_ms;
 	struct flight *f, *next;
 	unsigned n = 0;
 
 	/* The table keeps the order of insertion, which is that of the order numbers (flights_open sorts what it finds). */
 	HASH_ITER (hh, d->flights->by_gen, f, next) {
-		struct page_view v = {0};
-		struct msg m = {
-			.type = MSG_FLIGHT, .bucket = flight_bucket(f), .key = flight_key(f), .gen = f->gen, .order = f->order};
-
 		if (n == limit)
 			break;
 		if (f->order <= after || f->state == FLIGHT_SETTLED || strlen(f->bucket) != bucket.n ||
 		    memcmp(f->bucket, bucket.p, bucket.n) != 0)
 			continue;
-		if (f->page)
-			page_view(f->page, &v);
-		m.age = now > f->created_wall_ms ? now - f->created_wall_ms : 0;
-		m.out_len = v.out_len;
-		m.err_len = v.err_len;
-		m.count = f->nreaders;
-		m.pid = f->pid;
-		m.flags = (uint64_t)f->state;
-		each(arg, &m);
+		give_row(f, each, arg);
 		n++;
 	}
 	return n;

@@ -166,6 +166,7 @@ static int read_entry(struct sql *q, enum sql_statement s, struct entry *e)
 	e->created_boot_ms = sql_u64(q, s, 11);
 	e->ttl_ms = sql_time(q, s, 13);
 	e->stale_ms = sql_time(q, s, 14);
+	e->took_ms = sql_u64(q, s, 15);
 	return 0;
 }
 

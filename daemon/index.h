@@ -34,13 +34,14 @@ struct entry {
 	uint64_t created_boot_ms; /* the same moment by CLOCK_BOOTTIME, meaningful in its boot only */
 	uint8_t boot_id[16];
 	uint64_t ttl_ms, stale_ms; /* SC_FOREVER: no end */
+	uint64_t took_ms;	   /* from LEAD to DONE */
 };
 
 /* Age in ms by DESIGN's rule: BOOTTIME within its boot; across boots the wall clock, which may only shorten a life. False: its
  * age cannot be told (created in the future), so it is stale. Pure. */
 bool entry_age(const struct entry *e, const uint8_t boot_id[16], const struct now *now, uint64_t *age_ms);
 
-/* Opens or makes index.db in dir_fd. A corrupt, foreign or newer file is moved aside with its -wal and -shm
+/* Opens or makes index.db in dir_fd. A corrupt or foreign file, or one of another version, is moved aside with its -wal and -shm
  * (index.db.bad-<n>…) and a fresh one begun; that is logged, not an error. SC_ESYS (disk full, permission …), SC_ENOMEM. */
 int index_open(struct index **ix, int dir_fd, const uint8_t boot_id[16], struct log *log);
 

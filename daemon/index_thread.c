@@ -76,6 +76,7 @@ static int put_row(struct sql *q, const struct entry *e, int64_t boot)
 	sql_bind_time(q, SQL_PUT, 15, e->ttl_ms);
 	sql_bind_time(q, SQL_PUT, 16, e->stale_ms);
 	sql_bind_time(q, SQL_PUT, 17, end);
+	sql_bind_u64(q, SQL_PUT, 18, e->took_ms);
 	return sql_run(q, SQL_PUT);
 }
 

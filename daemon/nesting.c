@@ -47,13 +47,16 @@ void nesting_forget(struct conn *c)
 	c->session = 0;
 }
 
-static pid_t pid_of(int pidfd)
+pid_t nesting_pid(int pidfd)
 {
 	char path[64], text[512];
 	const char *at;
 	ssize_t n;
+	pid_t pid;
 	int fd;
 
+	if (pidfd < 0)
+		return 0;
 	snprintf(path, sizeof path, "/proc/self/fdinfo/%d", pidfd);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
@@ -62,13 +65,14 @@ static pid_t pid_of(int pidfd)
 	close(fd);
 	text[n > 0 ? n : 0] = '\0';
 	at = strstr(text, "\nPid:");
-	return at ? (pid_t)strtol(at + strlen("\nPid:"), NULL, 10) : 0;
+	pid = at ? (pid_t)strtol(at + strlen("\nPid:"), NULL, 10) : 0;
+	return pid > 0 ? pid : 0;
 }
 
 pid_t nesting_learn(struct flight *f)
 {
 	nesting_unlearn(f);
-	f->session = session_of(pid_of(f->pidfd));
+	f->session = session_of(nesting_pid(f->pidfd));
 	if (f->session)
 		HASH_ADD(by_session_hh, f->d->flights->by_session, session, sizeof f->session, f);
 	if (f->session && !f->by_session_hh.tbl)

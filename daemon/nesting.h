@@ -31,6 +31,9 @@ bool nesting_by_run(struct conn *c, struct flight *f);
 pid_t nesting_learn(struct flight *f);
 void nesting_unlearn(struct flight *f);
 
+/* A process by a descriptor of it, for people to read. 0: it is over, or has no number in our process namespace. */
+pid_t nesting_pid(int pidfd);
+
 /* Peers of that session, which is now known to be a run's, may wait for themselves since before: they are asked again or, as
  * readers, cut off; then they come back and are told. */
 void nesting_recheck(struct daemon *d, pid_t session);

@@ -4,10 +4,10 @@
 -- WAL, synchronous=NORMAL: a killed daemon loses nothing, a killed machine at most the last commits, and never the order.
 -- Every change of `entry` and the change of `meta` that goes with it are one transaction.
 --
--- A file whose application_id is another, or whose user_version is higher, is not ours to read: it is moved aside.
+-- A file whose application_id or user_version is another is not ours to read: it is moved aside.
 
 PRAGMA application_id = 1396926840; -- "SCix"
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 
 -- One row. Both are kept here so that opening a million entries counts nothing.
 CREATE TABLE meta (
@@ -41,6 +41,7 @@ CREATE TABLE entry (
 	boot            INTEGER NOT NULL, -- boots.id
 	ttl_ms          INTEGER,          -- NULL: for ever
 	stale_ms        INTEGER,          -- NULL: for ever
+	took_ms         INTEGER NOT NULL, -- how long the run took, from LEAD to DONE
 	purge_boot      INTEGER,          -- created_boot_ms + ttl_ms + stale_ms: its last moment. NULL: never
 	UNIQUE (bucket, key)
 ) STRICT;

@@ -15,7 +15,7 @@ enum sql_who { SQL_READ = 1, SQL_WRITE = 2 };
 
 #define SQL_COLUMNS                                                                                    \
 	"e.bucket, e.key, e.gen, e.ord, e.exit, e.signal, e.out_len, e.err_len, e.out_sum, e.err_sum," \
-	" e.created_wall_ms, e.created_boot_ms, b.boot_id, e.ttl_ms, e.stale_ms"
+	" e.created_wall_ms, e.created_boot_ms, b.boot_id, e.ttl_ms, e.stale_ms, e.took_ms"
 
 /* Name, connections, text. The test asks SQLite for the plan of each: only `boots` may be scanned. CROSS JOIN keeps the order
  * as written. */
@@ -36,8 +36,8 @@ enum sql_who { SQL_READ = 1, SQL_WRITE = 2 };
 	X(STANDING, SQL_WRITE, "SELECT id, ord, gen FROM entry WHERE bucket = ?1 AND key = ?2")                                \
 	X(PUT, SQL_WRITE,                                                                                                      \
 	  "REPLACE INTO entry (id, bucket, key, gen, ord, exit, signal, out_len, err_len, out_sum, err_sum,"                   \
-	  " created_wall_ms, created_boot_ms, boot, ttl_ms, stale_ms, purge_boot)"                                             \
-	  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)")                              \
+	  " created_wall_ms, created_boot_ms, boot, ttl_ms, stale_ms, purge_boot, took_ms)"                                    \
+	  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)")                         \
 	X(DELETE, SQL_WRITE, "DELETE FROM entry WHERE id = ?1")                                                                \
 	X(ENDED, SQL_WRITE, "SELECT id, gen FROM entry WHERE boot = ?1 AND purge_boot < ?2 ORDER BY purge_boot LIMIT ?3")      \
 	X(ADD_BOOT, SQL_WRITE, "INSERT OR IGNORE INTO boots (boot_id) VALUES (?1)")                                            \

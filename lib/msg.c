@@ -33,6 +33,7 @@ enum bytes_rule { RULE_NONE, RULE_BUCKET, RULE_NO_NUL, RULE_GENS };
 	F(ttl, UINT, 0, UINT64_MAX, NONE)                      \
 	F(accept, UINT, 0, UINT64_MAX, NONE)                   \
 	F(age, UINT, 0, UINT64_MAX, NONE)                      \
+	F(estimate, UINT, 0, UINT64_MAX, NONE)                 \
 	F(exit, UINT, 0, 255, NONE)                            \
 	F(signal, UINT, 0, 64, NONE)                           \
 	F(out_len, UINT, 0, UINT64_MAX, NONE)                  \
@@ -41,7 +42,10 @@ enum bytes_rule { RULE_NONE, RULE_BUCKET, RULE_NO_NUL, RULE_GENS };
 	F(err_sum, BYTES, SC_SUM_SIZE, SC_SUM_SIZE, NONE)      \
 	F(slot, UINT, 0, SC_SLOTS - 1, NONE)                   \
 	F(count, UINT, 0, UINT64_MAX, NONE)                    \
+	F(lag_least, UINT, 0, UINT64_MAX, NONE)                \
+	F(lag_most, UINT, 0, UINT64_MAX, NONE)                 \
 	F(pid, UINT, 0, INT32_MAX, NONE)                       \
+	F(leader, UINT, 0, INT32_MAX, NONE)                    \
 	F(error, UINT, 0, 4095, NONE)                          \
 	F(created, UINT, 0, UINT64_MAX, NONE)                  \
 	F(uptime, UINT, 0, UINT64_MAX, NONE)                   \
@@ -70,7 +74,7 @@ static const struct field_row fields[] = {
 #undef AS_ROW
 };
 
-#define ROW_FIELDS 12
+#define ROW_FIELDS 13
 
 struct row {
 	enum msg_type type;
@@ -98,8 +102,8 @@ static const struct row rows[] = {
 
 	{MSG_HIT, "HIT", SENDER_DAEMON, 1, F_err_len,
 	 {F_gen, F_order, F_exit, F_signal, F_out_len, F_err_len, F_age, F_ttl, F_created}},
-	{MSG_FOLLOW, "FOLLOW", SENDER_DAEMON, 3, 0, {F_gen, F_order, F_slot, F_age}},
-	{MSG_LEAD, "LEAD", SENDER_DAEMON, 7, 0, {F_gen, F_order, F_slot, F_ttl}},
+	{MSG_FOLLOW, "FOLLOW", SENDER_DAEMON, 3, 0, {F_gen, F_order, F_slot, F_age, F_estimate}},
+	{MSG_LEAD, "LEAD", SENDER_DAEMON, 7, 0, {F_gen, F_order, F_slot, F_ttl, F_estimate}},
 	{MSG_WAIT, "WAIT", SENDER_DAEMON, 0, 0, {F_reason, F_count, F_gen}},
 	{MSG_MISS, "MISS", SENDER_DAEMON, 0, 0, {F_reason}},
 	{MSG_REFUSE, "REFUSE", SENDER_DAEMON, 0, 0, {F_reason, F_error, F_text}},
@@ -110,7 +114,8 @@ static const struct row rows[] = {
 	{MSG_ENTRY, "ENTRY", SENDER_DAEMON, 0, 0,
 	 {F_bucket, F_key, F_gen, F_exit, F_signal, F_out_len, F_err_len, F_age, F_ttl, F_created}},
 	{MSG_FLIGHT, "FLIGHT", SENDER_DAEMON, 0, 0,
-	 {F_bucket, F_key, F_gen, F_order, F_age, F_out_len, F_err_len, F_count, F_pid, F_flags}},
+	 {F_bucket, F_key, F_gen, F_order, F_age, F_out_len, F_err_len, F_count, F_pid, F_flags, F_leader,
+	  F_lag_least, F_lag_most}},
 	{MSG_END, "END", SENDER_DAEMON, 0, 0, {F_count}},
 	{MSG_REPORT, "REPORT", SENDER_DAEMON, 0, 0, {F_version, F_build, F_pid, F_uptime, F_entries, F_count, F_conns}},
 

@@ -22,12 +22,14 @@ struct msg {
 	uint64_t ttl;		       /* ms it may live; SC_FOREVER; SC_TTL_UNSET in ASK: the daemon's default */
 	uint64_t accept;	       /* ASK: oldest acceptable age in ms */
 	uint64_t age;		       /* ms since it finished (HIT) or began (FOLLOW) */
+	uint64_t estimate;	       /* ms the last run of this key took; SC_FOREVER: not known */
 	uint64_t exit, signal;	       /* of the command; signal 0: it exited */
 	uint64_t out_len, err_len;     /* bytes of the two objects */
 	struct bytes out_sum, err_sum; /* XXH3-128 of them, 16 bytes */
 	uint64_t slot;		       /* the reader slot to try first */
+	uint64_t lag_least, lag_most;  /* FLIGHT: bytes its fastest and slowest reader are behind; SC_FOREVER: none */
 	uint64_t count;		       /* how many (readers, flights, removed …) */
-	uint64_t pid;		       /* for people to read; nothing is ever signalled by it */
+	uint64_t pid, leader;	       /* for people to read; nothing is ever signalled by it */
 	uint64_t error;		       /* an errno */
 	uint64_t created;	       /* Unix ms, for people to read */
 	uint64_t uptime, entries, conns, bytes;

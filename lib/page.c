@@ -47,6 +47,8 @@ struct head {
 	_Atomic uint32_t end; /* state, exit and signal in one word, so that they change together; 0 is running */
 	_Atomic uint64_t out_len;
 	_Atomic uint64_t err_len;
+	_Atomic uint64_t
+		command; /* its process namespace's number (lower half) and its own, as one so that they belong together */
 
 	_Alignas(LINE) _Atomic uint32_t high; /* one more than the highest slot ever taken */
 	_Atomic uint32_t readers_word;
@@ -348,6 +350,25 @@ bool page_fastest(const struct page *p, uint64_t *position)
 	return false;
 }
 
+bool page_span(const struct page *p, uint64_t *slowest, uint64_t *fastest)
+{
+	uint32_t high = atomic_load(&p->head->high);
+	bool any = false;
+
+	for (uint32_t i = 0; i < high && i < SC_SLOTS; i++) {
+		uint64_t at = position_of(slot_at(p, i));
+
+		if (!is_taken(p, i))
+			continue;
+		if (!any || at < *slowest)
+			*slowest = at;
+		if (!any || at > *fastest)
+			*fastest = at;
+		any = true;
+	}
+	return any;
+}
+
 void page_wait_readers(struct page *p, uint64_t position, uint64_t timeout_ms)
 {
 	struct head *h = p->head;
@@ -359,6 +380,25 @@ void page_wait_readers(struct page *p, uint64_t position, uint64_t timeout_ms)
 	if (page_fastest(p, &fastest) && fastest < position)
 		sleep_on(&h->readers_word, seen, timeout_ms);
 	atomic_store_explicit(&h->wanted, 0, memory_order_relaxed);
+}
+
+static uint32_t process_namespace(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/pid", &st) == 0 ? (uint32_t)st.st_ino : 0;
+}
+
+void page_tell_command(struct page *p, pid_t pid)
+{
+	atomic_store(&p->head->command, (uint64_t)process_namespace() << 32 | (uint32_t)pid);
+}
+
+pid_t page_command(const struct page *p)
+{
+	uint64_t told = atomic_load(&p->head->command);
+
+	return told >> 32 && told >> 32 == process_namespace() ? (pid_t)(told & INT32_MAX) : 0;
 }
 
 void page_view(const struct page *p, struct page_view *v)

@@ -16,6 +16,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "lib/gen.h"
 #include "lib/limits.h"
@@ -63,6 +64,10 @@ uint64_t page_window(const struct page *p);
  * free do not count, whatever stands in them. False: nobody has one. */
 bool page_fastest(const struct page *p, uint64_t *position);
 
+/* The positions of the slowest and the fastest of them, in one pass with a system call for each slot that was ever taken: for people,
+ * not for a writer in a hurry. False: nobody has one. */
+bool page_span(const struct page *p, uint64_t *slowest, uint64_t *fastest);
+
 /* Sleeps until the fastest reader has come to `position`, page_poke_writer, a signal, or timeout_ms (bounded by SC_PAGE_WAIT_MS).
  * Returns at once if nobody holds a slot. The caller looks again. */
 void page_wait_readers(struct page *p, uint64_t position, uint64_t timeout_ms);
@@ -83,6 +88,11 @@ void page_view(const struct page *p, struct page_view *v);
 bool page_wait(struct page *p, const struct page_view *v, uint64_t timeout_ms);
 
 /* ---- anybody ---- */
+
+/* The command's process, for people to read, as it is called in the process namespace of who tells; 0: it is not known, or who asks
+ * lives in another namespace. */
+void page_tell_command(struct page *p, pid_t pid);
+pid_t page_command(const struct page *p);
 
 /* Wakes every reader without publishing anything: for whoever has just sent a message to one of them. */
 void page_poke(struct page *p);

@@ -78,6 +78,67 @@ load ../helper
 	refute_output --partial first-key
 }
 
+# The words of a key's row.
+row() { "$SC" ps | awk -v key="$1" '$NF == key'; }
+
+@test "ps: generation, state, age, bytes, rate, readers, lag, who leads, the command; oldest first, the same words in each row" {
+	local fields=() other
+	bg a "$SC" get k -- gate "$G"
+	gate_up
+	mkfifo "$T/go"
+	bg_sh stuck '"$SC" get k | { read -r <"$T/go"; cat >"$T/taken"; }'
+	wait_until 'row k | grep -q "  2 readers"'
+	step "$G" fill 3000000
+	wait_until '[ "$(cat "$T/a.out" | wc -c)" = 3000000 ]'
+	other=$(new_gate other)
+	bg b "$SC" get later -- gate "$other"
+	gate_up "$other"
+	wait_until 'row k | grep -qE "lag 0\.\.[0-9.]+M "'
+	read -ra fields <<<"$(row k)"
+	[ "${#fields[@]}" = 14 ]
+	[[ ${fields[0]} =~ ^[0-9a-f]{8}$ ]]
+	[ -f "$SC_DIR"/flights/"${fields[0]}"* ]
+	[ "${fields[1]}" = running ]
+	[[ ${fields[2]} =~ ^[0-9]+(ms|s|m[0-9]+s)$ ]]
+	[ "${fields[3]}" = 2.9M ]
+	[[ ${fields[4]} =~ ^[0-9.]+[KM]/s$ ]]
+	[ "${fields[*]:5:2}" = '2 readers' ]
+	[ "${fields[7]}" = lag ]
+	[ "${fields[*]:9:5}" = "leader $(pid_of a) pid $(gate_pid) k" ]
+	"$SC" ps | awk '{ print NF, $NF }' >"$T/rows"
+	is_file "$T/rows" '14 k\n14 later\n'
+	echo >"$T/go"
+	step "$G" exit 0
+	step "$other" exit 0
+	assert_rc 0 a b stuck
+}
+
+@test "ps: a leader that is gone, a run that is stopped, one whose writer has not come back" {
+	local writer
+	bg a "$SC" get k -- gate "$G"
+	gate_up
+	bg b "$SC" get k
+	wait_until 'row k | grep -q "  2 readers"'
+	kill -9 "$(pid_of a)"
+	wait_until 'row k | grep -qE "  1 reader .* lag 0 .* leader - +pid $(gate_pid) "'
+	step "$G" ignore TERM
+	kill -TERM "$(pid_of b)"
+	wait_until 'row k | grep -qE "^[0-9a-f]{8} +stopping .*  0 readers  lag - "'
+	kill -KILL "$(gate_pid)"
+	rc b >/dev/null
+	bg c "$SC" get k -- gate "$G"
+	gate_up "$G" 2
+	writer=$(parent_of "$(gate_pid)")
+	kill -STOP "$writer"
+	kill_daemon
+	start_daemon
+	wait_until 'row k | grep -qE "^[0-9a-f]{8} +awaited .* lag - +leader - +pid - "'
+	kill -CONT "$writer"
+	wait_until 'row k | grep -qE " running .* 1 reader .* lag 0 +leader - +pid $(gate_pid) "'
+	step "$G" exit 0
+	assert_rc 0 c
+}
+
 @test "ps never starts a daemon" {
 	run -0 "$SC" ps
 	no_daemon

@@ -33,7 +33,7 @@ BOUND=$((30 * SLACK))
 went_direct() { [ "$(lines_in "$T/direct")" = "$1" ]; }
 ended() { [ "$(grep -c " $1\$" "$T/statuses")" = "$2" ]; }
 # followed KEY N: the run of KEY gets N readers by their connections.
-readers() { "$SC" ps | awk -v key="$1" '$NF == key { print $4 }'; }
+readers() { "$SC" ps | awk -v key="$1" '$NF == key { print $6 }'; }
 followed() { wait_until "[ \"\$(readers '$1')\" = '$2' ]"; }
 open_gate() { step "$1" exit 0; }
 says_why() { grep -hE '^sc: .*waits for us' "$T/$1.err" | sort -u | wc -l; }

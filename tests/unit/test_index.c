@@ -134,7 +134,8 @@ static struct entry make_entry(const char *key, uint64_t order)
 			  .created_wall_ms = NOW.wall_ms,
 			  .created_boot_ms = NOW.boot_ms,
 			  .ttl_ms = 1000,
-			  .stale_ms = 500};
+			  .stale_ms = 500,
+			  .took_ms = 4321};
 
 	memcpy(e.key, key, e.key_len);
 	memcpy(e.boot_id, BOOT, sizeof e.boot_id);
@@ -265,6 +266,7 @@ static void what_is_committed_is_found_as_it_was(void **state)
 	assert_memory_equal(got.boot_id, BOOT, 16);
 	assert_int_equal(got.ttl_ms, 1000);
 	assert_int_equal(got.stale_ms, 500);
+	assert_int_equal(got.took_ms, 4321);
 	assert_int_equal(index_count(r->ix), 1);
 	assert_int_equal(index_order(r->ix), 7);
 }
@@ -898,7 +900,17 @@ static void a_newer_index_is_moved_aside(void **state)
 
 	open_index(r);
 	close_index(r);
-	alter(r, "PRAGMA user_version = 2");
+	alter(r, "PRAGMA user_version = 3");
+	check_fresh(r);
+}
+
+static void an_older_index_is_moved_aside(void **state)
+{
+	struct room *r = *state;
+
+	open_index(r);
+	close_index(r);
+	alter(r, "PRAGMA user_version = 1");
 	check_fresh(r);
 }
 
@@ -1322,6 +1334,7 @@ int main(void)
 		T(a_truncated_file_is_moved_aside),
 		T(an_empty_file_becomes_an_index),
 		T(a_newer_index_is_moved_aside),
+		T(an_older_index_is_moved_aside),
 		T(a_foreign_database_is_moved_aside_as_it_was),
 		T(an_index_without_its_tables_is_moved_aside),
 		T(an_index_without_its_counters_is_moved_aside),

@@ -694,6 +694,48 @@ static void readers_are_all_who_hold_a_slot_but_oneself(void **state)
 	kill_off(&writer);
 }
 
+/* Positions are the hints: each reader sets both streams to its own. */
+static void the_span_is_from_the_slowest_to_the_fastest_of_those_that_live(void **state)
+{
+	struct room *r = *state;
+	uint64_t slowest = 7, fastest = 7;
+	struct peer a, b, c;
+
+	assert_false(page_span(r->page, &slowest, &fastest));
+	a = start_reader(r->page, 10);
+	assert_true(page_span(r->page, &slowest, &fastest));
+	assert_int_equal(slowest, 20);
+	assert_int_equal(fastest, 20);
+	b = start_reader(r->page, 300);
+	c = start_reader(r->page, 4);
+	assert_true(page_span(r->page, &slowest, &fastest));
+	assert_int_equal(slowest, 8);
+	assert_int_equal(fastest, 600);
+	/* What stands in a slot that nobody holds any more, or in one's own, does not count. */
+	kill_off(&b);
+	kill_off(&c);
+	assert_int_equal(page_take_slot(r->page, 1), 0);
+	page_set_position(r->page, 1, 0);
+	assert_true(page_span(r->page, &slowest, &fastest));
+	assert_int_equal(slowest, 20);
+	assert_int_equal(fastest, 20);
+	kill_off(&a);
+	assert_false(page_span(r->page, &slowest, &fastest));
+}
+
+static void the_command_is_told_to_those_of_the_same_process_namespace(void **state)
+{
+	struct room *r = *state;
+	struct page *other = map_again(r->page);
+
+	assert_int_equal(page_command(other), 0);
+	page_tell_command(r->page, 4711);
+	assert_int_equal(page_command(other), 4711);
+	page_tell_command(r->page, 0);
+	assert_int_equal(page_command(other), 0);
+	page_free(other);
+}
+
 static void a_position_is_nobodys_but_its_slots(void **state)
 {
 	struct room *r = *state;
@@ -866,6 +908,8 @@ int main(void)
 		TEST(with_no_slot_free_any_number_share_a_place_and_count),
 		TEST(one_process_has_one_slot_however_often_it_asks),
 		TEST(readers_are_all_who_hold_a_slot_but_oneself),
+		TEST(the_span_is_from_the_slowest_to_the_fastest_of_those_that_live),
+		TEST(the_command_is_told_to_those_of_the_same_process_namespace),
 		TEST(a_position_is_nobodys_but_its_slots),
 		TEST(a_sleep_does_not_begin_when_the_word_has_moved),
 		TEST(a_sleep_is_never_longer_than_the_bound),
