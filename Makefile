@@ -136,7 +136,7 @@ SCD_LIBS = -luv -lsqlite3 -lmsgpackc -lsodium -linih -ljansson
 ALL_LIBS = -luv -lsqlite3 -lmsgpackc -ljansson -lsodium -linih -pthread -ldl
 
 # What the simulator of flights does in the place of the kernel, for the daemon's code.
-SIM_WRAP = $(addprefix -Wl$(comma)--wrap=,close fcntl lseek socketpair syscall sc_bug malloc calloc realloc free)
+SIM_WRAP = $(addprefix -Wl$(comma)--wrap=,close fcntl lseek socketpair syscall open read poll getsid sc_bug malloc calloc realloc free)
 comma    = ,
 
 SAY = $(if $(filter 1,$(V)),,@printf '  %-5s %s\n' $(1) $(2);)
@@ -231,7 +231,7 @@ $(B)/helpers/shim_%.so: tests/helpers/shim_%.c $(B)/flags
 
 HELPERS = $(HELPER_SRC:tests/helpers/%.c=$(B)/helpers/%) $(SHIM_SRC:tests/helpers/%.c=$(B)/helpers/%.so)
 SKEWED  = $(foreach s,older newer,$(HOOKED)/$(s)/$(BIN) $(HOOKED)/$(s)/scd)
-UNITS   = $(UNIT_SRC:tests/unit/%.c=$(HOOKED)/unit/%) $(TSAN_SRC:tests/unit/%.c=$(B)/tsan/unit/%)
+UNITS   = $(UNIT_SRC:tests/unit/%.c=$(HOOKED)/unit/%) $(HOOKED)/sim/flights $(TSAN_SRC:tests/unit/%.c=$(B)/tsan/unit/%)
 
 test-build: all $(HOOKED)/$(BIN) $(HOOKED)/scd $(SKEWED) $(HELPERS) $(UNITS)
 

@@ -192,7 +192,7 @@ static int stdout_failed(struct get *g, const struct reader *r, enum read_result
 	if (rc == READ_STDOUT_CLOSED)
 		return finish(g, EXIT_PIPE, "stdout was closed");
 	if (rc == READ_DIFFERS)
-		return incomplete(g, "the process that ran the command died, and a second run printed something else");
+		return incomplete(g, "the run was lost, and a second one printed something else");
 	if (rc == READ_CANNOT_READ)
 		return incomplete(g, r->error ? strerror(r->error) : "the object is damaged");
 	return cannot_write(g, strerror(r->error));
@@ -473,9 +473,12 @@ static int hear_answer(struct get *g, struct msg *m, int *fds, size_t *nfds)
 	obey_signals(g);
 	if (until < g->req.wait_ms)
 		until = SC_FOREVER;
-	while (rc == 0 && m->type == MSG_WAIT) {
-		verbose(g, "waiting for ", reason_to_wait(m));
-		progress_wait(reason_to_wait(m));
+	/* LOST was on its way when we asked: the page had said it before. */
+	while (rc == 0 && (m->type == MSG_WAIT || m->type == MSG_LOST)) {
+		if (m->type == MSG_WAIT) {
+			verbose(g, "waiting for ", reason_to_wait(m));
+			progress_wait(reason_to_wait(m));
+		}
 		do {
 			rc = session_hear(&g->session, m, fds, nfds, time_left(until));
 			obey_signals(g);

@@ -117,7 +117,7 @@ static int end(const struct put *p, enum put_end how, int error)
 		break;
 	}
 	snprintf(why, sizeof why, "could not be stored%s%s", error ? ": " : "", error ? strerror(error) : "");
-	return fail(p, why, error == ENOSPC ? "free some space" : NULL);
+	return cannot_store(p, why, error == ENOSPC ? "free some space" : NULL);
 }
 
 static int store(struct put *p, const struct msg *m, const int *fds)

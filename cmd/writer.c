@@ -145,10 +145,14 @@ static void pump_err(struct writer *w)
 		close_end(&w->child.err_fd);
 }
 
-/* What cannot be stored need not be made. A put's giver is heard to its end all the same: it may have others to tell. */
+/* What cannot be stored need not be made. A put ends here; its giver is heard to the end by whoever called us. */
 static void stop_if_broken(struct writer *w)
 {
-	if (w->capture.broken && w->child.pid >= 0)
+	if (!w->capture.broken)
+		return;
+	if (w->child.pid < 0)
+		close_end(&w->child.out_fd);
+	else
 		writer_begin_stop(w, SIGTERM);
 }
 
@@ -418,7 +422,9 @@ enum put_end writer_put(struct run *r, int source_fd, int *error)
 	*error = 0;
 	if (init(&w, r))
 		return PUT_NOT_KEPT;
-	w.child = (struct child){.pid = -1, .pidfd = -1, .out_fd = source_fd, .err_fd = -1};
+	w.child = (struct child){.pid = -1, .pidfd = -1, .out_fd = fcntl(source_fd, F_DUPFD_CLOEXEC, 3), .err_fd = -1};
+	if (w.child.out_fd < 0)
+		w.stopping = true; /* and tells so */
 	w.exited = w.reaped = true;
 	run_to_its_end(&w);
 	how = end_of_put(&w);

@@ -45,8 +45,8 @@ enum put_end {
 	PUT_INTERRUPTED, /* signals_pending(); nothing is kept */
 };
 
-/* The writer of a run without a command, in this process: what source_fd (taken) has to give, to its end. The run's own descriptors
- * are used up. */
+/* The writer of a run without a command, in this process: what source_fd has to give, to its end, or until it cannot be
+ * stored any more. The run's own descriptors are used up. */
 enum put_end writer_put(struct run *r, int source_fd, int *error);
 
 #endif

@@ -175,7 +175,7 @@ static void answer(struct conn *c, struct ask *ask)
 		ask->early = v.kind == VERDICT_FOLLOW && flights_are_early(c->d) && nesting_is_inside(c);
 		if (ask->early)
 			k.run = RUN_AWAITED;
-		k.nested = (v.kind != VERDICT_LEAD || k.run != RUN_NONE) && nesting_by_key(c, bucket, key, ask->q.refresh);
+		k.nested = (v.kind != VERDICT_LEAD || k.run != RUN_NONE) && nesting_by_key(c, bucket, key, &ask->q);
 		v = decide(&ask->q, &k);
 	}
 	switch (v.kind) {

@@ -76,6 +76,7 @@ void flight_free(struct flight *f);
 
 /* ms since LEAD. */
 uint64_t flight_age(const struct flight *f);
+
 /* Page and objects, which its writer brings again when it registers. Its command can still be killed. */
 void flight_let_go(struct flight *f);
 

@@ -113,10 +113,10 @@ bool nesting_is_inside(const struct conn *c)
 
 /* ---- who waits for whom ---- */
 
-/* Whether somebody who waits for a key waits for this run of it. */
-static bool is_waited_for(const struct flight *f, bool refresh)
+/* Whether somebody who waits for a key waits for this run of it: for a doomed one only who may not run beside two. */
+static bool is_waited_for(const struct flight *f, const struct question *q)
 {
-	return refresh || !f->doomed;
+	return !f->doomed || q->refresh || q->put;
 }
 
 static int add_edges(struct circle *g, const struct conn *c)
@@ -131,7 +131,7 @@ static int add_edges(struct circle *g, const struct conn *c)
 		if (!c->waits_for)
 			continue;
 		DL_FOREACH (c->waits_for->flights, f)
-			if (rc == 0 && is_waited_for(f, c->ask->q.refresh))
+			if (rc == 0 && is_waited_for(f, &c->ask->q))
 				rc = circle_add(g, in[i]->number, f->number);
 	}
 	return rc;
@@ -154,7 +154,7 @@ static int gather(struct daemon *d, struct circle *g)
 }
 
 /* Whether c would wait for itself behind one run or (run is NULL) the runs of a key. */
-static bool closes(struct conn *c, struct flight *run, const struct key *k, bool refresh)
+static bool closes(struct conn *c, struct flight *run, const struct key *k, const struct question *q)
 {
 	struct flight *in[SC_CHAIN_MAX + 1], *f;
 	size_t n = places(c, in);
@@ -172,21 +172,21 @@ static bool closes(struct conn *c, struct flight *run, const struct key *k, bool
 			g.marks[run->number] |= CIRCLE_START;
 		else
 			DL_FOREACH (k->flights, f)
-				g.marks[f->number] |= is_waited_for(f, refresh) ? CIRCLE_START : 0;
+				g.marks[f->number] |= is_waited_for(f, q) ? CIRCLE_START : 0;
 		yes = circle_closes(&g);
 	}
 	circle_release(&g);
 	return yes;
 }
 
-bool nesting_by_key(struct conn *c, struct bytes bucket, struct bytes key, bool refresh)
+bool nesting_by_key(struct conn *c, struct bytes bucket, struct bytes key, const struct question *q)
 {
-	return closes(c, NULL, key_find(c->d, bucket, key), refresh);
+	return closes(c, NULL, key_find(c->d, bucket, key), q);
 }
 
 bool nesting_by_run(struct conn *c, struct flight *f)
 {
-	return closes(c, f, NULL, false);
+	return closes(c, f, NULL, NULL);
 }
 
 /* ---- what was not known before ---- */
@@ -199,7 +199,7 @@ static struct conn *find_nested(struct daemon *d, pid_t session, bool readers)
 	DL_FOREACH (d->conns, c) {
 		if ((session && c->session != session) || !(c->waits_for || (readers && c->reads)))
 			continue;
-		if (closes(c, c->reads, c->waits_for, c->ask && c->ask->q.refresh))
+		if (closes(c, c->reads, c->waits_for, c->ask ? &c->ask->q : NULL))
 			return c;
 	}
 	return NULL;

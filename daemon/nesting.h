@@ -15,6 +15,7 @@
 struct conn;
 struct daemon;
 struct flight;
+struct question;
 
 /* Remembers, for as long as the peer is there, what it is inside of: the chain it sent, and its session. SC_ENOMEM. */
 int nesting_locate(struct conn *c, const struct gen *chain, size_t nchain);
@@ -22,9 +23,8 @@ void nesting_forget(struct conn *c);
 
 bool nesting_is_inside(const struct conn *c); /* of any living run */
 
-/* Whether c, located, would wait for itself if it waited for this key (`refresh`: for its doomed runs too), or for this run.
- * Without memory to find out: true, a bypass is never wrong. */
-bool nesting_by_key(struct conn *c, struct bytes bucket, struct bytes key, bool refresh);
+/* Whether c, located, would wait for itself if it waited for this key, as it asks about it, or for this run. Without memory to find out: true, a bypass is never wrong. */
+bool nesting_by_key(struct conn *c, struct bytes bucket, struct bytes key, const struct question *q);
 bool nesting_by_run(struct conn *c, struct flight *f);
 
 /* The session of a run's command, from its pidfd; f is found by it until nesting_unlearn. 0: not to be known. */

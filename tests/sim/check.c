@@ -8,6 +8,9 @@
 
 #include "daemon/flight_parts.h"
 
+/* What a killed command's kernel may keep longer is waited for no more. */
+#define KILLED_MS 2000
+
 /* ---- what is true of a run ---- */
 
 bool check_can_be_finished(const struct model *r)
@@ -18,7 +21,9 @@ bool check_can_be_finished(const struct model *r)
 /* Its writer has not come back to this daemon in time. */
 static bool is_overdue(const struct model *r)
 {
-	return r->registered_life != life.proc.number && sim.now - life.born >= SC_REGISTER_MS;
+	uint64_t since = r->registered_life != life.proc.number ? life.born : r->unheard_at;
+
+	return since && sim.now - since >= SC_REGISTER_MS;
 }
 
 /* What a daemon said last before it died may never have left it; if the file is still there, the run is taken up again. */
@@ -101,6 +106,8 @@ void check_unlink(struct model *r)
 
 void check_page_end(struct model *r, enum page_state state, bool by_daemon)
 {
+	if (by_daemon && (state == PAGE_LOST || state == PAGE_CANCELLED))
+		conns_inherit(r);
 	if (by_daemon && check_can_be_finished(r))
 		sim_fail("the daemon ends the page of run %u, whose writer lives", r->number);
 	if (by_daemon && check_is_known(r))
@@ -125,6 +132,8 @@ void check_commit_asked(struct model *r, const struct entry *e)
 		sim_fail("run %u is to be committed, but is doomed", r->number);
 	if (r->ttl_ms == 0)
 		sim_fail("run %u is to be committed, but not to be kept", r->number);
+	if (e->took_ms != sim.now - r->born)
+		sim_fail("run %u is said to have taken %llu ms", r->number, (unsigned long long)e->took_ms);
 	if (e->order != r->order || e->out_len != r->len[0] || e->err_len != r->len[1] || e->exit || e->signal)
 		sim_fail("the row of run %u is not of run %u", r->number, r->number);
 	if (r->commit_epoch == world.index_epoch || (r->commit_asked && r->commit_life == life.proc.number))
@@ -149,8 +158,10 @@ void check_heard(struct endpoint *e, const struct msg *m)
 	struct client *c = e->client;
 	struct model *r;
 
-	if (m->type == MSG_ASK || m->type == MSG_ATTACH)
+	if (m->type == MSG_ASK || m->type == MSG_ATTACH) {
 		e->counted = NULL;
+		e->can_lead = m->flags & ASK_COMMAND; /* as ATTACH_COMMAND */
+	}
 	e->asked = m->type == MSG_ATTACH ? run_of(&m->gen) : NULL;
 	if (m->type == MSG_ASK && c) {
 		c->runs_at_ask = world.nruns;
@@ -161,7 +172,22 @@ void check_heard(struct endpoint *e, const struct msg *m)
 				world.runs[i]->removing = true;
 	} else if (m->type == MSG_DONE && (r = run_of(&m->gen))) {
 		r->done_life = life.proc.number;
+	} else if (m->type == MSG_LEAVE) {
+		e->heir = NULL;
+	} else if (m->type == MSG_STARTED && e->run && gen_equal(&e->run->gen, &m->gen)) {
+		e->run->pidfd_life = life.proc.number;
+	} else if (m->type == MSG_REGISTER && e->run && gen_equal(&e->run->gen, &m->gen)) {
+		e->run->pidfd_offered = m->pid;
 	}
+}
+
+void check_unheard(struct model *r)
+{
+	trace("run %u: its writer cannot be heard", r->number);
+	r->unheard_at = sim.now;
+	/* Nobody else has its descriptor: the kernel sees to it. */
+	if (r->orphaned && r->pidfd_life != life.proc.number)
+		command_kill(r, 9);
 }
 
 static unsigned runs_at_once(const struct key_model *k)
@@ -177,33 +203,60 @@ static unsigned runs_at_once(const struct key_model *k)
 	return n;
 }
 
-static void said_lead(struct client *c, struct model *r)
+/* A lost run's command may write into what the next run reads; only beside a doomed one somebody leads at once. */
+static void check_all_dead(const struct client *c)
+{
+	for (unsigned i = 0; i < world.nruns; i++) {
+		const struct model *o = world.runs[i];
+
+		if (o->key != c->key || !o->command_alive || o->writer->proc.alive || o->pidfd_life != life.proc.number ||
+		    o->mark_doomed || o->removing || o->removed || o->superseded || o->disowned ||
+		    (o->killed_at && sim.now - o->killed_at >= KILLED_MS))
+			continue;
+		sim_fail("client %u leads while the command of the lost run %u is alive", c->proc.number, o->number);
+	}
+}
+
+static void check_estimate(const struct client *c, const struct msg *m)
+{
+	if (m->estimate != (c->key->has_row ? c->key->row.took_ms : SC_FOREVER))
+		sim_fail("client %u is told that the last run took %llu ms", c->proc.number, (unsigned long long)m->estimate);
+}
+
+static void said_lead(struct client *c, struct model *r, const struct msg *m)
 {
 	struct model *o = check_in_the_way(c->key, c->refresh ? c->runs_at_ask : 0);
 
 	if (!c->command)
 		sim_fail("client %u is to lead and has no command", c->proc.number);
-	if (o && o != r)
+	if (o && o != r && !c->put)
 		sim_fail("client %u leads run %u beside run %u, which it could have joined", c->proc.number, r->number,
 			 o->number);
-	if (!c->refresh && check_is_fresh(c))
+	if (!c->refresh && !c->put && check_is_fresh(c))
 		sim_fail("client %u leads run %u, but run %u is a fresh entry", c->proc.number, r->number,
 			 c->key->row_run->number);
 	if (runs_at_once(c->key) >= 2)
 		sim_fail("client %u leads a third run %u of its key", c->proc.number, r->number);
+	if (!c->refresh && !c->put)
+		check_all_dead(c);
+	check_estimate(c, m);
+	if (c->detached && r->window != SC_FOREVER)
+		sim_fail("run %u is detached, but waits for its readers", r->number);
 	r->leader = c;
 	r->registered_life = life.proc.number;
-	r->to_finish = c->finish;
+	r->to_finish = c->finish || c->detached;
 	c->told_at = sim.now;
-	for (unsigned i = 0; i < world.nruns; i++)
-		if (world.runs[i]->orphaned && world.runs[i]->command_alive && world.runs[i]->key == c->key &&
-		    world.runs[i]->state != PAGE_RUNNING)
-			sim_fail("client %u leads while the command of the lost run %u is alive", c->proc.number,
-				 world.runs[i]->number);
 }
 
-static void said_follow(struct client *c, struct model *r)
+static void said_follow(struct client *c, struct model *r, const struct msg *m)
 {
+	if (c->put)
+		sim_fail("client %u has a result of its own, but follows run %u", c->proc.number, r->number);
+	if (r->unheard_at || r->registered_life != life.proc.number)
+		sim_fail("client %u follows run %u, whose writer cannot be heard", c->proc.number, r->number);
+	if (m->age != sim.now - r->born)
+		sim_fail("client %u is told that run %u is %llu ms old", c->proc.number, r->number, (unsigned long long)m->age);
+	check_estimate(c, m);
 	if (c->finished)
 		sim_fail("client %u takes only what is finished, but follows run %u", c->proc.number, r->number);
 	if (r->key != c->key)
@@ -215,13 +268,14 @@ static void said_follow(struct client *c, struct model *r)
 	/* Superseded after it was settled, and taken up again: its file knows nothing of it. */
 	if (r->removed || r->removing || (r->superseded && !r->settled_life) || r->mark_doomed)
 		sim_fail("client %u follows run %u, which is doomed", c->proc.number, r->number);
-	if (r->stop_life == life.proc.number)
+	if (r->stop_life == life.proc.number && !r->writer->broken)
 		sim_fail("client %u follows run %u, which is being stopped", c->proc.number, r->number);
 	if (c->refresh && r->number <= c->runs_at_ask)
 		sim_fail("client %u wants a newer run, but follows run %u", c->proc.number, r->number);
-	if (c->nested && gen_equal(&c->chain, &r->gen))
-		sim_fail("client %u follows run %u, inside of which it is", c->proc.number, r->number);
-	r->to_finish |= c->finish;
+	for (size_t i = 0; i < c->nchain; i++)
+		if (gen_equal(&c->chain[i], &r->gen))
+			sim_fail("client %u follows run %u, inside of which it is", c->proc.number, r->number);
+	r->to_finish |= c->finish || c->detached;
 	c->told_at = sim.now;
 }
 
@@ -231,7 +285,7 @@ static void said_hit(struct client *c, struct model *r, const struct msg *m)
 		sim_fail("client %u is given run %u, which is not what the row says", c->proc.number, r->number);
 	if (r->gone)
 		sim_fail("client %u is given run %u, which was removed", c->proc.number, r->number);
-	if (c->refresh)
+	if (c->refresh || c->put)
 		sim_fail("client %u wants a newer run, but is given run %u", c->proc.number, r->number);
 	if (!check_is_fresh(c))
 		sim_fail("client %u is given run %u, which is too old", c->proc.number, r->number);
@@ -245,6 +299,16 @@ static void said_miss(const struct client *c)
 		sim_fail("client %u is told MISS", c->proc.number);
 	if (check_is_fresh(c) || (o && !c->finished))
 		sim_fail("client %u is told MISS, but there is something", c->proc.number);
+	if (c->lost_once && conns_heirs(c->key, true))
+		sim_fail("client %u has lost its run and is told MISS, but somebody can lead it again", c->proc.number);
+	if (c->lost_once && life.found && sim.now - life.born < 2 * SC_PAGE_WAIT_MS)
+		sim_fail("client %u has lost its run and is told MISS by a daemon that cannot know", c->proc.number);
+}
+
+static void said_wait(const struct client *c, const struct msg *m)
+{
+	if (c->errand == GET && m->reason == WAIT_HEIRS && !conns_heirs(c->key, false) && !flights_are_early(&life.d))
+		sim_fail("client %u waits for somebody who leads its run again, but nobody is expected to", c->proc.number);
 }
 
 /* To a REMOVE: from now on nothing that was begun before it is ever served. */
@@ -265,7 +329,14 @@ static void said_settled(struct model *r, const struct msg *m)
 		sim_fail("the writer of run %u is told it is not kept, but it is", r->number);
 	if (!r->done)
 		sim_fail("the writer of run %u is told SETTLED before DONE", r->number);
+	if ((m->flags & SETTLED_OVERTAKEN) && r->ttl_ms && !r->mark_doomed && !sim.faults &&
+	    !(r->key->has_row && r->key->row.order > r->order))
+		sim_fail("the writer of run %u is told that a newer one came, which is not so", r->number);
+	if (!m->flags && r->good && !sim.faults && !r->writer->stopping && r->stop_life != life.proc.number)
+		sim_fail("the writer of run %u is told that it could not be kept", r->number);
 	r->settled_life = life.proc.number;
+	if (r->writer->broken || r->writer->stopping)
+		conns_inherit(r);
 }
 
 /* To ATTACH. */
@@ -288,14 +359,29 @@ static void said_left(struct endpoint *e, const struct msg *m)
 		e->counted = NULL;
 }
 
-static void said_refuse(const struct client *c, const struct model *r, const struct msg *m)
+static void said_refuse(const struct endpoint *e, const struct msg *m)
 {
-	if (c && m->reason == REFUSE_NESTED && !c->nested)
+	const struct client *c = e->client;
+	const struct model *r = e->run;
+
+	if (c && m->reason == REFUSE_NESTED && !c->nchain && !c->inside)
 		sim_fail("client %u is told it asks inside its own run", c->proc.number);
+	/* Until all have come back, those who wait go first. */
+	if (e->asked && m->reason == REFUSE_NESTED && sim.chains && sim.now - life.born < 2 * SC_PAGE_WAIT_MS)
+		sim_fail("client %u may read run %u no more, but could have gone before others", c->proc.number,
+			 e->asked->number);
 	if (c && m->reason != REFUSE_NESTED && !sim.faults)
 		sim_fail("client %u is refused, and nothing has failed", c->proc.number);
 	if (r && r->key->has_row && r->key->row_run == r)
 		sim_fail("the writer of run %u is refused, but its run is the entry", r->number);
+}
+
+static void said_registered(struct model *r)
+{
+	r->registered_life = life.proc.number;
+	r->unheard_at = 0;
+	if (r->pidfd_offered)
+		r->pidfd_life = life.proc.number;
 }
 
 static void said_stop(struct model *r)
@@ -310,30 +396,46 @@ static void said_stop(struct model *r)
 static void said_to_client(struct endpoint *e, struct model *r, const struct msg *m)
 {
 	struct client *c = e->client;
+
 	if (m->type == MSG_LEAD)
-		said_lead(c, r);
+		said_lead(c, r, m);
 	else if (m->type == MSG_FOLLOW)
-		said_follow(c, r);
+		said_follow(c, r, m);
 	else if (m->type == MSG_HIT)
 		said_hit(c, r, m);
 	else if (m->type == MSG_MISS)
 		said_miss(c);
+	else if (m->type == MSG_WAIT)
+		said_wait(c, m);
 	else if (m->type == MSG_OK && c->errand == RM)
 		said_ok(c);
 	else if (m->type == MSG_LOST)
 		said_lost(c, r);
 }
 
+/* Who asks again, or leaves, leads the lost run no more when it has its answer. */
+static void note_heir(struct endpoint *e, const struct model *r, const struct msg *m)
+{
+	if (m->type == MSG_LOST)
+		e->heir = e->can_lead ? r->key : NULL;
+	else if (!(m->type == MSG_LEFT && (m->flags & LEFT_STAYED)))
+		e->heir = NULL;
+}
+
 void check_said(struct endpoint *e, const struct msg *m)
 {
 	struct model *r = run_of(&m->gen);
+
+	note_heir(e, r, m);
 
 	if (m->type == MSG_LEAD || m->type == MSG_FOLLOW)
 		e->counted = r;
 	else if (m->type == MSG_OK && e->asked)
 		e->counted = e->asked;
+	else if (m->type == MSG_LOST || m->type == MSG_ENDED)
+		e->counted = NULL;
 	if (m->type == MSG_REFUSE)
-		said_refuse(e->client, e->run, m);
+		said_refuse(e, m);
 	else if (m->type == MSG_LEFT)
 		said_left(e, m);
 	else if (e->client)
@@ -341,7 +443,7 @@ void check_said(struct endpoint *e, const struct msg *m)
 	else if (m->type == MSG_SETTLED)
 		said_settled(r, m);
 	else if (m->type == MSG_REGISTERED)
-		r->registered_life = life.proc.number;
+		said_registered(r);
 	else if (m->type == MSG_VERDICT && (m->flags & VERDICT_STOP))
 		said_stop(r);
 }

@@ -41,6 +41,10 @@ void check_command(struct writer *w);
 void check_led(struct client *c, struct model *r);
 /* A writer begins to stop its command. */
 void check_stop(struct writer *w);
+/* A client sees that its run has ended. */
+void check_told_end(const struct client *c);
+/* The daemon cannot read what a run's writer says. */
+void check_unheard(struct model *r);
 /* A client has ended. */
 void check_client(struct client *c);
 

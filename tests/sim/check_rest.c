@@ -2,14 +2,17 @@
 #include <utlist.h>
 
 #include "daemon/flight_parts.h"
+#include "lib/clock.h"
 #include "tests/sim/check.h"
 
 /* ---- readers ---- */
 
 void check_stop(struct writer *w)
 {
-	if (w->broken)
+	if (w->broken || w->put)
 		return;
+	if (w->run->to_finish)
+		sim_fail("run %u is stopped, but is to be finished", w->run->number);
 	for (unsigned i = 0; i < nclients; i++)
 		if (client_reads(clients[i], w->run) && clients[i]->slot_since < w->looked)
 			sim_fail("run %u is stopped, but client %u reads it", w->run->number, clients[i]->proc.number);
@@ -32,17 +35,26 @@ void check_command(struct writer *w)
 			 (unsigned long long)(sim.now - r->read_at));
 }
 
+void check_told_end(const struct client *c)
+{
+	const struct model *r = c->run;
+
+	/* One that joined before, but was too slow to take a slot, may have been overlooked by a daemon that is gone. */
+	if (r->state == PAGE_CANCELLED && r->stopped_at && c->told_at > r->stopped_at && !r->writer->put)
+		sim_fail("run %u was stopped, but client %u reads it", r->number, c->proc.number);
+}
+
 void check_client(struct client *c)
 {
 	const struct model *r = c->run;
 
 	if (c->printed_of && (c->printed > c->printed_of->len[0] || c->err_printed > c->printed_of->len[1]))
 		sim_fail("client %u printed more than there is", c->proc.number);
-	/* One that joined before, but was too slow to take a slot, may have been overlooked by a daemon that is gone. */
-	if (c->ending == END_INCOMPLETE && r->state == PAGE_CANCELLED && r->stopped_at && c->told_at > r->stopped_at)
-		sim_fail("run %u was stopped, but client %u reads it", r->number, c->proc.number);
 	if (c->ending != END_STATUS)
 		return;
+	if (c->first && !run_begins_alike(c->first, r, c->first_len))
+		sim_fail("client %u ends well, but its first %llu bytes were of run %u, not of run %u", c->proc.number,
+			 (unsigned long long)c->first_len, c->first->number, r->number);
 	if (!r->done || c->printed != r->len[0] || c->err_printed != r->len[1])
 		sim_fail("client %u ends well after %llu of %llu bytes of run %u", c->proc.number,
 			 (unsigned long long)c->printed, (unsigned long long)r->len[0], r->number);
@@ -70,9 +82,28 @@ static void check_tables(void)
 					 run_of(&f->gen)->number);
 			joinable = f;
 		}
-		if (!k->flights && !k->waiters)
-			sim_fail("a key that nobody runs or waits for is left in the table");
+		if (!k->flights && !k->waiters && !k->heirs)
+			sim_fail("a key that nobody runs, waits for or has lost is left in the table");
 	}
+}
+
+static uint64_t awaited_since(const struct flight *f)
+{
+	uint64_t since = run_of(&f->gen)->unheard_at;
+
+	return since > life.born ? since : life.born;
+}
+
+/* What is left of a lost run's group when its command is dead, zombies of it, is waited for no longer than this. */
+#define GROUP_MS 50
+
+static bool dies_too_long(const struct flight *f)
+{
+	const struct model *r = run_of(&f->gen);
+	uint64_t since = sim.now - r->died_at, patience = GROUP_MS + 20 + 4 * sim.quick_ms;
+
+	return f->state == FLIGHT_DYING && !r->command_alive && since > patience &&
+	       clock_boot_ms() - f->dying_since_ms > patience && !sim.late_percent && !life.paused;
 }
 
 /* Who waits has to: asked again, it would be told the same. A row that the index has just written is told of in a moment. */
@@ -83,14 +114,17 @@ static void check_waiters(void)
 		struct flight *run;
 		struct verdict v;
 
-		if (!c->waits_for)
+		if (!c->waits_for || (c->ask->early && flights_are_early(&life.d)))
 			continue;
 		flights_known(&life.d, bytes_of(c->ask->bucket), (struct bytes){c->ask->key, c->ask->key_len}, &k, &run);
 		v = decide(&c->ask->q, &k);
 		if (v.kind != VERDICT_WAIT)
 			sim_fail("conn %d waits, but nothing is in its way", (int)c->pid);
+		if (v.reason == WAIT_STOPPING && dies_too_long(run))
+			sim_fail("conn %d still waits for the lost run %u, whose command is dead", (int)c->pid,
+				 run_of(&run->gen)->number);
 		if (v.reason == WAIT_REGISTERING && !sim.late_percent && !life.paused &&
-		    sim.now - life.born > SC_REGISTER_MS + 400 + 4 * sim.quick_ms)
+		    sim.now - awaited_since(run) > SC_REGISTER_MS + 400 + 4 * sim.quick_ms)
 			sim_fail("conn %d still waits for run %u to be known again", (int)c->pid, run_of(&run->gen)->number);
 	}
 }

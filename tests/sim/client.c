@@ -1,13 +1,10 @@
-/* A client from its question to its exit status, as cmd/get.c and cmd/follow.c. */
+/* A client from its question to its exit status, as cmd/get.c, and as cmd/put.c up to its writing. */
 #include <stdio.h>
 #include <string.h>
 
 #include "lib/err.h"
 #include "tests/sim/check.h"
 #include "tests/sim/people.h"
-
-#define QUIET_MS (2 * SC_PAGE_WAIT_MS)
-#define SEE_OFF_MS (SC_GRACE_MS + 2000)
 
 struct client *clients[CLIENTS_MAX];
 unsigned nclients;
@@ -27,7 +24,7 @@ static void on_alarm(void *arg)
 		turn(c);
 }
 
-static void leave_slot(struct client *c)
+void client_leave_slot(struct client *c)
 {
 	if (c->slot)
 		c->run->slots--;
@@ -45,15 +42,17 @@ static void go(struct client *c, enum ending e)
 {
 	alarm_clear(&c->alarm);
 	session_close(&c->session);
-	leave_slot(c);
+	client_leave_slot(c);
 	drop_fds(c);
 	c->ending = e;
 	c->state = GONE;
 	c->proc.alive = false;
+	if (c->inside)
+		writer_child_gone(c->inside->writer, c);
 	check_client(c);
 }
 
-static void end(struct client *c, enum ending e)
+void client_end(struct client *c, enum ending e)
 {
 	static const char *const names[] = {"?",      "status",	       "miss",		 "bypass", "incomplete", "failed",
 					    "waited", "by its signal", "stdout is gone", "killed", "done"};
@@ -73,19 +72,35 @@ void client_kill(struct client *c)
 
 const char *client_describe(const struct client *c)
 {
-	static char text[160];
+	static char text[240];
 	static const char *const errands[] = {"get", "rm", "list", "stop"};
 	static const char *const states[] = {"asking",	"joining",    "following", "attaching", "asking whether it is needed",
 					     "leaving", "seeing off", "gone"};
 
-	snprintf(text, sizeof text, "client %u (%s %s%s%s%s%s%s%s%s, ttl %lld, %s)", c->proc.number, errands[c->errand],
+	snprintf(text, sizeof text, "client %u (%s %s%s%s%s%s%s%s%s, ttl %lld, inside of %u, chain %zu, session %d, %s)",
+		 c->proc.number,
+		 c->put	       ? "put"
+		 : c->detached ? "warm"
+			       : errands[c->errand],
 		 c->key->name, c->command ? " -- C" : "", c->refresh ? " --refresh" : "", c->finish ? " --finish" : "",
 		 c->finished ? " --wait 0" : "", c->wait ? " --wait" : "", c->strict ? " --strict" : "",
-		 c->nested ? " nested" : "", (long long)c->ttl, states[c->state]);
+		 c->foreground ? " --foreground" : "", (long long)c->ttl, c->inside ? c->inside->number : 0, c->nchain,
+		 (int)c->proc.session, states[c->state]);
 	return text;
 }
 
 /* ---- the question ---- */
+
+void client_look_in(struct client *c, uint64_t ms)
+{
+	c->woken = false;
+	alarm_set(&c->alarm, ms);
+}
+
+struct bytes client_chain(const struct client *c)
+{
+	return (struct bytes){c->chain[0].b, c->nchain * SC_GEN_SIZE};
+}
 
 static void ask(struct client *c)
 {
@@ -93,10 +108,11 @@ static void ask(struct client *c)
 			.bucket = bytes_of("default"),
 			.key = bytes_of(c->key->name),
 			.flags = (c->command ? ASK_COMMAND : 0u) | (c->refresh ? ASK_REFRESH : 0u) |
-				 (c->finish ? ASK_FINISH : 0u) | (c->finished ? ASK_FINISHED : 0u) | (c->wait ? ASK_WAIT : 0u),
+				 (c->finish ? ASK_FINISH : 0u) | (c->finished ? ASK_FINISHED : 0u) | (c->wait ? ASK_WAIT : 0u) |
+				 (c->detached ? ASK_DETACHED : 0u) | (c->put ? ASK_PUT : 0u),
 			.ttl = c->ttl,
 			.accept = c->accept,
-			.chain = {c->chain.b, c->nested ? SC_GEN_SIZE : 0},
+			.chain = client_chain(c),
 			.gen = c->gen};
 
 	c->state = ASKING;
@@ -107,21 +123,26 @@ static void ask(struct client *c)
 	session_ask(&c->session, START, &q);
 }
 
-static void bypass(struct client *c)
+static bool has_printed(const struct client *c)
 {
-	end(c, c->command && !c->strict ? END_BYPASS : END_FAILED);
+	return c->printed || c->err_printed;
 }
 
-static void ask_page(struct client *c, uint64_t ms)
+void client_bypass(struct client *c)
 {
-	c->woken = false;
-	alarm_set(&c->alarm, ms);
+	client_end(c, has_printed(c) ? END_INCOMPLETE : c->command && !c->strict && !c->put ? END_BYPASS : END_FAILED);
 }
 
 /* ---- the answers ---- */
 
-/* One reader's bytes are of one run. */
-static void print(struct client *c, struct model *r, uint64_t out_len, uint64_t err_len)
+/* What r has so far is held against what was printed of the run that was lost. */
+static bool is_like_the_first(const struct client *c, const struct model *r, uint64_t out_len)
+{
+	return !c->first || c->first == r || run_begins_alike(c->first, r, out_len < c->first_len ? out_len : c->first_len);
+}
+
+/* One reader's bytes are of one run, or of two that begin alike. */
+void client_print(struct client *c, struct model *r, uint64_t out_len, uint64_t err_len)
 {
 	if (r->len[0] < out_len || r->len[1] < err_len)
 		sim_fail("client %u is to read %llu bytes of run %u, which has %llu", c->proc.number,
@@ -130,11 +151,24 @@ static void print(struct client *c, struct model *r, uint64_t out_len, uint64_t 
 		c->stdout_full = true;
 		return;
 	}
-	if ((out_len || err_len) && c->printed_of && c->printed_of != r && (c->printed || c->err_printed))
+	if (c->printed_of && c->printed_of != r && has_printed(c) && c->first != c->printed_of)
 		sim_fail("client %u printed bytes of run %u and of run %u", c->proc.number, c->printed_of->number, r->number);
+	c->differs = !is_like_the_first(c, r, out_len);
+	/* Not yet as far as the first one was: nothing new. */
+	if (c->differs || (c->first && out_len < c->first_len))
+		return;
 	c->printed_of = r;
 	c->printed = out_len;
 	c->err_printed = err_len;
+}
+
+/* All of r is printed: it has ended. */
+void client_finish(struct client *c, const struct model *r)
+{
+	if (c->stdout_full)
+		client_end(c, END_STDOUT);
+	else
+		client_end(c, c->differs || (c->first && r->len[0] < c->first_len) ? END_INCOMPLETE : END_STATUS);
 }
 
 static void on_hit(struct client *c, const struct msg *m, struct desc **fds)
@@ -144,14 +178,18 @@ static void on_hit(struct client *c, const struct msg *m, struct desc **fds)
 	if (fds[0]->run != r || fds[0]->stream != 0)
 		sim_fail("the descriptor of HIT is not of its generation");
 	c->run = r;
-	if (c->stdout_closed) {
-		end(c, END_STDOUT);
+	if (c->detached) {
+		client_end(c, END_DONE);
 		return;
 	}
-	print(c, r, m->out_len, m->err_len);
+	if (c->stdout_closed) {
+		client_end(c, END_STDOUT);
+		return;
+	}
+	client_print(c, r, m->out_len, m->err_len);
 	c->exit = (uint32_t)m->exit;
 	c->exit_signal = (uint32_t)m->signal;
-	end(c, c->stdout_full ? END_STDOUT : END_STATUS);
+	client_finish(c, r);
 }
 
 static void on_run(struct client *c, const struct msg *m, struct desc **fds, size_t nfds)
@@ -172,57 +210,29 @@ static void on_run(struct client *c, const struct msg *m, struct desc **fds, siz
 	c->state = JOINING;
 	if (c->leads)
 		check_led(c, r);
-	ask_page(c, late());
+	client_look_in(c, late());
 }
 
-static void on_lost(struct client *c)
+void client_on_lost(struct client *c)
 {
-	if (c->printed || c->err_printed) {
-		end(c, END_INCOMPLETE);
-	} else if (c->strict) {
-		end(c, END_FAILED);
-	} else if (c->lost_once) {
-		bypass(c);
-	} else {
-		trace("client %u has lost run %u and asks again", c->proc.number, c->run->number);
-		c->lost_once = true;
-		leave_slot(c);
-		drop_fds(c);
-		ask(c);
+	if (c->strict || (c->lost_once && (has_printed(c) || !c->command))) {
+		client_end(c, has_printed(c) ? END_INCOMPLETE : END_FAILED);
+		return;
 	}
-}
-
-static void on_left(struct client *c, const struct msg *m)
-{
-	if (c->state == LEAVING) {
-		if (m && (m->flags & LEFT_STOPPING)) {
-			c->state = SEEING_OFF;
-			c->until = sim.now + SEE_OFF_MS;
-			ask_page(c, late());
-		} else {
-			end(c, END_SIGNAL);
-		}
-	} else if (!(m && (m->flags & LEFT_STAYED)) && c->run->state == PAGE_RUNNING) {
-		end(c, END_STDOUT);
-	} else {
-		c->state = FOLLOWING;
-		ask_page(c, late());
+	if (c->lost_once) {
+		client_bypass(c);
+		return;
 	}
-}
-
-static void on_attached(struct client *c, const struct msg *m)
-{
-	c->state = FOLLOWING;
-	if (m && m->type == MSG_LOST && c->run->state == PAGE_RUNNING) {
-		on_lost(c);
-	} else if (m && m->type == MSG_ENDED) {
-		print(c, c->run, m->out_len, m->err_len);
-		c->exit = (uint32_t)m->exit;
-		c->exit_signal = (uint32_t)m->signal;
-		end(c, c->mute || c->stdout_full ? END_STDOUT : END_STATUS);
-	} else {
-		ask_page(c, late());
+	trace("client %u has lost run %u after %llu bytes and asks again", c->proc.number, c->run->number,
+	      (unsigned long long)c->printed);
+	c->lost_once = true;
+	if (has_printed(c)) {
+		c->first = c->printed_of;
+		c->first_len = c->printed;
 	}
+	client_leave_slot(c);
+	drop_fds(c);
+	ask(c);
 }
 
 static void on_told(void *arg, int rc, const struct msg *m, struct desc **fds, size_t nfds)
@@ -231,14 +241,14 @@ static void on_told(void *arg, int rc, const struct msg *m, struct desc **fds, s
 
 	trace("client %u hears %s", c->proc.number, m ? msg_name(m->type) : "nothing any more");
 	if (c->state == ATTACHING) {
-		on_attached(c, m);
+		client_on_attached(c, m);
 	} else if (c->state == LEAVING || c->state == NEEDED) {
-		on_left(c, m);
+		client_on_left(c, m);
 	} else if (c->errand != GET) {
 		if (!m || !(m->type == MSG_ENTRY || m->type == MSG_FLIGHT || m->type == MSG_WAIT))
-			end(c, rc && c->errand != STOP ? END_FAILED : END_DONE);
+			client_end(c, rc && c->errand != STOP ? END_FAILED : END_DONE);
 	} else if (rc) {
-		bypass(c);
+		client_bypass(c);
 	} else if (m->type == MSG_WAIT) {
 		return;
 	} else if (m->type == MSG_HIT) {
@@ -246,163 +256,20 @@ static void on_told(void *arg, int rc, const struct msg *m, struct desc **fds, s
 	} else if (m->type == MSG_FOLLOW || m->type == MSG_LEAD) {
 		on_run(c, m, fds, nfds);
 	} else if (m->type == MSG_MISS) {
-		end(c, END_MISS);
+		client_end(c, has_printed(c) ? END_INCOMPLETE : END_MISS);
 	} else if (m->type == MSG_REFUSE) {
-		bypass(c);
+		client_bypass(c);
 	} else {
 		sim_fail("client %u was told %s", c->proc.number, msg_name(m->type));
 	}
 }
 
-/* ---- reading ---- */
-
-static void take_slot(struct client *c)
-{
-	c->slot = true;
-	c->slot_since = sim.now;
-	c->run->slots++;
-	c->moved = sim.now;
-	c->seen = c->orphaned = 0;
-	c->state = FOLLOWING;
-}
-
-static void join(struct client *c)
-{
-	if (c->leads) {
-		c->leads = false;
-		if (fault(20)) {
-			bypass(c); /* fork refused */
-			return;
-		}
-		writer_fork(c->run, c, c->fds);
-		/* The writer's descriptors are closed here a little later. */
-		ask_page(c, late());
-		return;
-	}
-	for (size_t i = LEAD_OUT_WRITE; i < SC_FDS_MAX; i++)
-		desc_drop(&c->fds[i]);
-	take_slot(c);
-	ask_page(c, late());
-}
-
-static void leave(struct client *c)
-{
-	struct msg q = {.type = MSG_LEAVE, .gen = c->gen, .signal = c->signal};
-
-	leave_slot(c);
-	c->state = LEAVING;
-	alarm_set(&c->alarm, SC_SILENCE_MS);
-	if (!session_ask_on(&c->session, &q))
-		end(c, END_SIGNAL);
-}
-
-static void ask_needed(struct client *c)
-{
-	struct msg q = {.type = MSG_LEAVE, .gen = c->gen, .flags = LEAVE_UNLESS_LAST};
-
-	c->mute = true;
-	c->state = NEEDED;
-	alarm_set(&c->alarm, SC_SILENCE_MS);
-	if (!session_ask_on(&c->session, &q))
-		on_left(c, NULL);
-}
-
-static void on_page_end(struct client *c)
-{
-	const struct model *r = c->run;
-
-	c->exit = r->exit;
-	c->exit_signal = r->signal;
-	if (c->mute || c->stdout_full)
-		end(c, END_STDOUT);
-	else if (r->state == PAGE_LOST)
-		on_lost(c);
-	else
-		end(c, r->state == PAGE_CANCELLED ? END_INCOMPLETE : END_STATUS);
-}
-
-static void sleep_on_page(struct client *c)
-{
-	c->sleeps = true;
-	ask_page(c, c->wait_ms < SC_PAGE_WAIT_MS ? c->wait_ms : SC_PAGE_WAIT_MS);
-}
-
-static void look_after_daemon(struct client *c)
-{
-	struct msg q = {.type = MSG_ATTACH, .bucket = bytes_of("default"), .key = bytes_of(c->key->name), .gen = c->gen};
-
-	if (c->session.sock && endpoint_is_readable(c->session.sock->end))
-		session_close(&c->session);
-	if (c->session.sock) {
-		c->orphaned = 0;
-		sleep_on_page(c);
-		return;
-	}
-	if (!c->orphaned)
-		c->orphaned = sim.now;
-	c->state = ATTACHING;
-	session_ask(&c->session, sim.now - c->orphaned >= QUIET_MS ? START : LOOK, &q);
-}
-
-static void follow(struct client *c)
-{
-	struct model *r = c->run;
-	bool timeout = c->sleeps && !c->woken && c->seen == r->word;
-
-	c->sleeps = false;
-
-	if (c->stdout_closed && (timeout || c->printed < r->out_len)) {
-		end(c, END_STDOUT);
-		return;
-	}
-	print(c, r, r->out_len, r->err_len);
-	if (c->seen != r->word)
-		c->moved = sim.now;
-	c->seen = r->word;
-	if (c->signal)
-		leave(c);
-	else if (c->stdout_full && !c->mute)
-		ask_needed(c);
-	else if (r->state != PAGE_RUNNING)
-		on_page_end(c);
-	else if (c->wait_ms != SC_FOREVER && sim.now - c->moved >= c->wait_ms)
-		end(c, END_WAITED);
-	else if (timeout && c->mute)
-		ask_needed(c);
-	else if (timeout)
-		look_after_daemon(c);
-	else
-		sleep_on_page(c);
-}
-
 static void turn(struct client *c)
 {
-	switch (c->state) {
-	case ASKING:
-		end(c, END_WAITED);
-		break;
-	case JOINING:
-		join(c);
-		break;
-	case FOLLOWING:
-		follow(c);
-		break;
-	case SEEING_OFF:
-		if (c->run->state != PAGE_RUNNING || sim.now >= c->until)
-			end(c, END_SIGNAL);
-		else
-			ask_page(c, SC_PAGE_WAIT_MS);
-		break;
-	case LEAVING:
-	case NEEDED:
-		/* Nobody answered in time. */
-		session_stop(&c->session);
-		on_left(c, NULL);
-		break;
-	case ATTACHING:
-	case GONE:
-		break;
-	}
+	if (c->state == ASKING)
+		client_end(c, END_WAITED);
+	else
+		client_read(c);
 }
 
 /* ---- from outside ---- */

@@ -9,11 +9,14 @@
 
 /* Everything a scenario leaves comes to its end within this. */
 #define REST_MS (200 * 1000)
+/* Runs inside of runs. */
+#define DEPTH 4
 
 enum action {
 	JOIN,
 	CLIENT_KILL,
 	CLIENT_SIGNAL,
+	PUT_SIGNAL,
 	STDOUT_CLOSED,
 	STDOUT_FULL,
 	WRITER_KILL,
@@ -43,12 +46,12 @@ static const unsigned usual[ACTIONS] = {
 	[PAUSE] = 3,	     [DAEMON_KILL_INSIDE] = 4,
 	[LOSE_INDEX] = 1,    [LOSE_OBJECT] = 1,
 	[PAUSE_DAEMON] = 1,  [NOTHING] = 20,
-	[ROGUE] = 1,
+	[ROGUE] = 1,	     [PUT_SIGNAL] = 2,
 };
 
 struct driver {
 	unsigned weights[ACTIONS], sum;
-	unsigned refresh, finish, command, zero, brief, crowd;
+	unsigned refresh, finish, command, zero, brief, crowd, put, detached, foreground, nest;
 	unsigned people_max;
 	uint64_t gap;
 };
@@ -87,13 +90,22 @@ static void choose_ttl(struct client *c)
 	}
 }
 
+static void choose_kind(struct client *c)
+{
+	c->put = chance(drv.put);
+	c->detached = c->put || chance(drv.detached);
+	c->command |= c->detached;
+	c->refresh = c->command && !c->put && chance(drv.refresh);
+	c->finish = c->command && !c->put && (c->detached || chance(drv.finish));
+	c->foreground = !c->detached && chance(drv.foreground);
+}
+
 static void join_one(struct key_model *k)
 {
 	struct client *c = client_new(GET, k);
 
 	c->command = chance(drv.command);
-	c->refresh = c->command && chance(drv.refresh);
-	c->finish = c->command && chance(drv.finish);
+	choose_kind(c);
 	c->strict = chance(10);
 	choose_ttl(c);
 	if (!c->command) {
@@ -104,11 +116,32 @@ static void join_one(struct key_model *k)
 	} else if (chance(5)) {
 		c->wait_ms = 1 + rnd(3000);
 	}
-	if (nwriters && chance(5)) {
-		c->nested = true;
-		c->chain = writers[rnd(nwriters)]->run->gen;
-	}
+	/* Of a run that does not wait for it: what a process that has left it still has in its environment. */
+	if (nwriters && chance(5))
+		c->chain[c->nchain++] = writers[rnd(nwriters)]->run->gen;
 	client_start(c);
+}
+
+struct client *driver_client_inside(struct model *r)
+{
+	struct client *c;
+	bool known = sim.chains || chance(75); /* by the environment */
+
+	if (sim.resting || nclients >= CLIENTS_MAX - 8 || r->nchain > DEPTH || !chance(drv.nest))
+		return NULL;
+	c = client_new(GET, some_key());
+	c->command = true;
+	c->strict = chance(10);
+	choose_kind(c);
+	choose_ttl(c);
+	c->inside = r;
+	if (known || !r->session || r->foreground || r->disowned) {
+		memcpy(c->chain, r->chain, sizeof c->chain);
+		c->nchain = r->nchain;
+	}
+	if (c->nchain == 0 || chance(85))
+		c->proc.session = r->session;
+	return c;
 }
 
 static unsigned alive(void)
@@ -179,6 +212,8 @@ static void disturb_writer(enum action a)
 		writer_kill(w);
 	else if (a == ROGUE)
 		rogue_writer(w);
+	else if (a == PUT_SIGNAL)
+		writer_cancel(w);
 	else
 		command_kill(w->run, 9);
 }
@@ -208,6 +243,7 @@ static void act(enum action a)
 		break;
 	case WRITER_KILL:
 	case COMMAND_KILL:
+	case PUT_SIGNAL:
 		disturb_writer(a);
 		break;
 	case DAEMON_KILL:
@@ -269,6 +305,7 @@ static void draw_lateness(void)
 	static const struct {
 		unsigned quick, late, percent;
 	} kinds[] = {{0, 0, 0}, {2, 0, 0}, {20, 0, 0}, {3, 300, 5}, {3, 1500, 4}, {20, 5000, 3}};
+	static const unsigned deaths[] = {0, 0, 3, 40, 300};
 	size_t i = rnd(sizeof kinds / sizeof *kinds);
 
 	sim.quick_ms = kinds[i].quick;
@@ -276,6 +313,11 @@ static void draw_lateness(void)
 	sim.late_percent = kinds[i].percent;
 	sim.lost_wakes = chance(30) ? 30 : 0;
 	sim.faults = chance(25);
+	sim.death_ms = deaths[rnd(sizeof deaths / sizeof *deaths)];
+	sim.zombie_percent = chance(40) ? (unsigned)rnd(80) : 0;
+	sim.old_kernel = chance(10);
+	sim.chains = chance(50);
+	sim.deaf_permille = chance(25) ? (unsigned)rnd(60) : 0;
 }
 
 static void draw(void)
@@ -297,6 +339,10 @@ static void draw(void)
 	drv.zero = chance(30) ? (unsigned)rnd(60) : 0;
 	drv.brief = chance(40) ? (unsigned)rnd(80) : 0;
 	drv.crowd = (unsigned)rnd(40);
+	drv.put = chance(30) ? (unsigned)rnd(30) : 0;
+	drv.detached = chance(30) ? (unsigned)rnd(30) : 0;
+	drv.foreground = chance(30) ? (unsigned)rnd(60) : 0;
+	drv.nest = chance(40) ? (unsigned)rnd(60) : 0;
 	draw_lateness();
 }
 

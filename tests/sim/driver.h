@@ -4,7 +4,13 @@
 
 #include <stdint.h>
 
+struct client;
+struct model;
+
 /* Goes through sim_fail if a promise is broken. */
 void driver_run(uint64_t seed);
+
+/* Whom the command of a run asks now, if it does: a client that is inside of it. */
+struct client *driver_client_inside(struct model *r);
 
 #endif

@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #include "daemon/dispatch.h"
+#include "daemon/flight.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "tests/sim/check.h"
@@ -63,11 +64,42 @@ static void on_arrival(void *arg)
 		endpoint_next(w->end);
 }
 
+static void on_deaf(void *arg)
+{
+	struct conn *c = arg;
+
+	c->blameless = true;
+	conn_close(c, "read error");
+}
+
+static bool is_deaf(const struct conn *c)
+{
+	/* After DONE a writer says nothing that could not be read. */
+	if (sim.resting || (c->leads && run_of(flight_gen(c->leads))->done_life == life.proc.number))
+		return false;
+	return rnd(1000) < sim.deaf_permille;
+}
+
+/* No descriptor or no memory to be had for what has come. */
+static void deafen(struct conn *c)
+{
+	if (c->leads)
+		check_unheard(run_of(flight_gen(c->leads)));
+	if (life.in_turn)
+		on_deaf(c);
+	else
+		daemon_turn(on_deaf, c);
+}
+
 static void hear_peer(void *arg, const struct msg *m, struct desc **fds, size_t nfds)
 {
 	struct arrival a = {arg, m, fds, nfds};
 
 	trace("daemon hears %s of conn %d", m ? msg_name(m->type) : "the end", (int)a.c->pid);
+	if (m && is_deaf(a.c)) {
+		deafen(a.c);
+		return;
+	}
 	if (life.in_turn)
 		on_arrival(&a);
 	else
@@ -230,6 +262,12 @@ void conn_close(struct conn *c, const char *why)
 	daemon_reckon(d);
 }
 
+void conn_close_told(struct conn *c)
+{
+	flush(c->wire);
+	conn_close(c, NULL);
+}
+
 /* ---- the end of a turn, of a life ---- */
 
 void conns_bury(void)
@@ -263,12 +301,37 @@ void conns_die(void)
 	conns_forget();
 }
 
+/* Callers and writers that are nobody's children have each a session of their own, which tells nothing. */
+pid_t session_of_peer(pid_t pid)
+{
+	for (const struct wire *w = wires; w; w = w->next)
+		if (w->conn->pid == pid && !w->closing && w->end->peer->proc && w->end->peer->proc->alive)
+			return w->end->peer->proc->session;
+	return 0;
+}
+
 unsigned conns_reading(const struct model *r)
 {
 	unsigned n = 0;
 
 	for (const struct wire *w = wires; w; w = w->next)
 		n += !w->closing && w->end->peer->counted == r;
+	return n;
+}
+
+void conns_inherit(const struct model *r)
+{
+	for (const struct wire *w = wires; w; w = w->next)
+		if (!w->closing && w->end->peer->counted == r && w->end->peer->can_lead)
+			w->end->peer->heir = r->key;
+}
+
+unsigned conns_heirs(const struct key_model *k, bool here)
+{
+	unsigned n = 0;
+
+	for (const struct wire *w = wires; w; w = w->next)
+		n += !w->closing && !(here && w->end->peer->closed) && w->end->peer->heir == k;
 	return n;
 }
 

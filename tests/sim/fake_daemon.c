@@ -116,6 +116,7 @@ static void on_start(void *arg)
 	(void)arg;
 	life.proc = (struct proc){.what = "daemon", .number = life.proc.number + 1, .alive = true};
 	life.born = sim.now;
+	life.found = false;
 	trace("daemon %u starts", life.proc.number);
 	daemon_turn(start, NULL);
 }

@@ -42,14 +42,25 @@ struct key_model *key_model_of(struct bytes key)
 	sim_fail("a key that nobody asked for");
 }
 
+bool run_begins_alike(const struct model *a, const struct model *b, uint64_t n)
+{
+	return a == b || (n <= a->differs_at && n <= b->differs_at);
+}
+
 static void on_death(void *arg)
 {
 	struct model *r = arg;
 
 	r->command_alive = false;
+	r->died_at = sim.now;
+	r->zombies_until = chance(sim.zombie_percent) ? sim.now + rnd(3000) : 0;
 	trace("run %u: the command is dead", r->number);
-	if (r->writer)
-		writer_command_died(r->writer, r->killed_by);
+	if (!r->writer)
+		return;
+	writer_command_died(r->writer, r->killed_by);
+	/* What it has started is in its group, unless it has left it. */
+	if (r->writer->child && chance(70))
+		client_kill(r->writer->child);
 }
 
 int digest_init(void)
@@ -69,6 +80,7 @@ void digest_generation(struct gen *out)
 	memset(r->gen.b, 0x5c, sizeof r->gen.b);
 	memcpy(r->gen.b, &r->number, sizeof r->number);
 	r->born = sim.now;
+	r->differs_at = chance(30) ? rnd(20) : UINT64_MAX;
 	r->word = 1;
 	alarm_init(&r->death, on_death, r);
 	*out = r->gen;
@@ -87,6 +99,13 @@ void orphans_die(void)
 			command_kill(world.runs[i], 9);
 }
 
+pid_t session_of_command(unsigned run)
+{
+	const struct model *r = run && run <= world.nruns ? world.runs[run - 1] : NULL;
+
+	return r && r->command_alive ? r->session : 0;
+}
+
 bool run_is_locked(const struct model *r)
 {
 	return r->lock && r->lock->refs > 0;
@@ -97,6 +116,11 @@ void command_kill(struct model *r, uint32_t signal)
 	if (!r->command_alive)
 		return;
 	trace("run %u: signal %u to the command", r->number, signal);
+	if (life.in_turn && !r->killed_at)
+		r->killed_at = sim.now;
+	if (r->dying)
+		return;
+	r->dying = true;
 	r->killed_by = signal;
 	if (sim.death_ms)
 		alarm_set(&r->death, rnd(sim.death_ms + 1));
@@ -133,6 +157,7 @@ int flightfile_create(int dir_fd, const struct flightfile *f, int *lock_fd)
 	r->key = key_model_of((struct bytes){f->key, f->key_len});
 	r->order = f->order;
 	r->ttl_ms = f->ttl_ms;
+	r->created_wall_ms = f->created_wall_ms;
 	r->file = r->torn = true;
 	daemon_point();
 	r->torn = false;
@@ -183,7 +208,7 @@ int flightfile_read(int dir_fd, const char *name, struct flightfile *f, bool *lo
 	memcpy(f->key, r->key->name, f->key_len);
 	f->order = r->order;
 	f->ttl_ms = r->ttl_ms;
-	f->created_wall_ms = r->born;
+	f->created_wall_ms = r->created_wall_ms;
 	f->doomed = r->mark_doomed;
 	f->finish = r->mark_finish;
 	return 0;
@@ -221,6 +246,7 @@ int flightfile_scan(int dir_fd, void (*each)(void *arg, const char *name), void 
 		if (!r->file)
 			continue;
 		gen_format(&r->gen, name);
+		life.found |= !r->torn && !(r->key->has_row && r->key->row_run == r);
 		each(arg, name);
 	}
 	return 0;
@@ -301,7 +327,8 @@ int page_create(struct page **p, const struct gen *g, const uint8_t key_hash[16]
 {
 	struct model *r = known(g);
 
-	(void)key_hash, (void)order, (void)window;
+	(void)key_hash, (void)order;
+	r->window = window;
 	if (fault(5))
 		return refused(EMFILE);
 	*p = page_new(r, fd_install(desc_new(DESC_PAGE, r)));
@@ -372,4 +399,15 @@ void page_view(const struct page *p, struct page_view *v)
 {
 	*v = (struct page_view){
 		.word = p->run->word, .state = p->run->state, .out_len = p->run->out_len, .err_len = p->run->err_len};
+}
+
+bool page_span(const struct page *p, uint64_t *slowest, uint64_t *fastest)
+{
+	*slowest = *fastest = p->run->out_len + p->run->err_len;
+	return p->run->slots;
+}
+
+void page_tell_command(struct page *p, pid_t pid)
+{
+	(void)p, (void)pid;
 }

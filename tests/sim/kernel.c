@@ -1,13 +1,7 @@
-/* Processes, descriptors, sockets, and the system calls by which the daemon's code reaches them. A message is encoded when it is
- * sent and decoded when it is heard, so what is sent is always one that may be. */
-#include <errno.h>
-#include <fcntl.h>
-#include <stdarg.h>
+/* Processes, descriptors, sockets. A message is encoded when it is sent and decoded when it is heard, so what is sent is always one
+ * that may be. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "lib/err.h"
 #include "tests/sim/world.h"
@@ -127,6 +121,20 @@ bool endpoint_is_readable(const struct endpoint *e)
 	return e->first || e->peer->closed;
 }
 
+enum msg_type endpoint_peek(const struct endpoint *e)
+{
+	struct msg m;
+
+	if (!e->first || msg_decode(&m, e->first->bytes + FRAME_HEAD, e->first->n - FRAME_HEAD))
+		return 0;
+	return m.type;
+}
+
+void endpoint_skip(struct endpoint *e)
+{
+	parcel_drop(take_parcel(e));
+}
+
 struct parcel *parcel_new(const struct msg *m, struct desc **d, size_t n)
 {
 	bool in_turn = life.in_turn;
@@ -240,6 +248,11 @@ struct desc *fd_take(int fd)
 	return d;
 }
 
+struct desc *fd_any(int fd)
+{
+	return *slot_of(fd);
+}
+
 struct desc *fd_look(int fd, enum desc_kind kind)
 {
 	struct desc *d = *slot_of(fd);
@@ -265,185 +278,4 @@ void fds_forget(void)
 {
 	memset(fds, 0, sizeof fds);
 	nfds_open = 0;
-}
-
-/* ---- the system calls of the daemon's code (linked with --wrap) ---- */
-
-int __real_close(int fd);
-int __wrap_close(int fd);
-int __real_fcntl(int fd, int cmd, ...);
-int __wrap_fcntl(int fd, int cmd, ...);
-off_t __wrap_lseek(int fd, off_t at, int whence);
-int __wrap_socketpair(int domain, int type, int protocol, int pair[2]);
-long __wrap_syscall(long number, ...);
-void __wrap_sc_bug(const char *file, int line, const char *what);
-void *__real_malloc(size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t count, size_t n);
-void *__wrap_realloc(void *p, size_t n);
-void __real_free(void *p);
-void __wrap_free(void *p);
-void killpoint(const char *name);
-
-int __wrap_close(int fd)
-{
-	struct desc *d;
-
-	if (!life.in_turn)
-		return __real_close(fd);
-	d = fd_take(fd);
-	desc_drop(&d);
-	return 0;
-}
-
-int __wrap_fcntl(int fd, int cmd, ...)
-{
-	if (cmd != F_DUPFD_CLOEXEC)
-		sim_fail("fcntl %d is not simulated", cmd);
-	if (fault(5)) {
-		errno = EMFILE;
-		return -1;
-	}
-	return fd_install(desc_hold(*slot_of(fd)));
-}
-
-off_t __wrap_lseek(int fd, off_t at, int whence)
-{
-	struct desc *d = fd_look(fd, DESC_OBJECT);
-
-	if (at || whence != SEEK_END)
-		sim_fail("lseek is simulated to the end only");
-	return (off_t)d->run->len[d->stream];
-}
-
-int __wrap_socketpair(int domain, int type, int protocol, int pair[2])
-{
-	struct desc *d[2];
-
-	(void)domain, (void)type, (void)protocol;
-	if (fault(5)) {
-		errno = EMFILE;
-		return -1;
-	}
-	sockets_new(d);
-	pair[0] = fd_install(d[0]);
-	pair[1] = fd_install(d[1]);
-	return 0;
-}
-
-long __wrap_syscall(long number, ...)
-{
-	va_list args;
-	struct desc *d;
-	int signal;
-
-	if (number != SYS_pidfd_send_signal)
-		sim_fail("system call %ld is not simulated", number);
-	va_start(args, number);
-	d = fd_look(va_arg(args, int), DESC_PIDFD);
-	signal = va_arg(args, int);
-	va_end(args);
-	if (!d->run->command_alive) {
-		errno = ESRCH;
-		return -1;
-	}
-	daemon_point();
-	if (signal)
-		command_kill(d->run, (uint32_t)signal);
-	return 0;
-}
-
-void __wrap_sc_bug(const char *file, int line, const char *what)
-{
-	sim_fail("BUG %s:%d: %s", file, line, what);
-}
-
-void killpoint(const char *name)
-{
-	(void)name;
-}
-
-/* ---- memory ---- */
-
-#define OF_DAEMON UINT64_C(0x5ca1ab1e0ddba115)
-#define OF_OTHERS UINT64_C(0x5ca1ab1e5eaf00d5)
-
-struct block {
-	struct block *next, *prev;
-	uint64_t owner;
-	size_t n;
-};
-
-static struct block of_daemon = {.next = &of_daemon, .prev = &of_daemon};
-static unsigned nblocks;
-
-void *__wrap_malloc(size_t n)
-{
-	struct block *b = __real_malloc(sizeof *b + n);
-
-	if (!b)
-		abort();
-	b->n = n;
-	b->owner = life.in_turn ? OF_DAEMON : OF_OTHERS;
-	if (life.in_turn) {
-		b->next = of_daemon.next;
-		b->prev = &of_daemon;
-		b->next->prev = b->prev->next = b;
-		nblocks++;
-	}
-	return b + 1;
-}
-
-void *__wrap_calloc(size_t count, size_t n)
-{
-	void *p = __wrap_malloc(count * n);
-
-	return memset(p, 0, count * n);
-}
-
-static struct block *block_of(void *p)
-{
-	struct block *b = (struct block *)p - 1;
-
-	if (b->owner != OF_DAEMON && b->owner != OF_OTHERS)
-		sim_fail("free of what is not allocated");
-	return b;
-}
-
-void __wrap_free(void *p)
-{
-	struct block *b = p ? block_of(p) : NULL;
-
-	if (!b)
-		return;
-	if (b->owner == OF_DAEMON) {
-		b->next->prev = b->prev;
-		b->prev->next = b->next;
-		nblocks--;
-		memset(p, 0xdb, b->n); /* whoever still looks at it sees nonsense */
-	}
-	b->owner = 0;
-	__real_free(b);
-}
-
-void *__wrap_realloc(void *p, size_t n)
-{
-	void *q = __wrap_malloc(n);
-	size_t old = p ? block_of(p)->n : 0;
-
-	if (old)
-		memcpy(q, p, old < n ? old : n);
-	__wrap_free(p);
-	return q;
-}
-
-void memory_forget(void)
-{
-	while (of_daemon.next != &of_daemon)
-		__wrap_free(of_daemon.next + 1);
-}
-
-unsigned memory_blocks(void)
-{
-	return nblocks;
 }

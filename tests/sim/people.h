@@ -29,9 +29,11 @@ struct session {
 };
 
 void session_init(struct session *s, struct proc *p, struct client *c, told_fn told, void *arg);
-/* Connects anew and asks. After a WAIT more is told, until something else comes. */
+/* Asks, on the connection there is or a new one. After a WAIT more is told, until something else comes. */
 void session_ask(struct session *s, enum how how, const struct msg *q);
-/* On the connection there is. False: there is none. */
+/* As far as one can see without asking. *lost: the daemon has said that the run is. */
+bool session_is_there(struct session *s, bool *lost);
+/* On the connection there is, once. False: there is none. */
 bool session_ask_on(struct session *s, const struct msg *q);
 /* What still comes is not heard. */
 void session_stop(struct session *s);
@@ -39,7 +41,7 @@ void session_close(struct session *s);
 /* HELLO and whatever `m` is, to a daemon that listens. NULL: none does. */
 struct desc *session_connect(void);
 
-/* ---- client.c ---- */
+/* ---- client.c, reader.c ---- */
 
 enum errand { GET, RM, LIST, STOP };
 
@@ -72,10 +74,11 @@ struct client {
 	struct proc proc;
 	enum errand errand;
 	struct key_model *key;
-	bool command, refresh, finish, finished, wait, strict, now;
+	bool command, refresh, finish, finished, wait, strict, now, detached, put, foreground;
 	uint64_t ttl, accept, wait_ms; /* wait_ms SC_FOREVER: no bound */
-	struct gen chain;
-	bool nested;
+	struct gen chain[SC_CHAIN_MAX];
+	size_t nchain;
+	struct model *inside; /* the run whose command waits for it; NULL: none */
 
 	enum client_state state;
 	struct session session;
@@ -87,13 +90,16 @@ struct client {
 	struct desc *fds[SC_FDS_MAX]; /* of LEAD, until the writer has them */
 	bool leads, slot, sleeps, woken;
 	uint64_t told_at, slot_since;
-	uint64_t moved, orphaned, seen, until;
+	uint64_t moved, looked, orphaned, seen, until;
 
 	unsigned signal;
 	bool stdout_closed, stdout_full, mute;
 
 	struct model *printed_of;
 	uint64_t printed, err_printed;
+	struct model *first; /* the lost run it has printed first_len bytes of */
+	uint64_t first_len;
+	bool differs; /* the second run says something else */
 	enum ending ending;
 	uint32_t exit, exit_signal;
 
@@ -109,6 +115,18 @@ void client_start(struct client *c);
 void client_kill(struct client *c);
 void client_signal(struct client *c, unsigned signal);
 void client_poll(struct client *c); /* its stdout has changed, or a signal has come */
+/* For reader.c, and its for client.c. */
+void client_end(struct client *c, enum ending e);
+void client_bypass(struct client *c);
+void client_on_lost(struct client *c); /* asks again, once */
+void client_print(struct client *c, struct model *r, uint64_t out_len, uint64_t err_len);
+void client_finish(struct client *c, const struct model *r);
+void client_leave_slot(struct client *c);
+void client_look_in(struct client *c, uint64_t ms);
+struct bytes client_chain(const struct client *c);
+void client_read(struct client *c); /* its next step */
+void client_on_left(struct client *c, const struct msg *m);
+void client_on_attached(struct client *c, const struct msg *m);
 const char *client_describe(const struct client *c);
 /* Wakes whoever sleeps on the page. */
 void client_woken(struct model *r);
@@ -124,7 +142,8 @@ struct writer {
 	enum writer_state state;
 	struct desc *sock, *lock, *out, *err, *page, *pidfd;
 	struct alarm turn, work, publish;
-	bool started_told;
+	bool put;	      /* no command: it has the bytes itself */
+	struct client *child; /* that its command waits for */
 
 	unsigned chunks; /* the command will print so often … */
 	uint32_t exit, signal;
@@ -149,6 +168,8 @@ extern unsigned nwriters;
 void writer_fork(struct model *r, struct client *c, struct desc *fds[LEAD_FDS]);
 void writer_kill(struct writer *w);
 void writer_command_died(struct writer *w, uint32_t signal);
+void writer_cancel(struct writer *w); /* a put that gets a signal */
+void writer_child_gone(struct writer *w, const struct client *c);
 
 /* ---- rogue.c ---- */
 

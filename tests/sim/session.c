@@ -1,5 +1,5 @@
-/* One question, one answer, as cmd/session.c: connects, starting the daemon if it may, says HELLO and the question, and asks again
- * when the daemon goes just then, four times. */
+/* One question, one answer, as cmd/session.c: on the connection there is, else connects, starting the daemon if it may, and says HELLO
+ * first; asks again when the daemon goes just then, four times. */
 #include "lib/build.h"
 #include "lib/err.h"
 #include "tests/sim/people.h"
@@ -56,6 +56,9 @@ static void on_message(void *arg, const struct msg *m, struct desc **fds, size_t
 
 	if (m && m->type == MSG_HELLO)
 		return;
+	/* Was on its way when we asked: the page had said it before. */
+	if (m && m->type == MSG_LOST && s->q.type == MSG_ASK)
+		return;
 	if (!m && s->waits) {
 		/* A new daemon knows nothing of our question. */
 		session_close(s);
@@ -87,7 +90,12 @@ struct desc *session_connect(void)
 
 static void try(struct session *s)
 {
-	session_close(s);
+	if (s->sock) {
+		/* The connection there is says who asks: one that has just lost a run is expected to. */
+		endpoint_send(s->sock->end, &s->q, NULL, 0);
+		endpoint_listen(s->sock->end, s->proc, on_message, s);
+		return;
+	}
 	s->sock = session_connect();
 	if (!s->sock && s->how == LOOK) {
 		s->told(s->arg, SC_ENOENT, NULL, NULL, 0);
@@ -110,6 +118,24 @@ void session_ask(struct session *s, enum how how, const struct msg *q)
 	s->tries = s->polls = 0;
 	s->single = s->waits = false;
 	try(s);
+}
+
+bool session_is_there(struct session *s, bool *lost)
+{
+	enum msg_type type;
+
+	*lost = false;
+	if (!s->sock)
+		return false;
+	type = endpoint_peek(s->sock->end);
+	if (!type && !endpoint_is_readable(s->sock->end))
+		return true;
+	*lost = type == MSG_LOST;
+	if (*lost)
+		endpoint_skip(s->sock->end);
+	else
+		session_close(s);
+	return *lost;
 }
 
 bool session_ask_on(struct session *s, const struct msg *q)

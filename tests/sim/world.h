@@ -26,12 +26,13 @@ struct proc {
 	unsigned number;
 	bool alive;
 	uint64_t paused_until; /* SIGSTOP */
+	pid_t session;	       /* of a run's command; 0: another, that nobody knows */
 };
 
 /* How long it will still be stopped. */
 uint64_t proc_pause(const struct proc *p);
 
-enum desc_kind { DESC_OBJECT, DESC_PAGE, DESC_LOCK, DESC_SOCKET, DESC_PIDFD };
+enum desc_kind { DESC_OBJECT, DESC_PAGE, DESC_LOCK, DESC_SOCKET, DESC_PIDFD, DESC_FDINFO };
 
 /* An open file description: `refs` descriptors, wherever they are. */
 struct desc {
@@ -50,6 +51,7 @@ void desc_drop(struct desc **d); /* NULL is allowed */
 /* The daemon's table of descriptors. */
 int fd_install(struct desc *d); /* takes the reference; -1 and errno where the machine refuses */
 struct desc *fd_take(int fd);	/* out of the table; the reference is the caller's */
+struct desc *fd_any(int fd);
 struct desc *fd_look(int fd, enum desc_kind kind);
 unsigned fds_open(void);
 void fds_close_all(void);
@@ -72,10 +74,12 @@ struct endpoint {
 	struct proc *proc; /* whose it is; NULL: nobody reads it */
 	hear_fn hear;	   /* m is NULL at the end. What is kept of fds is replaced by NULL */
 	void *arg;
-	struct client *client; /* whose question it carries, if it is a client's */
-	struct model *run;     /* which run it is about, if it is a writer's */
-	struct model *asked;   /* the run of its ATTACH */
-	struct model *counted; /* the run that the daemon has to count it a reader of */
+	struct client *client;	/* whose question it carries, if it is a client's */
+	struct model *run;	/* which run it is about, if it is a writer's */
+	struct model *asked;	/* the run of its ATTACH */
+	struct model *counted;	/* the run that the daemon has to count it a reader of */
+	bool can_lead;		/* as it has said last */
+	struct key_model *heir; /* it has lost a run of this key and has not been answered since */
 	struct alarm alarm;
 };
 
@@ -85,6 +89,9 @@ void sockets_new(struct desc *pair[2]);
 void endpoint_listen(struct endpoint *e, struct proc *p, hear_fn hear, void *arg);
 void endpoint_deaf(struct endpoint *e);
 bool endpoint_is_readable(const struct endpoint *e); /* the end is readable, too */
+/* What the next message is (0: none has come), and not to hear it. */
+enum msg_type endpoint_peek(const struct endpoint *e);
+void endpoint_skip(struct endpoint *e);
 /* Takes the references. False: the peer is gone. */
 bool endpoint_send(struct endpoint *e, const struct msg *m, struct desc **fds, size_t nfds);
 /* The same in two steps, for whoever has a queue. */
@@ -98,13 +105,21 @@ bool endpoint_next(struct endpoint *e);
 void memory_forget(void);
 unsigned memory_blocks(void);
 
+/* ---- syscalls.c ---- */
+
+#define COMMAND_PID 100000
+
+/* 0: there is no such process. */
+pid_t session_of_command(unsigned run); /* fake_store.c */
+pid_t session_of_peer(pid_t pid);	/* fake_conn.c */
+
 /* ---- runs and keys ---- */
 
 struct model {
 	unsigned number;
 	struct gen gen;
 	struct key_model *key;
-	uint64_t order, ttl_ms, born;
+	uint64_t order, ttl_ms, born, created_wall_ms;
 	struct client *leader; /* whom LEAD was sent to */
 	struct writer *writer;
 
@@ -123,26 +138,39 @@ struct model {
 	unsigned slots;
 
 	/* its command */
+	uint64_t differs_at; /* from here on it prints what no other run does */
+	struct gen chain[SC_CHAIN_MAX];
+	size_t nchain;
 	bool command_begun, command_alive;
 	bool orphaned; /* it outlives its writer: only the daemon can end it */
 	uint32_t killed_by;
 	struct alarm death;
+	bool dying;	    /* was sent a signal that ends it */
+	uint64_t killed_at; /* by the daemon */
+	uint64_t died_at;
+	uint64_t zombies_until; /* somebody of its group is not reaped */
+	bool foreground;	/* its group and its session are its caller's */
+	pid_t session;
 
 	/* what is known and promised */
 	unsigned registered_life; /* the last daemon that knew its writer */
-	unsigned done_life;	  /* the last daemon that heard DONE */
-	bool done;		  /* DONE was said: the lengths are final */
-	bool good;		  /* … and it may be kept */
-	bool led;		  /* LEAD is out: from now on it counts */
-	bool to_finish;		  /* somebody who joined said --finish */
-	uint64_t stopped_at;	  /* when its writer began to stop its command; 0: it has not */
-	uint64_t read_at;	  /* when last somebody read it */
-	bool removing, removed;	  /* a REMOVE is in hand, was carried out */
-	bool gone;		  /* … and answered: never served any more */
-	bool superseded;	  /* a newer run of the key was led */
-	unsigned stop_life;	  /* the last daemon that had its command stopped */
-	bool overdue;		  /* doomed because its writer did not come back in time */
-	bool disowned;		  /* its writer was refused */
+	unsigned pidfd_life;	  /* the last daemon that can kill its command */
+	bool pidfd_offered;	  /* … that its writer gives to one it registers with */
+	uint64_t unheard_at;	  /* when its daemon could not read what its writer said; 0: it can */
+	uint64_t window;
+	unsigned done_life;	/* the last daemon that heard DONE */
+	bool done;		/* DONE was said: the lengths are final */
+	bool good;		/* … and it may be kept */
+	bool led;		/* LEAD is out: from now on it counts */
+	bool to_finish;		/* somebody who joined said --finish */
+	uint64_t stopped_at;	/* when its writer began to stop its command; 0: it has not */
+	uint64_t read_at;	/* when last somebody read it */
+	bool removing, removed; /* a REMOVE is in hand, was carried out */
+	bool gone;		/* … and answered: never served any more */
+	bool superseded;	/* a newer run of the key was led */
+	unsigned stop_life;	/* the last daemon that had its command stopped */
+	bool overdue;		/* doomed because its writer did not come back in time */
+	bool disowned;		/* its writer was refused */
 	bool commit_asked, commit_answered, committed;
 	unsigned commit_life;  /* the last daemon that asked for it */
 	unsigned commit_epoch; /* of the index, when it became the row */
@@ -169,6 +197,8 @@ struct world {
 extern struct world world;
 
 void world_begin(unsigned nkeys);
+/* Whether their first n bytes are the same. */
+bool run_begins_alike(const struct model *a, const struct model *b, uint64_t n);
 struct model *run_of(const struct gen *g); /* NULL: never born */
 struct key_model *key_model_of(struct bytes key);
 
@@ -195,6 +225,7 @@ struct life {
 	unsigned fuse;	 /* steps of this turn: too many are a loop without end */
 	bool paused;	 /* ever: it may be late */
 	unsigned nconns; /* ever accepted */
+	bool found;	 /* it has found runs of the daemon before it */
 	jmp_buf turn;
 	uint64_t born;
 	struct alarm start;
@@ -216,6 +247,10 @@ struct desc *daemon_connect(void); /* NULL: nobody listens */
 void conns_die(void);
 /* How many of the open ones have to be counted as readers of a run. */
 unsigned conns_reading(const struct model *r);
+/* Its readers who can lead have lost it; how many such there are of a key, those whom the daemon does not know to be gone among
+ * them, unless they have to be here. */
+void conns_inherit(const struct model *r);
+unsigned conns_heirs(const struct key_model *k, bool here);
 void conns_forget(void); /* of a scenario that failed */
 void conns_bury(void);
 

@@ -1,7 +1,8 @@
-/* A writer from fork to exit with the command it runs, as cmd/writer.c. */
+/* A writer from fork to exit with the command it runs, as cmd/writer.c; of a put, without one. */
 #include "lib/build.h"
 #include "lib/err.h"
 #include "tests/sim/check.h"
+#include "tests/sim/driver.h"
 #include "tests/sim/people.h"
 
 #define LONELY_MS 200
@@ -47,8 +48,11 @@ static void gone(struct writer *w)
 
 void writer_kill(struct writer *w)
 {
-	bool known = life.listening && w->state >= RUNNING && w->sock && !w->sock->end->peer->closed &&
-		     w->run->registered_life == life.proc.number;
+	/* What it has said is heard before its end; a daemon that could not hear it may have the descriptor all the same. */
+	bool known = life.listening && w->state >= RUNNING &&
+		     ((w->sock && !w->sock->end->peer->closed && w->registered &&
+		       w->run->registered_life == life.proc.number) ||
+		      w->run->pidfd_life == life.proc.number);
 
 	if (!w->proc.alive)
 		return;
@@ -92,6 +96,12 @@ static void begin_stop(struct writer *w, unsigned signal)
 	check_stop(w);
 	w->stopping = true;
 	w->run->stopped_at = sim.now;
+	if (w->put) {
+		w->exited = true; /* no more of it */
+		alarm_clear(&w->work);
+		turn_in(w, late());
+		return;
+	}
 	w->kill = sim.now + SC_GRACE_MS;
 	if (!w->stubborn)
 		command_kill(w->run, signal ? signal : SIG_TERM);
@@ -134,6 +144,9 @@ static void on_message(struct writer *w, const struct msg *m)
 	case MSG_REFUSE:
 		w->disowned = true;
 		w->run->disowned = true;
+		/* No daemon ever learns its session now: who is inside of it by that alone may wait for itself. */
+		if (w->child && !w->child->nchain)
+			client_kill(w->child);
 		lose_daemon(w);
 		if (w->state == REPORTING)
 			publish_end(w);
@@ -174,11 +187,12 @@ static void send_register(struct writer *w)
 			.gen = w->run->gen,
 			.bucket = bytes_of("default"),
 			.key = bytes_of(w->run->key->name),
-			.flags = w->stopping && !w->broken ? REGISTER_STOPPING : 0};
+			.flags = (w->stopping && !w->broken ? REGISTER_STOPPING : 0u) |
+				 (w->run->foreground ? STARTED_FOREGROUND : 0u)};
 	struct desc *fds[4] = {desc_hold(w->page), desc_hold(w->out), desc_hold(w->err)};
 	size_t n = 3;
 
-	if (!w->exited) {
+	if (!w->exited && w->pidfd) {
 		m.pid = 1000 + w->run->number;
 		fds[n++] = desc_hold(w->pidfd);
 	}
@@ -205,7 +219,7 @@ static void look_for_readers(struct writer *w)
 	struct msg m = {.type = MSG_MAY_STOP, .gen = w->run->gen};
 	bool alone = !w->sock;
 
-	if (w->stopping || w->asked || sim.now < w->look || (!alone && !w->lonely))
+	if (w->put || w->stopping || w->asked || sim.now < w->look || (!alone && !w->lonely))
 		return;
 	w->look = sim.now + (alone ? ALONE_MS : LONELY_MS);
 	if (w->run->slots) {
@@ -252,7 +266,38 @@ void writer_command_died(struct writer *w, uint32_t signal)
 	turn_in(w, late());
 }
 
-/* One thing the command does: prints, or ends. */
+/* Who its command waits for has ended. */
+void writer_child_gone(struct writer *w, const struct client *c)
+{
+	if (w->child != c)
+		return;
+	w->child = NULL;
+	w->run->read_at = 0; /* who read meanwhile was not looked at */
+	if (w->proc.alive && !w->exited)
+		alarm_set(&w->work, late());
+}
+
+static void ask_inside(struct writer *w)
+{
+	w->child = driver_client_inside(w->run);
+	if (w->child)
+		client_start(w->child);
+}
+
+static void print_piece(struct writer *w)
+{
+	w->chunks--;
+	if (!w->broken && fault(10)) {
+		w->broken = true;
+		if (!w->put)
+			begin_stop(w, SIG_TERM);
+	}
+	if (!w->broken)
+		w->run->len[chance(20)] += 1 + rnd(9);
+	alarm_set(&w->publish, late());
+}
+
+/* One thing the command does: prints, asks and waits for the answer, or ends. */
 static void on_work(void *arg)
 {
 	struct writer *w = arg;
@@ -263,7 +308,7 @@ static void on_work(void *arg)
 		alarm_set(&w->work, pause + late());
 		return;
 	}
-	if (!r->command_alive)
+	if ((!w->put && !r->command_alive) || w->child || w->exited)
 		return;
 	check_command(w);
 	if (w->chunks == 0) {
@@ -273,23 +318,26 @@ static void on_work(void *arg)
 		turn_in(w, late());
 		return;
 	}
-	w->chunks--;
-	if (!w->broken && fault(10)) {
-		w->broken = true;
-		begin_stop(w, SIG_TERM);
-	}
-	if (!w->broken)
-		r->len[chance(20)] += 1 + rnd(9);
-	alarm_set(&w->publish, late());
+	print_piece(w);
+	if (w->exited)
+		return;
 	alarm_set(&w->work, sim.resting ? rnd(50) : rnd(w->pace + 1));
+	if (!w->put && r->command_alive && !r->dying)
+		ask_inside(w);
 }
 
 static void spawn(struct writer *w)
 {
 	struct model *r = w->run;
-	struct msg m = {.type = MSG_STARTED, .gen = r->gen, .pid = 1000 + r->number};
+	struct msg m = {
+		.type = MSG_STARTED, .gen = r->gen, .pid = 1000 + r->number, .flags = r->foreground ? STARTED_FOREGROUND : 0};
 	struct desc *fd;
 
+	w->state = RUNNING;
+	alarm_set(&w->work, rnd(w->pace + 1));
+	turn_in(w, 0);
+	if (w->put)
+		return;
 	if (fault(10)) {
 		writer_kill(w); /* to die here tells the daemon all there is */
 		return;
@@ -297,11 +345,17 @@ static void spawn(struct writer *w)
 	trace("run %u: the command starts", r->number);
 	r->command_begun = r->command_alive = true;
 	w->pidfd = desc_new(DESC_PIDFD, r);
-	w->state = RUNNING;
 	fd = desc_hold(w->pidfd);
 	tell(w, &m, &fd, 1);
-	alarm_set(&w->work, rnd(w->pace + 1));
-	turn_in(w, 0);
+}
+
+/* What gives it its bytes is to be heard no more. */
+void writer_cancel(struct writer *w)
+{
+	if (!w->put || w->state > RUNNING || w->exited)
+		return;
+	trace("run %u: its put gets a signal", w->run->number);
+	begin_stop(w, 0);
 }
 
 /* ---- the end ---- */
@@ -449,13 +503,21 @@ void writer_fork(struct model *r, struct client *c, struct desc *fds[LEAD_FDS])
 	w->registered = true;
 	w->chunks = (unsigned)rnd(chance(80) ? 4 : 40);
 	w->pace = chance(70) ? sim.quick_ms * 3 : 200 + rnd(w->chunks > 4 ? 1000 : 4000);
-	w->exit = chance(20) ? 1 + (uint32_t)rnd(3) : 0;
+	w->put = c->put;
+	w->exit = !w->put && chance(20) ? 1 + (uint32_t)rnd(3) : 0;
+	r->foreground = c->foreground;
+	r->session = r->foreground ? c->proc.session : COMMAND_PID + (pid_t)r->number;
+	/* When there are too many the outermost is forgotten. */
+	for (size_t i = c->nchain == SC_CHAIN_MAX; i < c->nchain; i++)
+		r->chain[r->nchain++] = c->chain[i];
+	r->chain[r->nchain++] = r->gen;
 	w->stubborn = chance(20);
 	w->slow = chance(10) ? rnd(8000) : rnd(10);
 	trace("client %u forks the writer of run %u", c->proc.number, r->number);
 	alarm_init(&w->turn, on_turn, w);
 	alarm_init(&w->work, on_work, w);
 	alarm_init(&w->publish, on_publish, w);
+	w->sock->end->run = r;
 	endpoint_listen(w->sock->end, &w->proc, hear_daemon, w);
 	turn_in(w, late());
 }
