@@ -56,6 +56,7 @@ CMD_SRC = \
 	cmd/capture.c \
 	cmd/follow.c \
 	cmd/get.c \
+	cmd/get_end.c \
 	cmd/key.c \
 	cmd/list.c \
 	cmd/main.c \

@@ -4,199 +4,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "cmd/again.h"
 #include "cmd/command.h"
 #include "cmd/follow.h"
+#include "cmd/get_parts.h"
 #include "cmd/key.h"
-#include "cmd/output.h"
 #include "cmd/progress.h"
-#include "cmd/request.h"
-#include "cmd/session.h"
 #include "cmd/signals.h"
 #include "cmd/spawn.h"
 #include "cmd/spool.h"
-#include "cmd/status.h"
 #include "cmd/writer.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/human.h"
 #include "lib/killpoint.h"
 #include "lib/page.h"
-
-struct get {
-	struct request req;
-	struct session session;
-	struct status status;
-	struct output output;
-	int spool_fd;	/* what our stdin was; -1: it was not read, or only for the key */
-	struct gen gen; /* of the run we read, or have just lost */
-	bool lost_once;
-	bool foreground;    /* the command of the run we read is in our process group */
-	struct again again; /* what we printed of a run that was lost; out_fd -1: nothing */
-	char notice[256];
-};
-
-/* ---- ends ---- */
-
-static void say(const struct get *g, const char *why, const char *mend)
-{
-	if (!g->req.quiet)
-		complain(g->req.key, why, mend);
-}
-
-static void verbose(const struct get *g, const char *what, const char *more)
-{
-	if (g->req.verbose && !g->req.quiet)
-		complainf(g->req.key, "%s%s", what, more);
-}
-
-static int finish(struct get *g, int status, const char *error)
-{
-	output_abandon(&g->output);
-	g->status.error = error;
-	status_write(&g->status);
-	return status;
-}
-
-static _Noreturn void interrupted(struct get *g, int sig)
-{
-	finish(g, 128 + sig, "interrupted");
-	signals_die(sig);
-}
-
-/* Once a run was followed signals are caught; whatever waits after it was lost must look. */
-static void obey_signals(struct get *g)
-{
-	if (signals_pending())
-		interrupted(g, signals_pending());
-}
-
-static int fail(struct get *g, const char *why, const char *mend)
-{
-	say(g, why, mend);
-	return finish(g, EXIT_FAILED, why);
-}
-
-/* Where our stdout goes. */
-static int cannot_write(struct get *g, const char *why)
-{
-	char text[512], shown[256];
-
-	if (g->req.output)
-		human_escape(g->req.output, strlen(g->req.output), shown, sizeof shown);
-	snprintf(text, sizeof text, "%s: %s", g->req.output ? shown : "write error", why);
-	return fail(g, text, NULL);
-}
-
-/* The command's own status, as a shell would tell it. */
-static int command_status(struct get *g, uint32_t code, uint32_t sig)
-{
-	char why[64];
-
-	g->status.ended = true;
-	g->status.exit = code;
-	g->status.signal = sig;
-	if (code == 0 && sig == 0 && !output_commit(&g->output))
-		return cannot_write(g, g->output.why);
-	g->status.complete = true;
-	if (sig) {
-		snprintf(why, sizeof why, "command killed by signal %u", sig);
-		say(g, why, NULL);
-	}
-	return finish(g, sig ? 128 + (int)sig : (int)code, NULL);
-}
-
-static bool has_printed(const struct get *g)
-{
-	return g->status.bytes || g->status.stderr_bytes;
-}
-
-/* Good bytes are out, the rest will not come. */
-static int incomplete(struct get *g, const char *why)
-{
-	char text[256];
-
-	snprintf(text, sizeof text, "%s: output is incomplete after %llu good bytes", why, (unsigned long long)g->status.bytes);
-	return fail(g, text, NULL);
-}
-
-static int stdout_failed(struct get *g, const struct reader *r, enum read_result rc);
-
-/* What a command has printed into a spool. */
-static enum read_result print_spool(struct reader *r, int fd)
-{
-	struct stat st;
-
-	reader_init(r, fd, -1);
-	if (fstat(fd, &st) < 0)
-		return READ_CANNOT_READ;
-	return reader_print(r, (uint64_t)st.st_size, 0);
-}
-
-/* Nothing of it may be seen before it has succeeded: somebody must be there then. */
-static int bypass_and_wait(struct get *g)
-{
-	struct reader r = {.printed = 0};
-	enum read_result rc = READ_ALL;
-	int fd = g->output.fd;
-	struct ended how;
-
-	g->status.reason = strdup(g->status.reason); /* the session's words go with it */
-	session_release(&g->session);		     /* to the daemon we are gone */
-	if (g->req.atomic && spool_make(-1, &fd))
-		return fail(g, "no room to keep the output of CMD until it has ended", NULL);
-	if (spawn_and_wait(g->req.cmd, g->spool_fd, fd, &how))
-		return fail(g, strerror(errno), NULL);
-	if (g->req.atomic && how.exit == 0 && how.signal == 0)
-		rc = print_spool(&r, fd);
-	if (rc)
-		return stdout_failed(g, &r, rc);
-	g->status.bytes = r.printed;
-	if (how.signal && how.signal == how.caught)
-		interrupted(g, how.signal);
-	return command_status(g, (uint32_t)how.exit, (uint32_t)how.signal);
-}
-
-/* Never worse than not using sc: the command itself, in our place. */
-static int bypass(struct get *g, const char *why, const char *mend)
-{
-	char text[SC_PATH_MAX + 768];
-
-	if (has_printed(g))
-		return incomplete(g, why);
-	if (!g->req.cmd || g->req.strict)
-		return fail(g, why, mend);
-	if (why) {
-		snprintf(text, sizeof text, "%s%s%s", mend ? mend : "", mend ? "; " : "", "running the command directly");
-		say(g, why, text);
-	}
-	g->status.source = "bypass";
-	g->status.reason = why ? why : "disabled";
-	if (g->req.atomic || g->output.temporary)
-		return bypass_and_wait(g);
-	status_write(&g->status);
-	if (g->output.fd != 1)
-		dup2(g->output.fd, 1);
-	if (g->req.warm)
-		spawn_no_stdout();
-	return spawn_become(g->req.cmd, g->spool_fd);
-}
-
-static int stdout_failed(struct get *g, const struct reader *r, enum read_result rc)
-{
-	g->status.bytes = r->printed;
-	g->status.stderr_bytes = r->err_bytes;
-	if (rc == READ_STDOUT_CLOSED)
-		return finish(g, EXIT_PIPE, "stdout was closed");
-	if (rc == READ_DIFFERS)
-		return incomplete(g, "the run was lost, and a second one printed something else");
-	if (rc == READ_CANNOT_READ)
-		return incomplete(g, r->error ? strerror(r->error) : "the object is damaged");
-	return cannot_write(g, strerror(r->error));
-}
 
 /* ---- what the daemon says ---- */
 
@@ -222,18 +45,18 @@ static int replay(struct get *g, const struct msg *m, const int *fds, size_t nfd
 	g->status.ttl_ms = m->ttl;
 	KILLPOINT("hit_granted");
 	if (g->req.warm)
-		return finish(g, 0, NULL);
+		return get_finish(g, 0, NULL);
 	start_reader(g, &r, fds[0], nfds > 1 ? fds[1] : -1);
 	reader_let_go(&r, m->exit == 0 && m->signal == 0);
 	reader_prepare(&r, m->out_len);
-	verbose(g, "hit, made this long ago: ", human_format_duration(m->age, age));
+	get_verbose(g, "hit, made this long ago: ", human_format_duration(m->age, age));
 	rc = reader_print(&r, m->out_len, m->err_len);
 	if (rc)
-		return stdout_failed(g, &r, rc);
+		return get_not_printed(g, &r, rc);
 	KILLPOINT("hit_printed");
 	g->status.bytes = r.printed;
 	g->status.stderr_bytes = r.err_bytes;
-	return command_status(g, (uint32_t)m->exit, (uint32_t)m->signal);
+	return get_command_status(g, (uint32_t)m->exit, (uint32_t)m->signal);
 }
 
 /* SIGINT and the like: the run goes on if others read it; then we die as the caller expects. */
@@ -247,8 +70,8 @@ static int leave(struct get *g, const struct follow *f)
 	else
 		snprintf(why, sizeof why, "still running, to be kept");
 	if (f->left && !f->stopping)
-		say(g, why, NULL);
-	interrupted(g, (int)f->signal);
+		get_say(g, why, NULL);
+	get_interrupted(g, (int)f->signal);
 }
 
 /* The run ended without its end. -1: ask again, once; what we have printed is kept for the second run to be held against. Else
@@ -262,27 +85,27 @@ static int on_lost(struct get *g, const struct follow *f, const char *why)
 	/* What lies in a temporary nobody has seen. */
 	if (g->req.atomic || output_restart(&g->output))
 		g->status.bytes = printed = 0;
-	if (g->req.strict || (g->lost_once && (has_printed(g) || !g->req.cmd)))
-		return has_printed(g) ? incomplete(g, why) : fail(g, why, NULL);
+	if (g->req.strict || (g->lost_once && (get_has_printed(g) || !g->req.cmd)))
+		return get_has_printed(g) ? get_incomplete(g, why) : get_fail(g, why, NULL);
 	if (g->lost_once)
-		return bypass(g, why, NULL);
+		return get_bypass(g, why, NULL);
 	g->lost_once = true;
-	if (has_printed(g)) {
+	if (get_has_printed(g)) {
 		if (again_init(&g->again, f->reader.out_fd, f->reader.err_fd, printed, f->reader.err_pos))
-			return incomplete(g, why);
+			return get_incomplete(g, why);
 		human_escape(g->req.key, strlen(g->req.key), shown, sizeof shown);
 		snprintf(g->notice, sizeof g->notice, "%s: %s: the command runs a second time and says something else:\n",
 			 SC_BIN, shown);
 		g->again.notice = g->req.quiet ? NULL : g->notice;
 	}
 	KILLPOINT("run_lost");
-	verbose(g, why, "; asking again");
+	get_verbose(g, why, "; asking again");
 	return -1;
 }
 
 static int nested(struct get *g)
 {
-	return bypass(g, "its run waits for us", NULL);
+	return get_bypass(g, "its run waits for us", NULL);
 }
 
 static int follow(struct get *g, struct page *page, const struct msg *m, int out_fd, int err_fd)
@@ -310,7 +133,7 @@ static int follow(struct get *g, struct page *page, const struct msg *m, int out
 	g->status.stderr_bytes = f.reader.err_bytes;
 	switch (rc) {
 	case FOLLOW_ENDED:
-		return command_status(g, f.exit, f.signal);
+		return get_command_status(g, f.exit, f.signal);
 	case FOLLOW_CANCELLED:
 		return on_lost(g, &f, "the run was stopped");
 	case FOLLOW_LOST:
@@ -320,16 +143,16 @@ static int follow(struct get *g, struct page *page, const struct msg *m, int out
 	case FOLLOW_SIGNAL:
 		return leave(g, &f);
 	case FOLLOW_SILENT:
-		say(g, "nothing came within --wait", NULL);
-		return finish(g, EXIT_WAITED, "nothing came within --wait");
+		get_say(g, "nothing came within --wait", NULL);
+		return get_finish(g, EXIT_WAITED, "nothing came within --wait");
 	case FOLLOW_STDOUT_CLOSED:
-		return stdout_failed(g, &f.reader, READ_STDOUT_CLOSED);
+		return get_not_printed(g, &f.reader, READ_STDOUT_CLOSED);
 	case FOLLOW_CANNOT_WRITE:
-		return stdout_failed(g, &f.reader, READ_CANNOT_WRITE);
+		return get_not_printed(g, &f.reader, READ_CANNOT_WRITE);
 	case FOLLOW_CANNOT_READ:
-		return stdout_failed(g, &f.reader, READ_CANNOT_READ);
+		return get_not_printed(g, &f.reader, READ_CANNOT_READ);
 	case FOLLOW_DIFFERS:
-		return stdout_failed(g, &f.reader, READ_DIFFERS);
+		return get_not_printed(g, &f.reader, READ_DIFFERS);
 	}
 	return EXIT_FAILED;
 }
@@ -374,17 +197,17 @@ static int lead(struct get *g, const struct msg *m, const int *fds, size_t nfds)
 	g->status.source = "run";
 	g->status.ttl_ms = m->ttl;
 	g->status.reason = g->req.refresh ? "refresh" : "no entry";
-	verbose(g, "running the command", "");
+	get_verbose(g, "running the command", "");
 	if (!page)
-		return bypass(g, "the daemon's page is not usable", NULL);
+		return get_bypass(g, "the daemon's page is not usable", NULL);
 	run.chain = request_chain(&g->req, &m->gen);
 	if (writer_start(&run))
-		return bypass(g, strerror(errno), NULL);
+		return get_bypass(g, strerror(errno), NULL);
 	KILLPOINT("writer_forked");
 	if (g->req.warm)
-		return finish(g, 0, NULL);
+		return get_finish(g, 0, NULL);
 	if (page_take_slot(page, (uint32_t)m->slot))
-		verbose(g, "no slot on the page: ", strerror(errno));
+		get_verbose(g, "no slot on the page: ", strerror(errno));
 	KILLPOINT("leader_slot_taken");
 	g->foreground = g->req.foreground;
 	status = follow(g, page, m, fds[LEAD_OUT], fds[LEAD_ERR]);
@@ -403,14 +226,14 @@ static int join(struct get *g, const struct msg *m, const int *fds, size_t nfds)
 	g->status.reason = "in flight";
 	g->status.age_ms = m->age;
 	if (!page)
-		return bypass(g, "the daemon's page is not usable", NULL);
+		return get_bypass(g, "the daemon's page is not usable", NULL);
 	if (g->req.warm)
-		return finish(g, 0, NULL); /* it is on its way */
+		return get_finish(g, 0, NULL); /* it is on its way */
 	if (page_take_slot(page, (uint32_t)m->slot))
-		verbose(g, "no slot on the page: ", strerror(errno));
+		get_verbose(g, "no slot on the page: ", strerror(errno));
 	KILLPOINT("follower_slot_taken");
 	g->foreground = false;
-	verbose(g, "following a run that is going on", "");
+	get_verbose(g, "following a run that is going on", "");
 	status = follow(g, page, m, fds[LEAD_OUT], fds[LEAD_ERR]);
 	page_free(page);
 	close(fds[LEAD_OUT]);
@@ -420,11 +243,11 @@ static int join(struct get *g, const struct msg *m, const int *fds, size_t nfds)
 
 static int missed(struct get *g)
 {
-	if (has_printed(g))
-		return incomplete(g, "the process that ran the command died, and nobody is left who can run it again");
+	if (get_has_printed(g))
+		return get_incomplete(g, "the process that ran the command died, and nobody is left who can run it again");
 	g->status.source = "miss";
 	g->status.reason = "no such key";
-	return finish(g, EXIT_NO_KEY, NULL);
+	return get_finish(g, EXIT_NO_KEY, NULL);
 }
 
 static int refused(struct get *g, const struct msg *m)
@@ -435,7 +258,7 @@ static int refused(struct get *g, const struct msg *m)
 		return nested(g);
 	snprintf(why, sizeof why, "the cache cannot take it: %s",
 		 m->error ? strerror((int)m->error) : human_escape(m->text.p, m->text.n, text, sizeof text));
-	return bypass(g, why, m->error == ENOSPC ? "free some space" : NULL);
+	return get_bypass(g, why, m->error == ENOSPC ? "free some space" : NULL);
 }
 
 /* ---- the question ---- */
@@ -470,18 +293,18 @@ static int hear_answer(struct get *g, struct msg *m, int *fds, size_t *nfds)
 	struct msg q = request_question(&g->req, &g->gen);
 	int rc = session_ask(&g->session, SESSION_START, &q, m, fds, nfds, SC_FOREVER);
 
-	obey_signals(g);
+	get_obey_signals(g);
 	if (until < g->req.wait_ms)
 		until = SC_FOREVER;
 	/* LOST was on its way when we asked: the page had said it before. */
 	while (rc == 0 && (m->type == MSG_WAIT || m->type == MSG_LOST)) {
 		if (m->type == MSG_WAIT) {
-			verbose(g, "waiting for ", reason_to_wait(m));
+			get_verbose(g, "waiting for ", reason_to_wait(m));
 			progress_wait(reason_to_wait(m));
 		}
 		do {
 			rc = session_hear(&g->session, m, fds, nfds, time_left(until));
-			obey_signals(g);
+			get_obey_signals(g);
 		} while (rc == SC_ESYS && errno == EINTR);
 		if (rc != SC_EEOF)
 			continue;
@@ -503,11 +326,11 @@ static int ask(struct get *g)
 	progress_stop();
 	KILLPOINT("answer_heard");
 	if (rc == SC_EAGAIN) {
-		say(g, "nothing came within --wait", NULL);
-		return finish(g, EXIT_WAITED, "nothing came within --wait");
+		get_say(g, "nothing came within --wait", NULL);
+		return get_finish(g, EXIT_WAITED, "nothing came within --wait");
 	}
 	if (rc)
-		return bypass(g, g->session.why[0] ? g->session.why : sc_strerror(rc), g->session.mend);
+		return get_bypass(g, g->session.why[0] ? g->session.why : sc_strerror(rc), g->session.mend);
 	switch (m.type) {
 	case MSG_HIT:
 		return replay(g, &m, fds, nfds);
@@ -520,7 +343,7 @@ static int ask(struct get *g)
 	case MSG_REFUSE:
 		return refused(g, &m);
 	default:
-		return bypass(g, "the daemon's answer makes no sense", SC_BIN " daemon restart");
+		return get_bypass(g, "the daemon's answer makes no sense", SC_BIN " daemon restart");
 	}
 }
 
@@ -550,8 +373,8 @@ static bool take_stdin(struct get *g, bool disabled)
 		g->req.key = text;
 		return true;
 	}
-	say(g, reading ? "stdin cannot be read" : "no room to keep stdin", sc_strerror(rc ? rc : SC_ENOMEM));
-	finish(g, EXIT_FAILED, "stdin");
+	get_say(g, reading ? "stdin cannot be read" : "no room to keep stdin", sc_strerror(rc ? rc : SC_ENOMEM));
+	get_finish(g, EXIT_FAILED, "stdin");
 	return false;
 }
 
@@ -582,7 +405,7 @@ static int run(struct get *g, const struct command *self, int argc, char **argv)
 	g->status.key = bytes_of(g->req.key);
 	g->status.bucket = g->req.bucket;
 	if (g->req.output && !g->req.print_key && !output_open(&g->output, g->req.output))
-		return cannot_write(g, g->output.why);
+		return get_cannot_write(g, g->output.why);
 	if (g->req.takes_stdin && !take_stdin(g, is_disabled))
 		return EXIT_FAILED;
 	g->status.key = bytes_of(g->req.key);
@@ -591,7 +414,7 @@ static int run(struct get *g, const struct command *self, int argc, char **argv)
 	if (!g->req.quiet && !g->req.warm)
 		progress_allow(g->req.key, g->output.fd);
 	if (is_disabled)
-		return g->req.cmd ? bypass(g, NULL, NULL) : missed(g);
+		return g->req.cmd ? get_bypass(g, NULL, NULL) : missed(g);
 	do {
 		status = ask(g);
 	} while (status < 0);

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/killpoint.h"
 
@@ -200,10 +201,7 @@ static void bump(_Atomic uint32_t *word)
 /* All that wait for nothing in particular look around in the same moment of each second: the processor wakes for them once. */
 static uint64_t to_next_look(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return SC_PAGE_WAIT_MS - (uint64_t)now.tv_nsec / 1000000 % SC_PAGE_WAIT_MS;
+	return SC_PAGE_WAIT_MS - clock_boot_ms() % SC_PAGE_WAIT_MS;
 }
 
 /* True: the time was over. */

@@ -1,0 +1,46 @@
+/* What the files of get share: get.c (the question and what comes of it) and get_end.c (how it ends). Nobody else includes this. */
+#ifndef SC_GET_PARTS_H
+#define SC_GET_PARTS_H
+
+#include "cmd/again.h"
+#include "cmd/output.h"
+#include "cmd/reader.h"
+#include "cmd/request.h"
+#include "cmd/session.h"
+#include "cmd/status.h"
+
+struct get {
+	struct request req;
+	struct session session;
+	struct status status;
+	struct output output;
+	int spool_fd;	/* what our stdin was; -1: it was not read, or only for the key */
+	struct gen gen; /* of the run we read, or have just lost */
+	bool lost_once;
+	bool foreground;    /* the command of the run we read is in our process group */
+	struct again again; /* what we printed of a run that was lost; out_fd -1: nothing */
+	char notice[256];
+};
+
+/* ---- get_end.c ---- */
+
+/* One line, unless -q; or only with -v. */
+void get_say(const struct get *g, const char *why, const char *mend);
+void get_verbose(const struct get *g, const char *what, const char *more);
+
+bool get_has_printed(const struct get *g);
+
+/* Ends: each writes the status line, leaves -o's FILE as it ought to be, and returns the exit status. */
+int get_finish(struct get *g, int status, const char *error);
+int get_fail(struct get *g, const char *why, const char *mend);
+int get_cannot_write(struct get *g, const char *why);		    /* where our stdout goes */
+int get_command_status(struct get *g, uint32_t code, uint32_t sig); /* the command's own, as a shell would tell it */
+int get_incomplete(struct get *g, const char *why);		    /* good bytes are out, the rest will not come */
+int get_not_printed(struct get *g, const struct reader *r, enum read_result rc); /* what kept the reader from it */
+int get_bypass(struct get *g, const char *why, const char *mend);		 /* the command itself, in our place */
+
+/* Once a run was followed signals are caught; whatever waits after it was lost must look. Returns only if none came. */
+void get_obey_signals(struct get *g);
+_Noreturn void get_interrupted(struct get *g, int sig);
+
+#endif
