@@ -259,18 +259,27 @@ static void on_census(struct daemon *d, void *arg)
 		flight_tell_lonely(f);
 }
 
-static void on_not_early(struct daemon *d, void *arg)
+static struct conn *find_early(struct daemon *d)
 {
 	struct conn *c = d->conns;
 
-	(void)arg;
-	/* From the beginning after each: what an answer sets off may take others out of the list. */
-	while (c) {
-		bool waits = c->waits_for && (c->ask->early || c->ask->q.lost);
+	while (c && !(c->waits_for && c->ask->early))
+		c = c->next;
+	return c;
+}
 
-		if (waits)
-			answer_again(c);
-		c = waits ? d->conns : c->next;
+static void on_not_early(struct daemon *d, void *arg)
+{
+	struct conn *c;
+
+	(void)arg;
+	DL_FOREACH (d->conns, c)
+		if (c->waits_for)
+			c->ask->early |= c->ask->q.lost;
+	/* Each once, for some wait on; from the beginning after each, for what an answer sets off may take others out of the list. */
+	while ((c = find_early(d))) {
+		c->ask->early = false;
+		answer_again(c);
 	}
 }
 
