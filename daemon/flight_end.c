@@ -76,9 +76,11 @@ void flight_discard(struct daemon *d, const struct gen *g)
 
 /* ---- without its writer's word ---- */
 
-/* Who read it and can lead may ask again in a moment; those that cannot wait for that. */
+/* Of a run without an end: who read it and can lead may ask again in a moment; those that cannot wait for that. */
 static void name_heirs(struct flight *f)
 {
+	if (f->end == PAGE_COMPLETE || f->end == PAGE_FAILED)
+		return;
 	for (struct conn *c = f->readers; c; c = c->reads_next)
 		key_add_heir(f->key, c);
 }
@@ -97,8 +99,7 @@ static void end_unfinished(struct flight *f)
 	struct daemon *d = f->d;
 	struct key *k;
 
-	if (f->end == PAGE_LOST)
-		name_heirs(f);
+	name_heirs(f);
 	flight_set_state(f, FLIGHT_SETTLED, f->end == PAGE_LOST ? "lost" : "cancelled");
 	k = flight_take_out(f);
 	flight_discard(d, &f->gen);
@@ -189,6 +190,7 @@ static void settle(struct flight *f, unsigned how, const char *why)
 	struct msg m = {.type = MSG_SETTLED, .gen = f->gen, .flags = how};
 	struct key *k;
 
+	name_heirs(f);
 	flight_set_state(f, FLIGHT_SETTLED, why);
 	k = flight_take_out(f);
 	KILLPOINT("before_settle");
