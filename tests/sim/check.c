@@ -106,7 +106,7 @@ void check_unlink(struct model *r)
 
 void check_page_end(struct model *r, enum page_state state, bool by_daemon)
 {
-	if (by_daemon && state == PAGE_LOST)
+	if (by_daemon && (state == PAGE_LOST || state == PAGE_CANCELLED))
 		conns_inherit(r);
 	/* Or its writer could not be heard after it had said all. */
 	if (by_daemon && check_can_be_finished(r) && !(r->unheard_at && r->done))
@@ -249,7 +249,7 @@ static void said_follow(struct client *c, struct model *r, const struct msg *m)
 {
 	if (c->put)
 		sim_fail("client %u has a result of its own, but follows run %u", c->proc.number, r->number);
-	if (r->unheard_at || r->registered_life != life.proc.number)
+	if ((r->unheard_at && !r->done) || r->registered_life != life.proc.number)
 		sim_fail("client %u follows run %u, whose writer cannot be heard", c->proc.number, r->number);
 	if (m->age != sim.now - r->born)
 		sim_fail("client %u is told that run %u is %llu ms old", c->proc.number, r->number, (unsigned long long)m->age);
@@ -326,6 +326,8 @@ static void said_settled(struct model *r, const struct msg *m)
 	if (!m->flags && r->good && !sim.faults && !r->writer->stopping && r->commit_epoch == world.index_epoch)
 		sim_fail("the writer of run %u is told that it could not be kept", r->number);
 	r->settled_life = life.proc.number;
+	if (r->writer->broken || r->writer->stopping)
+		conns_inherit(r);
 }
 
 /* To ATTACH. */
