@@ -50,7 +50,7 @@ void writer_kill(struct writer *w)
 {
 	/* What it has said is heard before its end; a daemon that could not hear it may have the descriptor all the same. */
 	bool known = life.listening && w->state >= RUNNING &&
-		     ((w->sock && !w->sock->end->peer->closed && w->run->registered_life == life.proc.number) ||
+		     ((w->sock && !w->sock->end->peer->closed && w->registered && w->run->registered_life == life.proc.number) ||
 		      w->run->pidfd_life == life.proc.number);
 
 	if (!w->proc.alive)
