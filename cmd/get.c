@@ -458,9 +458,12 @@ static int hear_answer(struct get *g, struct msg *m, int *fds, size_t *nfds)
 
 	if (until < g->req.wait_ms)
 		until = SC_FOREVER;
-	while (rc == 0 && m->type == MSG_WAIT) {
-		verbose(g, "waiting for ", reason_to_wait(m));
-		progress_wait(reason_to_wait(m));
+	/* LOST was on its way when we asked: the page had said it before. */
+	while (rc == 0 && (m->type == MSG_WAIT || m->type == MSG_LOST)) {
+		if (m->type == MSG_WAIT) {
+			verbose(g, "waiting for ", reason_to_wait(m));
+			progress_wait(reason_to_wait(m));
+		}
 		do {
 			rc = session_hear(&g->session, m, fds, nfds, time_left(until));
 		} while (rc == SC_ESYS && errno == EINTR);
