@@ -108,8 +108,7 @@ void check_page_end(struct model *r, enum page_state state, bool by_daemon)
 {
 	if (by_daemon && (state == PAGE_LOST || state == PAGE_CANCELLED))
 		conns_inherit(r);
-	/* Or its writer could not be heard after it had said all. */
-	if (by_daemon && check_can_be_finished(r) && !(r->unheard_at && r->done))
+	if (by_daemon && check_can_be_finished(r))
 		sim_fail("the daemon ends the page of run %u, whose writer lives", r->number);
 	if (by_daemon && check_is_known(r))
 		sim_fail("the page of run %u is ended, but whoever asks again meets the run", r->number);
@@ -173,8 +172,12 @@ void check_heard(struct endpoint *e, const struct msg *m)
 				world.runs[i]->removing = true;
 	} else if (m->type == MSG_DONE && (r = run_of(&m->gen))) {
 		r->done_life = life.proc.number;
-	} else if ((m->type == MSG_STARTED || (m->type == MSG_REGISTER && m->pid)) && (r = run_of(&m->gen))) {
-		r->pidfd_life = life.proc.number;
+	} else if (m->type == MSG_LEAVE) {
+		e->heir = NULL;
+	} else if (m->type == MSG_STARTED && e->run && gen_equal(&e->run->gen, &m->gen)) {
+		e->run->pidfd_life = life.proc.number;
+	} else if (m->type == MSG_REGISTER && e->run && gen_equal(&e->run->gen, &m->gen)) {
+		e->run->pidfd_offered = m->pid;
 	}
 }
 
@@ -249,7 +252,7 @@ static void said_follow(struct client *c, struct model *r, const struct msg *m)
 {
 	if (c->put)
 		sim_fail("client %u has a result of its own, but follows run %u", c->proc.number, r->number);
-	if ((r->unheard_at && !r->done) || r->registered_life != life.proc.number)
+	if (r->unheard_at || r->registered_life != life.proc.number)
 		sim_fail("client %u follows run %u, whose writer cannot be heard", c->proc.number, r->number);
 	if (m->age != sim.now - r->born)
 		sim_fail("client %u is told that run %u is %llu ms old", c->proc.number, r->number, (unsigned long long)m->age);
@@ -364,6 +367,8 @@ static void said_registered(struct model *r)
 {
 	r->registered_life = life.proc.number;
 	r->unheard_at = 0;
+	if (r->pidfd_offered)
+		r->pidfd_life = life.proc.number;
 }
 
 static void said_stop(struct model *r)

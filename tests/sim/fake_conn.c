@@ -72,7 +72,15 @@ static void on_deaf(void *arg)
 	conn_close(c, "read error");
 }
 
-/* No descriptor or no memory to be had for what has come: nothing that is said about that connection is known. */
+static bool is_deaf(const struct conn *c)
+{
+	/* After DONE a writer says nothing that could not be read. */
+	if (sim.resting || (c->leads && run_of(flight_gen(c->leads))->done_life == life.proc.number))
+		return false;
+	return rnd(1000) < sim.deaf_permille;
+}
+
+/* No descriptor or no memory to be had for what has come. */
 static void deafen(struct conn *c)
 {
 	if (c->leads)
@@ -88,7 +96,7 @@ static void hear_peer(void *arg, const struct msg *m, struct desc **fds, size_t 
 	struct arrival a = {arg, m, fds, nfds};
 
 	trace("daemon hears %s of conn %d", m ? msg_name(m->type) : "the end", (int)a.c->pid);
-	if (m && !sim.resting && rnd(1000) < sim.deaf_permille) {
+	if (m && is_deaf(a.c)) {
 		deafen(a.c);
 		return;
 	}

@@ -56,6 +56,9 @@ static void on_message(void *arg, const struct msg *m, struct desc **fds, size_t
 
 	if (m && m->type == MSG_HELLO)
 		return;
+	/* Was on its way when we asked: the page had said it before. */
+	if (m && m->type == MSG_LOST && s->q.type == MSG_ASK)
+		return;
 	if (!m && s->waits) {
 		/* A new daemon knows nothing of our question. */
 		session_close(s);

@@ -154,6 +154,7 @@ struct model {
 	/* what is known and promised */
 	unsigned registered_life; /* the last daemon that knew its writer */
 	unsigned pidfd_life;	  /* the last daemon that can kill its command */
+	bool pidfd_offered;	  /* … that its writer gives to one it registers with */
 	uint64_t unheard_at;	  /* when its daemon could not read what its writer said; 0: it can */
 	uint64_t window;
 	unsigned done_life;	  /* the last daemon that heard DONE */

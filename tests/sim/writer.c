@@ -514,6 +514,7 @@ void writer_fork(struct model *r, struct client *c, struct desc *fds[LEAD_FDS])
 	alarm_init(&w->turn, on_turn, w);
 	alarm_init(&w->work, on_work, w);
 	alarm_init(&w->publish, on_publish, w);
+	w->sock->end->run = r;
 	endpoint_listen(w->sock->end, &w->proc, hear_daemon, w);
 	turn_in(w, late());
 }
