@@ -2,6 +2,7 @@
 #include <utlist.h>
 
 #include "daemon/flight_parts.h"
+#include "lib/clock.h"
 #include "tests/sim/check.h"
 
 /* ---- readers ---- */
@@ -93,6 +94,18 @@ static uint64_t awaited_since(const struct flight *f)
 	return since > life.born ? since : life.born;
 }
 
+/* What is left of a lost run's group when its command is dead, zombies of it, is waited for no longer than this. */
+#define GROUP_MS 50
+
+static bool dies_too_long(const struct flight *f)
+{
+	const struct model *r = run_of(&f->gen);
+	uint64_t since = sim.now - r->died_at, patience = GROUP_MS + 20 + 4 * sim.quick_ms;
+
+	return f->state == FLIGHT_DYING && !r->command_alive && since > patience &&
+	       clock_boot_ms() - f->dying_since_ms > patience && !sim.late_percent && !life.paused;
+}
+
 /* Who waits has to: asked again, it would be told the same. A row that the index has just written is told of in a moment. */
 static void check_waiters(void)
 {
@@ -107,6 +120,9 @@ static void check_waiters(void)
 		v = decide(&c->ask->q, &k);
 		if (v.kind != VERDICT_WAIT)
 			sim_fail("conn %d waits, but nothing is in its way", (int)c->pid);
+		if (v.reason == WAIT_STOPPING && dies_too_long(run))
+			sim_fail("conn %d still waits for the lost run %u, whose command is dead", (int)c->pid,
+				 run_of(&run->gen)->number);
 		if (v.reason == WAIT_REGISTERING && !sim.late_percent && !life.paused &&
 		    sim.now - awaited_since(run) > SC_REGISTER_MS + 400 + 4 * sim.quick_ms)
 			sim_fail("conn %d still waits for run %u to be known again", (int)c->pid, run_of(&run->gen)->number);

@@ -78,8 +78,11 @@ const char *client_describe(const struct client *c)
 					     "leaving", "seeing off", "gone"};
 
 	snprintf(text, sizeof text, "client %u (%s %s%s%s%s%s%s%s%s, ttl %lld, inside of %u, chain %zu, session %d, %s)",
-		 c->proc.number, c->put ? "put" : c->detached ? "warm" : errands[c->errand], c->key->name,
-		 c->command ? " -- C" : "", c->refresh ? " --refresh" : "", c->finish ? " --finish" : "",
+		 c->proc.number,
+		 c->put	       ? "put"
+		 : c->detached ? "warm"
+			       : errands[c->errand],
+		 c->key->name, c->command ? " -- C" : "", c->refresh ? " --refresh" : "", c->finish ? " --finish" : "",
 		 c->finished ? " --wait 0" : "", c->wait ? " --wait" : "", c->strict ? " --strict" : "",
 		 c->foreground ? " --foreground" : "", (long long)c->ttl, c->inside ? c->inside->number : 0, c->nchain,
 		 (int)c->proc.session, states[c->state]);

@@ -52,6 +52,7 @@ static void on_death(void *arg)
 	struct model *r = arg;
 
 	r->command_alive = false;
+	r->died_at = sim.now;
 	r->zombies_until = chance(sim.zombie_percent) ? sim.now + rnd(3000) : 0;
 	trace("run %u: the command is dead", r->number);
 	if (!r->writer)

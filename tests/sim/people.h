@@ -142,7 +142,7 @@ struct writer {
 	enum writer_state state;
 	struct desc *sock, *lock, *out, *err, *page, *pidfd;
 	struct alarm turn, work, publish;
-	bool put; /* no command: it has the bytes itself */
+	bool put;	      /* no command: it has the bytes itself */
 	struct client *child; /* that its command waits for */
 
 	unsigned chunks; /* the command will print so often … */

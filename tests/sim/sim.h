@@ -26,12 +26,12 @@ struct sim {
 	bool resting; /* the driver has stopped: nothing fails any more, and everything comes to its end */
 	/* How late things happen: mostly below quick_ms, now and then up to late_ms. */
 	unsigned quick_ms, late_ms, late_percent;
-	unsigned death_ms;   /* how long a killed command takes to die; 0: at once */
+	unsigned death_ms;	 /* how long a killed command takes to die; 0: at once */
 	unsigned zombie_percent; /* … and how often somebody of its group stays a zombie */
-	bool old_kernel;     /* cannot signal a group by descriptor */
-	unsigned deaf_permille; /* messages the daemon cannot read, and with them the connection */
-	unsigned lost_wakes; /* per cent of wake-ups that get lost */
-	jmp_buf *out;	     /* where sim_fail goes */
+	bool old_kernel;	 /* cannot signal a group by descriptor */
+	unsigned deaf_permille;	 /* messages the daemon cannot read, and with them the connection */
+	unsigned lost_wakes;	 /* per cent of wake-ups that get lost */
+	jmp_buf *out;		 /* where sim_fail goes */
 	char failure[512];
 };
 

@@ -74,11 +74,11 @@ struct endpoint {
 	struct proc *proc; /* whose it is; NULL: nobody reads it */
 	hear_fn hear;	   /* m is NULL at the end. What is kept of fds is replaced by NULL */
 	void *arg;
-	struct client *client; /* whose question it carries, if it is a client's */
-	struct model *run;     /* which run it is about, if it is a writer's */
-	struct model *asked;   /* the run of its ATTACH */
-	struct model *counted; /* the run that the daemon has to count it a reader of */
-	bool can_lead;	       /* as it has said last */
+	struct client *client;	/* whose question it carries, if it is a client's */
+	struct model *run;	/* which run it is about, if it is a writer's */
+	struct model *asked;	/* the run of its ATTACH */
+	struct model *counted;	/* the run that the daemon has to count it a reader of */
+	bool can_lead;		/* as it has said last */
 	struct key_model *heir; /* it has lost a run of this key and has not been answered since */
 	struct alarm alarm;
 };
@@ -145,8 +145,9 @@ struct model {
 	bool orphaned; /* it outlives its writer: only the daemon can end it */
 	uint32_t killed_by;
 	struct alarm death;
-	bool dying;		/* was sent a signal that ends it */
-	uint64_t killed_at;	/* by the daemon */
+	bool dying;	    /* was sent a signal that ends it */
+	uint64_t killed_at; /* by the daemon */
+	uint64_t died_at;
 	uint64_t zombies_until; /* somebody of its group is not reaped */
 	bool foreground;	/* its group and its session are its caller's */
 	pid_t session;
@@ -157,19 +158,19 @@ struct model {
 	bool pidfd_offered;	  /* … that its writer gives to one it registers with */
 	uint64_t unheard_at;	  /* when its daemon could not read what its writer said; 0: it can */
 	uint64_t window;
-	unsigned done_life;	  /* the last daemon that heard DONE */
-	bool done;		  /* DONE was said: the lengths are final */
-	bool good;		  /* … and it may be kept */
-	bool led;		  /* LEAD is out: from now on it counts */
-	bool to_finish;		  /* somebody who joined said --finish */
-	uint64_t stopped_at;	  /* when its writer began to stop its command; 0: it has not */
-	uint64_t read_at;	  /* when last somebody read it */
-	bool removing, removed;	  /* a REMOVE is in hand, was carried out */
-	bool gone;		  /* … and answered: never served any more */
-	bool superseded;	  /* a newer run of the key was led */
-	unsigned stop_life;	  /* the last daemon that had its command stopped */
-	bool overdue;		  /* doomed because its writer did not come back in time */
-	bool disowned;		  /* its writer was refused */
+	unsigned done_life;	/* the last daemon that heard DONE */
+	bool done;		/* DONE was said: the lengths are final */
+	bool good;		/* … and it may be kept */
+	bool led;		/* LEAD is out: from now on it counts */
+	bool to_finish;		/* somebody who joined said --finish */
+	uint64_t stopped_at;	/* when its writer began to stop its command; 0: it has not */
+	uint64_t read_at;	/* when last somebody read it */
+	bool removing, removed; /* a REMOVE is in hand, was carried out */
+	bool gone;		/* … and answered: never served any more */
+	bool superseded;	/* a newer run of the key was led */
+	unsigned stop_life;	/* the last daemon that had its command stopped */
+	bool overdue;		/* doomed because its writer did not come back in time */
+	bool disowned;		/* its writer was refused */
 	bool commit_asked, commit_answered, committed;
 	unsigned commit_life;  /* the last daemon that asked for it */
 	unsigned commit_epoch; /* of the index, when it became the row */

@@ -50,7 +50,8 @@ void writer_kill(struct writer *w)
 {
 	/* What it has said is heard before its end; a daemon that could not hear it may have the descriptor all the same. */
 	bool known = life.listening && w->state >= RUNNING &&
-		     ((w->sock && !w->sock->end->peer->closed && w->registered && w->run->registered_life == life.proc.number) ||
+		     ((w->sock && !w->sock->end->peer->closed && w->registered &&
+		       w->run->registered_life == life.proc.number) ||
 		      w->run->pidfd_life == life.proc.number);
 
 	if (!w->proc.alive)
@@ -324,10 +325,8 @@ static void on_work(void *arg)
 static void spawn(struct writer *w)
 {
 	struct model *r = w->run;
-	struct msg m = {.type = MSG_STARTED,
-			.gen = r->gen,
-			.pid = 1000 + r->number,
-			.flags = r->foreground ? STARTED_FOREGROUND : 0};
+	struct msg m = {
+		.type = MSG_STARTED, .gen = r->gen, .pid = 1000 + r->number, .flags = r->foreground ? STARTED_FOREGROUND : 0};
 	struct desc *fd;
 
 	w->state = RUNNING;
