@@ -135,7 +135,7 @@ struct client *driver_client_inside(struct model *r)
 	choose_kind(c);
 	choose_ttl(c);
 	c->inside = r;
-	if (known || !r->session || r->foreground) {
+	if (known || !r->session || r->foreground || r->disowned) {
 		memcpy(c->chain, r->chain, sizeof c->chain);
 		c->nchain = r->nchain;
 	}

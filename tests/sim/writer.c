@@ -144,6 +144,9 @@ static void on_message(struct writer *w, const struct msg *m)
 	case MSG_REFUSE:
 		w->disowned = true;
 		w->run->disowned = true;
+		/* No daemon ever learns its session now: who is inside of it by that alone may wait for itself. */
+		if (w->child && !w->child->nchain)
+			client_kill(w->child);
 		lose_daemon(w);
 		if (w->state == REPORTING)
 			publish_end(w);
