@@ -299,10 +299,16 @@ static void said_miss(const struct client *c)
 		sim_fail("client %u is told MISS", c->proc.number);
 	if (check_is_fresh(c) || (o && !c->finished))
 		sim_fail("client %u is told MISS, but there is something", c->proc.number);
-	if (c->lost_once && conns_heirs(c->key))
+	if (c->lost_once && conns_heirs(c->key, true))
 		sim_fail("client %u has lost its run and is told MISS, but somebody can lead it again", c->proc.number);
 	if (c->lost_once && life.found && sim.now - life.born < 2 * SC_PAGE_WAIT_MS)
 		sim_fail("client %u has lost its run and is told MISS by a daemon that cannot know", c->proc.number);
+}
+
+static void said_wait(const struct client *c, const struct msg *m)
+{
+	if (c->errand == GET && m->reason == WAIT_HEIRS && !conns_heirs(c->key, false) && !flights_are_early(&life.d))
+		sim_fail("client %u waits for somebody who leads its run again, but nobody is expected to", c->proc.number);
 }
 
 /* To a REMOVE: from now on nothing that was begun before it is ever served. */
@@ -326,7 +332,7 @@ static void said_settled(struct model *r, const struct msg *m)
 	if ((m->flags & SETTLED_OVERTAKEN) && r->ttl_ms && !r->mark_doomed && !sim.faults &&
 	    !(r->key->has_row && r->key->row.order > r->order))
 		sim_fail("the writer of run %u is told that a newer one came, which is not so", r->number);
-	if (!m->flags && r->good && !sim.faults && !r->writer->stopping && r->commit_epoch == world.index_epoch)
+	if (!m->flags && r->good && !sim.faults && !r->writer->stopping && r->stop_life != life.proc.number)
 		sim_fail("the writer of run %u is told that it could not be kept", r->number);
 	r->settled_life = life.proc.number;
 	if (r->writer->broken || r->writer->stopping)
@@ -353,10 +359,17 @@ static void said_left(struct endpoint *e, const struct msg *m)
 		e->counted = NULL;
 }
 
-static void said_refuse(const struct client *c, const struct model *r, const struct msg *m)
+static void said_refuse(const struct endpoint *e, const struct msg *m)
 {
+	const struct client *c = e->client;
+	const struct model *r = e->run;
+
 	if (c && m->reason == REFUSE_NESTED && !c->nchain && !c->inside)
 		sim_fail("client %u is told it asks inside its own run", c->proc.number);
+	/* Until all have come back, those who wait go first. */
+	if (e->asked && m->reason == REFUSE_NESTED && sim.chains && sim.now - life.born < 2 * SC_PAGE_WAIT_MS)
+		sim_fail("client %u may read run %u no more, but could have gone before others", c->proc.number,
+			 e->asked->number);
 	if (c && m->reason != REFUSE_NESTED && !sim.faults)
 		sim_fail("client %u is refused, and nothing has failed", c->proc.number);
 	if (r && r->key->has_row && r->key->row_run == r)
@@ -392,6 +405,8 @@ static void said_to_client(struct endpoint *e, struct model *r, const struct msg
 		said_hit(c, r, m);
 	else if (m->type == MSG_MISS)
 		said_miss(c);
+	else if (m->type == MSG_WAIT)
+		said_wait(c, m);
 	else if (m->type == MSG_OK && c->errand == RM)
 		said_ok(c);
 	else if (m->type == MSG_LOST)
@@ -420,7 +435,7 @@ void check_said(struct endpoint *e, const struct msg *m)
 	else if (m->type == MSG_LOST || m->type == MSG_ENDED)
 		e->counted = NULL;
 	if (m->type == MSG_REFUSE)
-		said_refuse(e->client, e->run, m);
+		said_refuse(e, m);
 	else if (m->type == MSG_LEFT)
 		said_left(e, m);
 	else if (e->client)

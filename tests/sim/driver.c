@@ -125,7 +125,7 @@ static void join_one(struct key_model *k)
 struct client *driver_client_inside(struct model *r)
 {
 	struct client *c;
-	bool known = chance(75); /* by the environment */
+	bool known = sim.chains || chance(75); /* by the environment */
 
 	if (sim.resting || nclients >= CLIENTS_MAX - 8 || r->nchain > DEPTH || !chance(drv.nest))
 		return NULL;
@@ -316,6 +316,7 @@ static void draw_lateness(void)
 	sim.death_ms = deaths[rnd(sizeof deaths / sizeof *deaths)];
 	sim.zombie_percent = chance(40) ? (unsigned)rnd(80) : 0;
 	sim.old_kernel = chance(10);
+	sim.chains = chance(50);
 	sim.deaf_permille = chance(25) ? (unsigned)rnd(60) : 0;
 }
 

@@ -326,12 +326,12 @@ void conns_inherit(const struct model *r)
 			w->end->peer->heir = r->key;
 }
 
-unsigned conns_heirs(const struct key_model *k)
+unsigned conns_heirs(const struct key_model *k, bool here)
 {
 	unsigned n = 0;
 
 	for (const struct wire *w = wires; w; w = w->next)
-		n += !w->closing && !w->end->peer->closed && w->end->peer->heir == k;
+		n += !w->closing && !(here && w->end->peer->closed) && w->end->peer->heir == k;
 	return n;
 }
 

@@ -29,6 +29,7 @@ struct sim {
 	unsigned death_ms;	 /* how long a killed command takes to die; 0: at once */
 	unsigned zombie_percent; /* … and how often somebody of its group stays a zombie */
 	bool old_kernel;	 /* cannot signal a group by descriptor */
+	bool chains;		 /* whoever is inside of a run says so */
 	unsigned deaf_permille;	 /* messages the daemon cannot read, and with them the connection */
 	unsigned lost_wakes;	 /* per cent of wake-ups that get lost */
 	jmp_buf *out;		 /* where sim_fail goes */

@@ -247,9 +247,10 @@ struct desc *daemon_connect(void); /* NULL: nobody listens */
 void conns_die(void);
 /* How many of the open ones have to be counted as readers of a run. */
 unsigned conns_reading(const struct model *r);
-/* Its readers who can lead have lost it; how many such there are whose key it is. */
+/* Its readers who can lead have lost it; how many such there are of a key, those whom the daemon does not know to be gone among
+ * them, unless they have to be here. */
 void conns_inherit(const struct model *r);
-unsigned conns_heirs(const struct key_model *k);
+unsigned conns_heirs(const struct key_model *k, bool here);
 void conns_forget(void); /* of a scenario that failed */
 void conns_bury(void);
 

@@ -272,6 +272,7 @@ void writer_child_gone(struct writer *w, const struct client *c)
 	if (w->child != c)
 		return;
 	w->child = NULL;
+	w->run->read_at = 0; /* who read meanwhile was not looked at */
 	if (w->proc.alive && !w->exited)
 		alarm_set(&w->work, late());
 }
