@@ -90,7 +90,7 @@ struct client {
 	struct desc *fds[SC_FDS_MAX]; /* of LEAD, until the writer has them */
 	bool leads, slot, sleeps, woken;
 	uint64_t told_at, slot_since;
-	uint64_t moved, orphaned, seen, until;
+	uint64_t moved, looked, orphaned, seen, until;
 
 	unsigned signal;
 	bool stdout_closed, stdout_full, mute;

@@ -10,7 +10,7 @@ static void take_slot(struct client *c)
 	c->slot = true;
 	c->slot_since = sim.now;
 	c->run->slots++;
-	c->moved = sim.now;
+	c->moved = c->looked = sim.now;
 	c->seen = c->orphaned = 0;
 	c->state = FOLLOWING;
 }
@@ -154,10 +154,11 @@ static void look_after_daemon(struct client *c)
 static void follow(struct client *c)
 {
 	struct model *r = c->run;
-	bool timeout = c->sleeps && !c->woken && c->seen == r->word;
+	bool timeout = c->sleeps && ((!c->woken && c->seen == r->word) || sim.now - c->looked >= SC_PAGE_WAIT_MS);
 
 	c->sleeps = false;
-
+	if (timeout)
+		c->looked = sim.now;
 	if (c->stdout_closed && (timeout || c->printed < r->out_len)) {
 		client_end(c, END_STDOUT);
 		return;
