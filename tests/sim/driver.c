@@ -213,7 +213,7 @@ static void disturb_writer(enum action a)
 	else if (a == ROGUE)
 		rogue_writer(w);
 	else if (a == PUT_SIGNAL)
-		writer_cancel(w);
+		command_cancel(w);
 	else
 		command_kill(w->run, 9);
 }
