@@ -179,6 +179,7 @@ static void pause_somebody(void)
 	struct client *c = some_client();
 	struct writer *w = some_writer();
 
+	sim.paused = true;
 	if (w && chance(50))
 		w->proc.paused_until = until;
 	else if (c)
@@ -269,7 +270,7 @@ static void act(enum action a)
 		pause_somebody();
 		break;
 	case PAUSE_DAEMON:
-		life.paused = true;
+		life.paused = sim.paused = true;
 		life.proc.paused_until = sim.now + rnd(1000);
 		break;
 	case LOSE_INDEX:
