@@ -113,10 +113,16 @@ bool nesting_is_inside(const struct conn *c)
 
 /* ---- who waits for whom ---- */
 
-/* Whether somebody who waits for a key waits for this run of it: for a doomed one only who may not run beside two. */
-static bool is_waited_for(const struct flight *f, const struct question *q)
+/* Who may run beside one, but not beside two, waits for doomed runs, too. */
+static bool waits_for_all(const struct question *q)
 {
-	return !f->doomed || q->refresh || q->put;
+	return q->refresh || q->put;
+}
+
+/* Whether somebody who waits for a key waits for this run of it. */
+static bool is_waited_for(const struct flight *f, bool all)
+{
+	return all || !f->doomed;
 }
 
 static int add_edges(struct circle *g, const struct conn *c)
@@ -131,7 +137,7 @@ static int add_edges(struct circle *g, const struct conn *c)
 		if (!c->waits_for || !c->ask)
 			continue;
 		DL_FOREACH (c->waits_for->flights, f)
-			if (rc == 0 && is_waited_for(f, &c->ask->q))
+			if (rc == 0 && is_waited_for(f, waits_for_all(&c->ask->q)))
 				rc = circle_add(g, in[i]->number, f->number);
 	}
 	return rc;
@@ -154,7 +160,7 @@ static int gather(struct daemon *d, struct circle *g)
 }
 
 /* Whether c would wait for itself behind one run or (run is NULL) the runs of a key. */
-static bool closes(struct conn *c, struct flight *run, const struct key *k, const struct question *q)
+static bool closes(struct conn *c, struct flight *run, const struct key *k, bool all)
 {
 	struct flight *in[SC_CHAIN_MAX + 1], *f;
 	size_t n = places(c, in);
@@ -172,7 +178,7 @@ static bool closes(struct conn *c, struct flight *run, const struct key *k, cons
 			g.marks[run->number] |= CIRCLE_START;
 		else
 			DL_FOREACH (k->flights, f)
-				g.marks[f->number] |= is_waited_for(f, q) ? CIRCLE_START : 0;
+				g.marks[f->number] |= is_waited_for(f, all) ? CIRCLE_START : 0;
 		yes = circle_closes(&g);
 	}
 	circle_release(&g);
@@ -181,12 +187,12 @@ static bool closes(struct conn *c, struct flight *run, const struct key *k, cons
 
 bool nesting_by_key(struct conn *c, struct bytes bucket, struct bytes key, const struct question *q)
 {
-	return closes(c, NULL, key_find(c->d, bucket, key), q);
+	return closes(c, NULL, key_find(c->d, bucket, key), waits_for_all(q));
 }
 
 bool nesting_by_run(struct conn *c, struct flight *f)
 {
-	return closes(c, f, NULL, NULL);
+	return closes(c, f, NULL, false);
 }
 
 /* ---- what was not known before ---- */
@@ -199,7 +205,7 @@ static struct conn *find_nested(struct daemon *d, pid_t session, bool readers)
 	DL_FOREACH (d->conns, c) {
 		if ((session && c->session != session) || !(c->waits_for || (readers && c->reads)))
 			continue;
-		if (closes(c, c->reads, c->waits_for, c->ask ? &c->ask->q : NULL))
+		if (closes(c, c->reads, c->waits_for, c->ask && waits_for_all(&c->ask->q)))
 			return c;
 	}
 	return NULL;

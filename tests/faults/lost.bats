@@ -298,3 +298,21 @@ goes_on_after() { # BYTES OF TOTAL
 	is_file "$T/f.out" 'abc\ndef\n'
 	[ "$(runs)" = 2 ]
 }
+
+@test "A12: who waits for a key, and loses its run while no daemon lives, waits on with the next one and is asked once" {
+	bg l "$SC" get k -- gate "$G"
+	gate_up
+	bg f "$SC" get k -v --wait 1m
+	readers 2
+	kill_daemon
+	kill_writer
+	kill -9 "$(pid_of l)"
+	start_daemon
+	# It knows after two seconds that nobody comes who can lead.
+	wait_until 'grep -q "waiting for the key to begin to exist" "$T/f.err"'
+	echo value | "$SC" put k
+	assert_rc 0 f
+	is_file "$T/f.out" 'value\n'
+	[ "$(grep -c "waiting for" "$T/f.err")" = 2 ]
+	! grep -q "does not read" "$SC_DIR/scd.log"
+}

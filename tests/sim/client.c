@@ -48,7 +48,7 @@ static void go(struct client *c, enum ending e)
 	c->state = GONE;
 	c->proc.alive = false;
 	if (c->inside)
-		writer_child_gone(c->inside->writer, c);
+		command_child_gone(c->inside->writer, c);
 	check_client(c);
 }
 

@@ -179,6 +179,7 @@ static void pause_somebody(void)
 	struct client *c = some_client();
 	struct writer *w = some_writer();
 
+	sim.paused = true;
 	if (w && chance(50))
 		w->proc.paused_until = until;
 	else if (c)
@@ -213,7 +214,7 @@ static void disturb_writer(enum action a)
 	else if (a == ROGUE)
 		rogue_writer(w);
 	else if (a == PUT_SIGNAL)
-		writer_cancel(w);
+		command_cancel(w);
 	else
 		command_kill(w->run, 9);
 }
@@ -269,7 +270,7 @@ static void act(enum action a)
 		pause_somebody();
 		break;
 	case PAUSE_DAEMON:
-		life.paused = true;
+		life.paused = sim.paused = true;
 		life.proc.paused_until = sim.now + rnd(1000);
 		break;
 	case LOSE_INDEX:

@@ -57,7 +57,7 @@ static void on_death(void *arg)
 	trace("run %u: the command is dead", r->number);
 	if (!r->writer)
 		return;
-	writer_command_died(r->writer, r->killed_by);
+	command_died(r->writer, r->killed_by);
 	/* What it has started is in its group, unless it has left it. */
 	if (r->writer->child && chance(70))
 		client_kill(r->writer->child);

@@ -167,9 +167,17 @@ extern unsigned nwriters;
 /* fds: those of LEAD; the four of the writer are taken. */
 void writer_fork(struct model *r, struct client *c, struct desc *fds[LEAD_FDS]);
 void writer_kill(struct writer *w);
-void writer_command_died(struct writer *w, uint32_t signal);
-void writer_cancel(struct writer *w); /* a put that gets a signal */
-void writer_child_gone(struct writer *w, const struct client *c);
+void writer_turn_in(struct writer *w, uint64_t ms);
+void writer_begin_stop(struct writer *w, unsigned signal);
+
+/* ---- command.c ---- */
+
+/* As the client that leads the run would have it. */
+void command_prepare(struct writer *w, const struct client *c);
+void command_publish(struct writer *w);
+void command_died(struct writer *w, uint32_t signal);
+void command_cancel(struct writer *w); /* a put that gets a signal */
+void command_child_gone(struct writer *w, const struct client *c);
 
 /* ---- rogue.c ---- */
 

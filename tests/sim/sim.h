@@ -23,6 +23,7 @@ struct sim {
 	uint64_t steps; /* events of all scenarios */
 	bool tracing;
 	bool faults;  /* this scenario has a machine that refuses now and then */
+	bool paused;  /* somebody ever was: may be late */
 	bool resting; /* the driver has stopped: nothing fails any more, and everything comes to its end */
 	/* How late things happen: mostly below quick_ms, now and then up to late_ms. */
 	unsigned quick_ms, late_ms, late_percent;

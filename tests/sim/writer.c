@@ -2,7 +2,6 @@
 #include "lib/build.h"
 #include "lib/err.h"
 #include "tests/sim/check.h"
-#include "tests/sim/driver.h"
 #include "tests/sim/people.h"
 
 #define LONELY_MS 200
@@ -18,7 +17,7 @@ unsigned nwriters;
 static void turn(struct writer *w);
 static void report(struct writer *w);
 
-static void turn_in(struct writer *w, uint64_t ms)
+void writer_turn_in(struct writer *w, uint64_t ms)
 {
 	alarm_set(&w->turn, ms);
 }
@@ -89,7 +88,7 @@ static void tell(struct writer *w, const struct msg *m, struct desc **fds, size_
 		desc_drop(&fds[i]);
 }
 
-static void begin_stop(struct writer *w, unsigned signal)
+void writer_begin_stop(struct writer *w, unsigned signal)
 {
 	if (w->stopping)
 		return;
@@ -99,7 +98,7 @@ static void begin_stop(struct writer *w, unsigned signal)
 	if (w->put) {
 		w->exited = true; /* no more of it */
 		alarm_clear(&w->work);
-		turn_in(w, late());
+		writer_turn_in(w, late());
 		return;
 	}
 	w->kill = sim.now + SC_GRACE_MS;
@@ -112,13 +111,13 @@ static void on_verdict(struct writer *w, const struct msg *m)
 	w->asked = false;
 	w->lonely = false;
 	if (m->flags & VERDICT_STOP)
-		begin_stop(w, (unsigned)m->signal);
+		writer_begin_stop(w, (unsigned)m->signal);
 }
 
 static void publish_end(struct writer *w)
 {
 	w->state = PUBLISHING;
-	turn_in(w, late());
+	writer_turn_in(w, late());
 }
 
 static void on_message(struct writer *w, const struct msg *m)
@@ -151,13 +150,13 @@ static void on_message(struct writer *w, const struct msg *m)
 		if (w->state == REPORTING)
 			publish_end(w);
 		else if (w->state == RUNNING)
-			turn_in(w, 0);
+			writer_turn_in(w, 0);
 		return;
 	default:
 		break;
 	}
 	if (w->state == RUNNING)
-		turn_in(w, 0);
+		writer_turn_in(w, 0);
 }
 
 static void hear_daemon(void *arg, const struct msg *m, struct desc **fds, size_t nfds)
@@ -178,7 +177,7 @@ static void hear_daemon(void *arg, const struct msg *m, struct desc **fds, size_
 		w->state = CONNECTING;
 	}
 	if (w->state == RUNNING || w->state == CONNECTING)
-		turn_in(w, late());
+		writer_turn_in(w, late());
 }
 
 static void send_register(struct writer *w)
@@ -231,100 +230,12 @@ static void look_for_readers(struct writer *w)
 		w->asked = true;
 		tell(w, &m, NULL, 0);
 	} else if (w->empty_once && !w->run->mark_finish) {
-		begin_stop(w, w->reader_signal);
+		writer_begin_stop(w, w->reader_signal);
 	}
 	w->empty_once = true;
 }
 
 /* ---- the command ---- */
-
-static void publish(struct writer *w)
-{
-	struct model *r = w->run;
-
-	alarm_clear(&w->publish);
-	if (r->out_len == r->len[0] && r->err_len == r->len[1])
-		return;
-	r->out_len = r->len[0];
-	r->err_len = r->len[1];
-	r->word++;
-	client_woken(r);
-}
-
-static void on_publish(void *arg)
-{
-	publish(arg);
-}
-
-void writer_command_died(struct writer *w, uint32_t signal)
-{
-	if (!w->proc.alive || w->exited)
-		return;
-	alarm_clear(&w->work);
-	w->exited = true;
-	w->signal = signal;
-	turn_in(w, late());
-}
-
-/* Who its command waits for has ended. */
-void writer_child_gone(struct writer *w, const struct client *c)
-{
-	if (w->child != c)
-		return;
-	w->child = NULL;
-	w->run->read_at = 0; /* who read meanwhile was not looked at */
-	if (w->proc.alive && !w->exited)
-		alarm_set(&w->work, late());
-}
-
-static void ask_inside(struct writer *w)
-{
-	w->child = driver_client_inside(w->run);
-	if (w->child)
-		client_start(w->child);
-}
-
-static void print_piece(struct writer *w)
-{
-	w->chunks--;
-	if (!w->broken && fault(10)) {
-		w->broken = true;
-		if (!w->put)
-			begin_stop(w, SIG_TERM);
-	}
-	if (!w->broken)
-		w->run->len[chance(20)] += 1 + rnd(9);
-	alarm_set(&w->publish, late());
-}
-
-/* One thing the command does: prints, asks and waits for the answer, or ends. */
-static void on_work(void *arg)
-{
-	struct writer *w = arg;
-	struct model *r = w->run;
-	uint64_t pause = proc_pause(&w->proc);
-
-	if (pause) {
-		alarm_set(&w->work, pause + late());
-		return;
-	}
-	if ((!w->put && !r->command_alive) || w->child || w->exited)
-		return;
-	check_command(w);
-	if (w->chunks == 0) {
-		trace("run %u: the command ends with %u", r->number, w->exit);
-		r->command_alive = false;
-		w->exited = true;
-		turn_in(w, late());
-		return;
-	}
-	print_piece(w);
-	if (w->exited)
-		return;
-	alarm_set(&w->work, sim.resting ? rnd(50) : rnd(w->pace + 1));
-	if (!w->put && r->command_alive && !r->dying)
-		ask_inside(w);
-}
 
 static void spawn(struct writer *w)
 {
@@ -335,7 +246,7 @@ static void spawn(struct writer *w)
 
 	w->state = RUNNING;
 	alarm_set(&w->work, rnd(w->pace + 1));
-	turn_in(w, 0);
+	writer_turn_in(w, 0);
 	if (w->put)
 		return;
 	if (fault(10)) {
@@ -347,15 +258,6 @@ static void spawn(struct writer *w)
 	w->pidfd = desc_new(DESC_PIDFD, r);
 	fd = desc_hold(w->pidfd);
 	tell(w, &m, &fd, 1);
-}
-
-/* What gives it its bytes is to be heard no more. */
-void writer_cancel(struct writer *w)
-{
-	if (!w->put || w->state > RUNNING || w->exited)
-		return;
-	trace("run %u: its put gets a signal", w->run->number);
-	begin_stop(w, 0);
 }
 
 /* ---- the end ---- */
@@ -395,7 +297,7 @@ static void report(struct writer *w)
 		publish_end(w);
 	} else if (!w->sock) {
 		daemon_want();
-		turn_in(w, 1 + late());
+		writer_turn_in(w, 1 + late());
 	} else {
 		say_done(w);
 		w->state = REPORTING;
@@ -421,7 +323,7 @@ static void end(struct writer *w)
 	r->word++;
 	client_woken(r);
 	w->state = EXITING;
-	turn_in(w, late());
+	writer_turn_in(w, late());
 }
 
 static void run_on(struct writer *w)
@@ -436,7 +338,7 @@ static void run_on(struct writer *w)
 		command_kill(w->run, SIG_KILL);
 	}
 	if (w->exited) {
-		publish(w);
+		command_publish(w);
 		report(w);
 		return;
 	}
@@ -447,7 +349,7 @@ static void run_on(struct writer *w)
 	if (!w->sock && !w->disowned && w->next_try < next)
 		next = w->next_try;
 	if (next != UINT64_MAX)
-		turn_in(w, next > sim.now ? next - sim.now : 1);
+		writer_turn_in(w, next > sim.now ? next - sim.now : 1);
 }
 
 static void turn(struct writer *w)
@@ -480,7 +382,7 @@ static void on_turn(void *arg)
 	uint64_t pause = proc_pause(&w->proc);
 
 	if (pause)
-		turn_in(w, pause + late());
+		writer_turn_in(w, pause + late());
 	else
 		turn(w);
 }
@@ -501,23 +403,11 @@ void writer_fork(struct model *r, struct client *c, struct desc *fds[LEAD_FDS])
 	w->err = desc_hold(fds[LEAD_ERR_WRITE]);
 	w->page = desc_hold(fds[LEAD_PAGE]);
 	w->registered = true;
-	w->chunks = (unsigned)rnd(chance(80) ? 4 : 40);
-	w->pace = chance(70) ? sim.quick_ms * 3 : 200 + rnd(w->chunks > 4 ? 1000 : 4000);
-	w->put = c->put;
-	w->exit = !w->put && chance(20) ? 1 + (uint32_t)rnd(3) : 0;
-	r->foreground = c->foreground;
-	r->session = r->foreground ? c->proc.session : COMMAND_PID + (pid_t)r->number;
-	/* When there are too many the outermost is forgotten. */
-	for (size_t i = c->nchain == SC_CHAIN_MAX; i < c->nchain; i++)
-		r->chain[r->nchain++] = c->chain[i];
-	r->chain[r->nchain++] = r->gen;
-	w->stubborn = chance(20);
+	command_prepare(w, c);
 	w->slow = chance(10) ? rnd(8000) : rnd(10);
 	trace("client %u forks the writer of run %u", c->proc.number, r->number);
 	alarm_init(&w->turn, on_turn, w);
-	alarm_init(&w->work, on_work, w);
-	alarm_init(&w->publish, on_publish, w);
 	w->sock->end->run = r;
 	endpoint_listen(w->sock->end, &w->proc, hear_daemon, w);
-	turn_in(w, late());
+	writer_turn_in(w, late());
 }
