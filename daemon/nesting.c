@@ -134,7 +134,7 @@ static int add_edges(struct circle *g, const struct conn *c)
 	for (size_t i = 0; i < n && rc == 0; i++) {
 		if (c->reads)
 			rc = circle_add(g, in[i]->number, c->reads->number);
-		if (!c->waits_for || !c->ask)
+		if (!c->waits_for)
 			continue;
 		DL_FOREACH (c->waits_for->flights, f)
 			if (rc == 0 && is_waited_for(f, waits_for_all(&c->ask->q)))
