@@ -50,8 +50,8 @@ static bool daemon_is_there(struct session *s, bool *lost)
 	return false;
 }
 
-/* Asks the next daemon about the run. FOLLOW_LOST: nobody can finish it. FOLLOW_NESTED: it does not let us wait. Else go on; if it has ended well meanwhile, *ended is
- * set and v says how. */
+/* Asks the next daemon about the run. FOLLOW_LOST: nobody can finish it. FOLLOW_NESTED: it does not let us wait. Else go on; if it
+ * has ended well meanwhile, *ended is set and v says how. */
 static enum follow_result attach(struct follow *f, enum session_how how, bool *ended, struct page_view *v)
 {
 	struct msg q = {.type = MSG_ATTACH,
@@ -68,7 +68,8 @@ static enum follow_result attach(struct follow *f, enum session_how how, bool *e
 	KILLPOINT("attach_answered");
 	if (rc) {
 		session_close(f->session);
-		return FOLLOW_ENDED; /* it is tried again */
+		/* It is tried again; but where no daemon can be had, or none that speaks to us, nobody else tells that the writer is dead. */
+		return page_has_writer(f->page) ? FOLLOW_ENDED : FOLLOW_LOST;
 	}
 	for (size_t i = 0; i < nfds; i++)
 		close(fds[i]);

@@ -323,6 +323,7 @@ static int init(struct writer *w, const struct run *run)
 	*w = (struct writer){.session = SESSION_INIT, .run = run, .linger_ms = SC_FOREVER, .registered = true};
 	w->session.place = *run->place;
 	session_adopt(&w->session, run->socket_fd);
+	page_hold(run->page); /* without it we would be taken for dead only where there is no daemon either */
 	return capture_init(&w->capture, run->page, run->out_fd, run->err_fd);
 }
 

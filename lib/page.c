@@ -66,6 +66,8 @@ _Static_assert(sizeof(struct slot) == LINE, "a slot is a cache line");
 _Static_assert(sizeof(_Atomic uint32_t) == 4 && sizeof(_Atomic uint64_t) == 8, "atomics are plain words");
 
 #define NO_SLOT UINT32_MAX
+/* The byte whose lock is the writer's, behind those of the readers. */
+#define WRITERS (SC_SLOTS + 1)
 
 struct page {
 	struct head *head;
@@ -246,6 +248,20 @@ bool page_end(struct page *p, enum page_state state, uint32_t exit, uint32_t sig
 static struct flock slot_lock(short type, uint32_t first, uint32_t count)
 {
 	return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = first, .l_len = count};
+}
+
+int page_hold(struct page *p)
+{
+	struct flock l = slot_lock(F_WRLCK, WRITERS, 1);
+
+	return fcntl(p->fd, F_SETLK, &l) < 0 ? SC_ESYS : 0;
+}
+
+bool page_has_writer(const struct page *p)
+{
+	struct flock l = slot_lock(F_WRLCK, WRITERS, 1);
+
+	return fcntl(p->fd, F_GETLK, &l) < 0 || l.l_type != F_UNLCK;
 }
 
 bool page_has_readers(const struct page *p)

@@ -55,6 +55,9 @@ void page_publish(struct page *p, uint64_t out_len, uint64_t err_len);
 /* The one transition. Puts exit and signal there first. False: it had ended already, nothing changed. Wakes everybody. */
 bool page_end(struct page *p, enum page_state state, uint32_t exit, uint32_t signal);
 
+/* This process is the writer from here on: a lock says so for as long as it lives. SC_ESYS. */
+int page_hold(struct page *p);
+
 /* True if any process but this one holds a slot (or the shared place for those without one). */
 bool page_has_readers(const struct page *p);
 
@@ -77,6 +80,9 @@ void page_wait_readers(struct page *p, uint64_t position, uint64_t timeout_ms);
 /* Takes the first free slot from `hint`, or the shared place. Always succeeds unless locking itself fails: SC_ESYS. */
 int page_take_slot(struct page *p, uint32_t hint);
 void page_leave_slot(struct page *p);
+
+/* Whether the writer lives. In doubt it does. */
+bool page_has_writer(const struct page *p);
 
 /* How far this reader has printed, in its slot. Wakes a writer that waits for so much. */
 void page_set_position(struct page *p, uint64_t out_pos, uint64_t err_pos);

@@ -316,3 +316,23 @@ goes_on_after() { # BYTES OF TOTAL
 	[ "$(grep -c "waiting for" "$T/f.err")" = 2 ]
 	! grep -q "does not read" "$SC_DIR/scd.log"
 }
+
+@test "A12: the writer dies where no daemon can be had any more: its readers notice all the same" {
+	bg l "$SC" get --strict k -- gate "$G"
+	gate_up
+	bg f "$SC" get k
+	readers 2
+	step "$G" out abc
+	shows f 'abc\n'
+	shows l 'abc\n'
+	kill_daemon
+	mv "$SC_DIR" "$SC_DIR.away"
+	touch "$SC_DIR"
+	kill_writer
+	assert_rc 125 l f
+	is_message "$T/l.err" 'incomplete after 4 good bytes'
+	is_message "$T/f.err" 'incomplete after 4 good bytes'
+	rm "$SC_DIR"
+	mv "$SC_DIR.away" "$SC_DIR"
+	"$SC" get other -- true # the next daemon clears up
+}
