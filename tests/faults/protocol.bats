@@ -232,3 +232,29 @@ run_gen() { ls "$SC_DIR/flights"; }
 	assert_rc 0 innocent
 	unaffected
 }
+
+# By somebody who has the page, as any process of this user may: a megabyte that no file has.
+@test "a page that claims more than its file has: 125 naming the good bytes, the daemon is unharmed, the next run is kept" {
+	local fd
+	bg r "$SC" get --strict k -- gate "$(new_gate g2)"
+	gate_up "$T/g2"
+	step "$T/g2" out abc
+	shows r 'abc\n'
+	fd=$(find "/proc/$(pid_of r)/fd" -lname '*sc-page*' | head -n 1)
+	python3 - "$fd" <<-'END'
+		import os, struct, sys
+		fd = os.open(sys.argv[1], os.O_RDWR)
+		head = os.pread(fd, 4096, 0)
+		at = head.index(struct.pack("<QQ", 4, 0), 64) # both lengths, behind what never changes
+		os.pwrite(fd, struct.pack("<Q", 1 << 20), at)
+	END
+	assert_rc 125 r
+	is_file "$T/r.out" 'abc\n'
+	is_message "$T/r.err" 'incomplete after 4 good bytes'
+	wait_until 'dead "$(gate_pid "$T/g2")"'
+	entry k 'x\n'
+	run -0 "$SC" get k
+	assert_output x
+	step "$G" exit 0
+	assert_rc 0 run
+}

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# FAULTS A23, G21, G23: the same again and again, at random moments, under load.
+# FAULTS A23, G19, G21, G23: the same again and again, at random moments, under load.
 # run: alone
 load ../helper
 
@@ -118,4 +118,61 @@ lose_index() { if (($1 % 5 == 0)); then rm -f "$SC_DIR"/index.db*; fi; }
 	wait "${pids[@]}"
 	is_flood "$T/l.out" "$(cat "$T/size")"
 	! grep -v 'EOF on -' "$T/wrong"
+}
+
+random_operations() { # NUMBER END
+	RANDOM=$((seed + $1))
+	while ((SECONDS < $2)); do
+		key=s$((RANDOM % 8))
+		case $((RANDOM % 12)) in
+		0) "$SC" rm "$key" ;;
+		1) "$SC" get -r "$key" -- sh -c 'flood 90000; exit 3' ;;
+		2) flood 90000 | "$SC" put -t 1 "$key" ;;
+		3) "$SC" warm "$key" -- flood 90000 ;;
+		4) "$SC" get "$key" -- sh -c 'flood 50000; sleep 0.02; flood -s 50000 40000' | head -c 100 ;;
+		5) "$SC" ls && "$SC" ps ;;
+		6) timeout -s KILL 0.05 "$SC" get "$key" -- sh -c 'flood 50000; sleep 0.2; flood -s 50000 40000' ;;
+		7) "$SC" get --strict -w 10 "$key" ;;
+		*) "$SC" get -t 1 "$key" -- sh -c 'flood 50000; sleep 0.02; flood -s 50000 40000' ;;
+		esac >"$T/$1.out" 2>>"$T/$1.err" || true
+		# Whatever it was: a part of these bytes and nothing else, but for lists and names.
+		head -c 5 "$T/$1.out" | grep -q '^[s0-9a-f]' || flood 90000 | cmp -n "$(stat -c %s "$T/$1.out")" - "$T/$1.out" >>"$T/wrong" 2>&1 || true
+	done
+}
+
+# Some process of the cache dies: a client or a writer; now and then the daemon.
+random_kills() {
+	local pid
+	while ((SECONDS < $1)); do
+		if ((RANDOM % 20 == 0)); then pid=$(daemon_pid); else pid=$(procs on "$SC_DIR" | awk '/ get | put | warm /{ print $1 }' | shuf -n 1); fi
+		if [ -n "$pid" ]; then kill -9 "$pid" 2>/dev/null || true; fi
+		sleep "0.0$((10 + RANDOM % 80))" # to be at a random moment
+	done
+}
+
+@test "G23: anything at random, and anybody dies at random: only bytes of the runs are printed, nothing is left, nothing grows" {
+	random_seed
+	local nr pid before fds end=$((SECONDS + 10)) pids=()
+	if [ "${SOAK:-0}" = 1 ]; then end=$((SECONDS + 3600)); fi
+	entry first 'x\n'
+	: >"$T/wrong"
+	for nr in {1..6}; do
+		random_operations "$nr" $end 3>&- &
+		pids+=($!)
+	done
+	random_kills $end
+	wait "${pids[@]}"
+	is_empty "$T/wrong"
+	wait_until '[ "$(flights)" = 0 ] || ! "$SC" ls >/dev/null'
+	run -0 "$SC" get first
+	assert_output x
+	# Nothing is held by one that has served all this but what an idle one holds.
+	kill_daemon
+	start_daemon
+	pid=$(daemon_pid)
+	before=$(fd_count "$pid")
+	random_operations 9 $((SECONDS + 2))
+	wait_until '[ "$(fd_count '"$pid"')" -le '"$before"' ]'
+	[ "$(daemon_pid)" = "$pid" ]
+	[ "$(memory "$pid")" -lt $((30000 * SLACK)) ]
 }
