@@ -204,8 +204,10 @@ static int lead(struct get *g, const struct msg *m, const int *fds, size_t nfds)
 	if (writer_start(&run))
 		return get_bypass(g, strerror(errno), NULL);
 	KILLPOINT("writer_forked");
-	if (g->req.warm)
+	if (g->req.warm) {
+		page_free(page);
 		return get_finish(g, 0, NULL);
+	}
 	if (page_take_slot(page, (uint32_t)m->slot))
 		get_verbose(g, "no slot on the page: ", strerror(errno));
 	KILLPOINT("leader_slot_taken");
@@ -227,8 +229,10 @@ static int join(struct get *g, const struct msg *m, const int *fds, size_t nfds)
 	g->status.age_ms = m->age;
 	if (!page)
 		return get_bypass(g, "the daemon's page is not usable", NULL);
-	if (g->req.warm)
-		return get_finish(g, 0, NULL); /* it is on its way */
+	if (g->req.warm) { /* it is on its way */
+		page_free(page);
+		return get_finish(g, 0, NULL);
+	}
 	if (page_take_slot(page, (uint32_t)m->slot))
 		get_verbose(g, "no slot on the page: ", strerror(errno));
 	KILLPOINT("follower_slot_taken");

@@ -12,6 +12,8 @@ giver() {
 	bg "feed.$name" sh -c 'exec gate "$0" >"$1"' "$T/$name.gate" "$T/$name.in"
 	bg "$name" env --default-signal=INT,QUIT sh -c 'in=$1; shift; exec "$@" <"$in"' - "$T/$name.in" "$SC" put "$@"
 	gate_up "$T/$name.gate"
+	# It is known by now, or will not be: then a test that needs it says so.
+	wait_until '"$SC" ps 2>/dev/null | grep -q .' 2 2>/dev/null || true
 }
 give() { step "$T/$1.gate" "${@:2}"; }
 all_given() { give "$1" exit 0 && assert_rc 0 "feed.$1"; }
