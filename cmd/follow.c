@@ -171,7 +171,7 @@ static enum follow_result leave(struct follow *f)
 
 /* ---- the loop ---- */
 
-static enum follow_result result_of(enum read_result rc)
+static enum follow_result result_of(struct follow *f, enum read_result rc)
 {
 	switch (rc) {
 	case READ_STDOUT_CLOSED:
@@ -182,9 +182,10 @@ static enum follow_result result_of(enum read_result rc)
 		return FOLLOW_CANNOT_READ;
 	case READ_DIFFERS:
 		return FOLLOW_DIFFERS;
+	case READ_INTERRUPTED:
+		return leave(f);
 	case READ_ALL:
 	case READ_MORE:
-	case READ_INTERRUPTED:
 		break;
 	}
 	return FOLLOW_ENDED;
@@ -198,7 +199,7 @@ static enum follow_result result_of_end(struct follow *f, const struct page_view
 		return FOLLOW_CANNOT_WRITE;
 	if (v->state == PAGE_CANCELLED || v->state == PAGE_LOST)
 		return v->state == PAGE_LOST ? FOLLOW_LOST : FOLLOW_CANCELLED;
-	return result_of(reader_finish(&f->reader));
+	return result_of(f, reader_finish(&f->reader));
 }
 
 /* `| head` that has had enough is noticed although there is nothing to write. */
@@ -271,7 +272,7 @@ enum follow_result follow_run(struct follow *f)
 			continue; /* its stderr up to the end is still to come */
 		}
 		if (rc != READ_ALL && rc != READ_MORE)
-			return result_of(rc);
+			return result_of(f, rc);
 		note_progress(f, &w, &v);
 		if (rc == READ_MORE)
 			continue;
@@ -299,7 +300,7 @@ enum follow_result follow_run(struct follow *f)
 			do {
 				rc = advance(f, &v);
 			} while (rc == READ_MORE);
-			return rc ? result_of(rc) : result_of_end(f, &v);
+			return rc ? result_of(f, rc) : result_of_end(f, &v);
 		}
 	}
 }

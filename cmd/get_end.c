@@ -155,6 +155,8 @@ int get_not_printed(struct get *g, const struct reader *r, enum read_result rc)
 {
 	g->status.bytes = r->printed;
 	g->status.stderr_bytes = r->err_bytes;
+	if (rc == READ_INTERRUPTED)
+		get_interrupted(g, signals_pending());
 	if (rc == READ_STDOUT_CLOSED)
 		return get_finish(g, EXIT_PIPE, "stdout was closed");
 	if (rc == READ_DIFFERS)

@@ -67,16 +67,14 @@ void reader_mute(struct reader *r)
 	r->mute = true;
 }
 
-/* Kernel-side copies only where they are exact: into a pipe, /dev/null, or a file of ours. Into others they race on a shared
- * offset and lose bytes, and they refuse O_APPEND. */
 void reader_go_on(struct reader *r, struct again *again)
 {
 	r->again = again;
 	r->printed = again->out_len;
 }
 
-/* Kernel-side copies only where they are exact: into a pipe or /dev/null. Into files they race on a shared offset and lose
- * bytes, and they refuse O_APPEND. */
+/* Kernel-side copies only where they are exact: into a pipe, /dev/null, or a file of ours. Into others they race on a shared
+ * offset and lose bytes, and they refuse O_APPEND. */
 static void choose_method(struct reader *r, uint64_t at_once)
 {
 	struct stat st;
@@ -352,6 +350,6 @@ enum read_result reader_print(struct reader *r, uint64_t out_len, uint64_t err_l
 
 	do {
 		rc = reader_advance(r, out_len, err_len);
-	} while (rc == READ_MORE || rc == READ_INTERRUPTED);
+	} while (rc == READ_MORE);
 	return rc ? rc : reader_finish(r);
 }

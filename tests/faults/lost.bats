@@ -336,3 +336,24 @@ goes_on_after() { # BYTES OF TOTAL
 	mv "$SC_DIR.away" "$SC_DIR"
 	"$SC" get other -- true # the next daemon clears up
 }
+
+# It asks again and gets a hit; signals are caught since it followed.
+@test "A12: Ctrl-C ends a caller that replays what a second run has left, in the middle of it" {
+	mkfifo "$T/f.fifo"
+	bg l "$SC" get k -- gate "$G"
+	gate_up
+	bg f env --default-signal=INT bash -c 'exec "$0" get k >"$1"' "$SC" "$T/f.fifo"
+	exec {fd}<"$T/f.fifo"
+	readers 2
+	kill -STOP "$(pid_of f)"
+	kill_writer
+	gate_up "$G" 2
+	step "$G" fill 3000000
+	step "$G" exit 0
+	assert_rc 0 l
+	kill -CONT "$(pid_of f)"
+	head -c 10 <&"$fd" >/dev/null # it prints, and stands at the end of the pipe
+	kill -INT "$(pid_of f)"
+	assert_rc 130 f
+	exec {fd}<&-
+}
