@@ -23,7 +23,8 @@ struct again {
 int again_init(struct again *a, int out_fd, int err_fd, uint64_t out_len, uint64_t err_end);
 void again_release(struct again *a);
 
-/* Whether n bytes of stdout from `at` on, at + n no more than out_len, are those that we printed. SC_ECORRUPT: they are not · SC_ESYS. */
+/* Whether n bytes of stdout from `at` on, at + n no more than out_len, are those that we printed. SC_ECORRUPT: they are not ·
+ * SC_ESYS. */
 int again_match_out(struct again *a, const unsigned char *bytes, size_t n, uint64_t at);
 
 /* How many of the next n bytes of the second run's stderr we have printed already. All of them, until the first run's are used up.

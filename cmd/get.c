@@ -1,5 +1,5 @@
-/* 1 ASK: `sc get` and `sc warm`. Asks the daemon, then replays, follows, or starts the writer and follows; runs the command directly where
- * there is no cache to be had. Reads top to bottom: one question, one answer, one exit status. */
+/* 1 ASK: `sc get` and `sc warm`. Asks the daemon, then replays, follows, or starts the writer and follows; runs the command
+ * directly where there is no cache to be had. Reads top to bottom: one question, one answer, one exit status. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* 5 READ: copies an object to our own stdout (or what -o puts in its place) and stderr, and is the only way there. Reads up to a length it is told and never
- * takes an end of file for the end; does not know who writes, or whether anybody still does. */
+/* 5 READ: copies an object to our own stdout (or what -o puts in its place) and stderr, and is the only way there. Reads up to a
+ * length it is told and never takes an end of file for the end; does not know who writes, or whether anybody still does. */
 #ifndef SC_READER_H
 #define SC_READER_H
 
@@ -43,6 +43,7 @@ void reader_init(struct reader *r, int out_fd, int err_fd);
 
 /* What is read is a second run: nothing is printed until it has come to where we are. `again` stays the caller's. */
 void reader_go_on(struct reader *r, struct again *again);
+
 /* Stdout goes elsewhere. */
 void reader_redirect(struct reader *r, int to_fd, bool to_ours);
 

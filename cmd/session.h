@@ -48,7 +48,8 @@ int session_say(struct session *s, const struct msg *m, const int *fds, size_t n
  * is over (SC_FOREVER: no bound) · SC_ETIME: the daemon hangs · SC_EEOF: it is gone · SC_EPROTO · SC_ESYS with EINTR: a signal. */
 int session_hear(struct session *s, struct msg *m, int fds[SC_FDS_MAX], size_t *nfds, uint64_t wait_ms);
 
-/* Asks, on the connection there is or else a new one, and hears the first answer; anew (a few times, with a pause) when the daemon went just then. */
+/* Asks, on the connection there is or else a new one, and hears the first answer; anew (a few times, with a pause) when the daemon
+ * went just then. */
 int session_ask(struct session *s, enum session_how how, const struct msg *q, struct msg *m, int fds[SC_FDS_MAX], size_t *nfds,
 		uint64_t wait_ms);
 

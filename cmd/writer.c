@@ -101,7 +101,7 @@ void writer_begin_stop(struct writer *w, unsigned sig)
 
 static void kill_when_due(struct writer *w, uint64_t now)
 {
-	if (!w->stopping || now < w->kill_ms)
+	if (!w->stopping || w->child.pid < 0 || now < w->kill_ms)
 		return;
 	if (w->killed) {
 		/* Somebody who left the group holds the pipes: that is not the run any more. */
@@ -136,7 +136,7 @@ static void pump_out(struct writer *w)
 	close_end(&w->child.out_fd);
 	/* Of a put it is not all there is to store. */
 	if (w->read_error && w->child.pid < 0)
-		w->stopping = true;
+		writer_begin_stop(w, 0);
 }
 
 static void pump_err(struct writer *w)
@@ -425,7 +425,7 @@ enum put_end writer_put(struct run *r, int source_fd, int *error)
 		return PUT_NOT_KEPT;
 	w.child = (struct child){.pid = -1, .pidfd = -1, .out_fd = fcntl(source_fd, F_DUPFD_CLOEXEC, 3), .err_fd = -1};
 	if (w.child.out_fd < 0)
-		w.stopping = true; /* and tells so */
+		writer_begin_stop(&w, 0); /* and tells so */
 	w.exited = w.reaped = true;
 	run_to_its_end(&w);
 	how = end_of_put(&w);

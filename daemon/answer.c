@@ -134,7 +134,6 @@ static void look_up(struct conn *c, struct ask *ask, struct entry *e, struct kno
 {
 	struct bytes bucket = bytes_of(ask->bucket), key = {ask->key, ask->key_len};
 	struct now now = clock_now();
-
 	bool found = index_find(c->d->index, bucket, key, e) == 0;
 
 	/* Too old to be served, it still says how long the run took. */

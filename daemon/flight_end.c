@@ -28,7 +28,8 @@
  * prints nothing any more. */
 #define DYING_CHECK_MS 2
 #define DYING_MS 2000
-/* The rest of its group was killed with it and needs no longer than this; what can be seen of it then are zombies that nobody waits for. */
+/* The rest of its group was killed with it and needs no longer than this; what can be seen of it then are zombies that nobody
+ * waits for. */
 #define DYING_GROUP_MS 10
 
 struct key *flight_take_out(struct flight *f)

@@ -23,7 +23,8 @@ void nesting_forget(struct conn *c);
 
 bool nesting_is_inside(const struct conn *c); /* of any living run */
 
-/* Whether c, located, would wait for itself if it waited for this key, as it asks about it, or for this run. Without memory to find out: true, a bypass is never wrong. */
+/* Whether c, located, would wait for itself if it waited for this key, as it asks about it, or for this run. Without memory to find
+ * out: true, a bypass is never wrong. */
 bool nesting_by_key(struct conn *c, struct bytes bucket, struct bytes key, const struct question *q);
 bool nesting_by_run(struct conn *c, struct flight *f);
 

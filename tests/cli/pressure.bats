@@ -159,30 +159,27 @@ fastest_dies() {
 	is_flood "$T/again" $SIZE
 }
 
-@test "a command that is held is stopped at once when its last reader goes" {
+# A command that is held by its only reader, who then goes.
+left_alone() { # ARG…
 	local fd
 	with_window 1M
-	slow_reader r k -- gate "$G"
+	slow_reader r "$@" -- gate "$G"
 	exec {fd}<"$T/r.fifo"
 	gate_up
 	step_nowait "$G" fill $SIZE
 	assert_ahead $MIB 0
 	exec {fd}<&-
 	assert_rc 141 r
+}
+
+@test "a command that is held is stopped at once when its last reader goes" {
+	left_alone k
 	wait_until 'dead "$(gate_pid)"'
 	wait_until nothing_kept
 }
 
 @test "--finish: without readers a command is held by nobody, and kept" {
-	local fd
-	with_window 1M
-	slow_reader r --finish k -- gate "$G"
-	exec {fd}<"$T/r.fifo"
-	gate_up
-	step_nowait "$G" fill $SIZE
-	assert_ahead $MIB 0
-	exec {fd}<&-
-	assert_rc 141 r
+	left_alone --finish k
 	step "$G" exit 0
 	wait_until '[ "$("$SC" ls)" = k ]'
 	"$SC" get k >"$T/all"

@@ -88,13 +88,14 @@ load ../helper
 	[ "$(runs)" = 1 ]
 }
 
-@test "A26: daemon stop --now with five runs: it goes at once, they go on, register with the next, and are kept" {
+# five_go_on CMD: five runs whose daemon CMD takes away.
+five_go_on() {
 	for nr in 1 2 3 4 5; do
 		bg "a$nr" "$SC" get "k$nr" -- gate "$(new_gate "g$nr")"
 		step "$T/g$nr" out one
 		shows "a$nr" 'one\n'
 	done
-	run -0 "$SC" daemon stop --now
+	"$@"
 	wait_until no_daemon
 	for nr in 1 2 3 4 5; do
 		bg "b$nr" "$SC" get "k$nr" -- false
@@ -107,10 +108,21 @@ load ../helper
 		is_file "$T/a$nr.out" 'one\ntwo\n'
 		is_file "$T/b$nr.out" 'one\ntwo\n'
 		is_empty "$T/a$nr.err"
+		is_empty "$T/b$nr.err"
 		[ "$(runs "$T/g$nr")" = 1 ]
-		run -0 "$SC" get "k$nr"
+		run -0 "$SC" get "k$nr" -- false
 		assert_output $'one\ntwo'
 	done
+}
+
+@test "A26: daemon stop --now with five runs: it goes at once, they go on, register with the next, and are kept" {
+	five_go_on "$SC" daemon stop --now
+}
+
+terminate_daemon() { kill -TERM "$(daemon_pid)"; }
+
+@test "A26: SIGTERM of the daemon with five runs: it goes at once, they register with the next, and are kept" {
+	five_go_on terminate_daemon
 }
 
 @test "the last reader leaves while no daemon lives: the command is stopped all the same" {

@@ -296,9 +296,16 @@ crossed() {
 	kill_daemon
 }
 
-@test "G18: two trees, the daemon killed between the two questions: the second asks before the first has come back" {
+both_come_back() {
+	start_daemon
+	followed b 2 && followed a 1
+}
+
+# crossed_both_ways [CMD]: CMD is run before the second asks.
+crossed_both_ways() {
 	for way in plain bare; do
 		crossed $way
+		"${1:-:}"
 		open_gate "$GB"
 		assert_rc 0 a b
 		"$SC" rm a b
@@ -308,18 +315,12 @@ crossed() {
 	ended 0 4
 }
 
+@test "G18: two trees, the daemon killed between the two questions: the second asks before the first has come back" {
+	crossed_both_ways
+}
+
 @test "G18: two trees, the daemon killed between the two questions: the second asks when the first has come back" {
-	for way in plain bare; do
-		crossed $way
-		start_daemon
-		followed b 2 && followed a 1
-		open_gate "$GB"
-		assert_rc 0 a b
-		"$SC" rm a b
-		rm -rf "$GA" "$GB" && mkdir "$GA" "$GB"
-	done
-	went_direct 2
-	ended 0 4
+	crossed_both_ways both_come_back
 }
 
 @test "G18: two trees, the daemon killed between the two questions, both have printed: nothing is cut short" {

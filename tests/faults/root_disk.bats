@@ -5,6 +5,7 @@ load ../helper
 # in_small OPTIONS SCRIPT: the script with a small tmpfs at $SMALL.
 in_small() {
 	mkdir -p "$T/small"
+	export -f wait_until
 	SMALL=$T/small OPTIONS=$1 SCRIPT=$2 run -0 unshare -m --propagation private bash -c '
 		mount -t tmpfs -o "$OPTIONS,mode=700" none "$SMALL" || exit 90
 		export SC_DIR=$SMALL/cache
@@ -133,7 +134,7 @@ in_small() {
 		flood 8M | "$SC" put k 2>"$T/err"
 		echo "full ${PIPESTATUS[*]}"
 		"$SC" get k
-		for nr in {1..500}; do [ "$(ls "$SC_DIR/flights" | wc -l)" = 0 ] && break; sleep 0.02; done
+		wait_until "[ -z \"\$(ls \"\$SC_DIR/flights\")\" ]"
 		flood 1M | "$SC" put k
 		echo "room ${PIPESTATUS[*]}"
 		"$SC" get k | cmp - <(flood 1M)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# FAULTS A26, A27, A31, G04, G05, G07: the daemon's coming and going, at bad moments.
+# FAULTS A27, A31, G04, G05, G07: the daemon's coming and going, at bad moments.
 load ../helper
 
 # all_ran_x N: of a crowd, each printed x.
@@ -121,34 +121,6 @@ all_ran_x() {
 	done
 	run -0 "$SC" ls
 	[ "${#lines[@]}" = 12 ]
-}
-
-@test "A26: SIGTERM of the daemon with five runs: it goes at once, they register with the next, and are kept" {
-	local pid
-	for nr in 1 2 3 4 5; do
-		bg "a$nr" "$SC" get "k$nr" -- gate "$(new_gate "g$nr")"
-		step "$T/g$nr" out one
-		shows "a$nr" 'one\n'
-	done
-	pid=$(daemon_pid)
-	kill -TERM "$pid"
-	wait_until "dead $pid"
-	for nr in 1 2 3 4 5; do
-		bg "b$nr" "$SC" get "k$nr" -- false
-		shows "b$nr" 'one\n'
-		step "$T/g$nr" out two
-		step "$T/g$nr" exit 0
-	done
-	assert_rc 0 a{1..5} b{1..5}
-	for nr in 1 2 3 4 5; do
-		is_file "$T/a$nr.out" 'one\ntwo\n'
-		is_file "$T/b$nr.out" 'one\ntwo\n'
-		is_empty "$T/a$nr.err"
-		is_empty "$T/b$nr.err"
-		[ "$(runs "$T/g$nr")" = 1 ]
-		run -0 "$SC" get "k$nr" -- false
-		assert_output $'one\ntwo'
-	done
 }
 
 @test "G07: the daemon is restarted, stopped and killed again and again under a hundred clients: all succeed" {
