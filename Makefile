@@ -57,9 +57,11 @@ CMD_SRC = \
 	cmd/follow.c \
 	cmd/get.c \
 	cmd/get_end.c \
+	cmd/give.c \
 	cmd/key.c \
 	cmd/list.c \
 	cmd/main.c \
+	cmd/move.c \
 	cmd/options.c \
 	cmd/output.c \
 	cmd/progress.c \

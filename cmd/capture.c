@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "cmd/give.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/killpoint.h"
@@ -55,6 +56,14 @@ void capture_publish_if_due(struct capture *c)
 		capture_publish(c);
 }
 
+/* By what stands in the chunk. */
+static void out_has_grown(struct capture *c, size_t n)
+{
+	checksum_add(c->out_sum, chunk, n);
+	c->out_len += n;
+	c->unpublished += n;
+}
+
 static void append_out(struct capture *c, size_t n)
 {
 	if (c->broken)
@@ -65,9 +74,7 @@ static void append_out(struct capture *c, size_t n)
 		return;
 	}
 	KILLPOINT("out_appended");
-	checksum_add(c->out_sum, chunk, n);
-	c->out_len += n;
-	c->unpublished += n;
+	out_has_grown(c, n);
 }
 
 static void append_record(struct capture *c, size_t n)
@@ -92,11 +99,29 @@ static bool is_transient(ssize_t n)
 	return n < 0 && (errno == EINTR || errno == EAGAIN);
 }
 
+/* False: the rest must be read. */
+static bool take_given(struct capture *c, int fd)
+{
+	ssize_t n = give_some(c->gift, c->out_fd, fd, chunk, sizeof chunk);
+
+	if (n > 0) {
+		out_has_grown(c, (size_t)n);
+		return true;
+	}
+	c->gift = NULL;
+	if (n < 0)
+		c->broken = errno;
+	return n < 0;
+}
+
 bool capture_out(struct capture *c, int fd, int *error)
 {
-	ssize_t n = read(fd, chunk, sizeof chunk);
+	ssize_t n;
 
 	*error = 0;
+	if (c->gift && take_given(c, fd))
+		return true;
+	n = read(fd, chunk, sizeof chunk);
 	if (is_transient(n))
 		return true;
 	if (n <= 0) {

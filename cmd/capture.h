@@ -8,6 +8,7 @@
 
 #include "lib/checksum.h"
 
+struct gift;
 struct page;
 
 struct capture {
@@ -19,6 +20,7 @@ struct capture {
 	uint64_t published_ms;
 	uint64_t ahead_from; /* more bytes than this may be too far ahead of the readers: look */
 	bool out_full;	     /* its pipe has been enlarged */
+	struct gift *gift;   /* stdout is a FILE whose bytes need not pass through us; NULL (any more): they do */
 	int broken;	     /* errno of an append that failed; what comes after it is read and dropped. 0: none */
 };
 

@@ -1,4 +1,4 @@
-/* -o. Called by get.c. The only file that makes, renames and removes names that are the caller's. */
+/* -o. Called by get.c. The only file that makes and renames names that are the caller's; only move.c, too, removes one. */
 #include "cmd/output.h"
 
 #include <errno.h>
@@ -61,26 +61,34 @@ static bool fail(struct output *o, const char *why)
 	return false;
 }
 
-/* Splits path; the directory is opened relative to the one the path was found in, which is closed. False: errno. */
-static bool enter_directory(struct output *o, char *path)
+int output_enter(int at_fd, char *path, char base[256])
 {
 	char *slash = strrchr(path, '/');
-	const char *base = slash ? slash + 1 : path, *dir = slash == path ? "/" : slash ? path : ".";
-	int at = o->dir_fd >= 0 ? o->dir_fd : AT_FDCWD;
+	const char *name = slash ? slash + 1 : path, *dir = slash == path ? "/" : slash ? path : ".";
 
-	if (strlen(base) >= sizeof o->base) {
-		errno = ENAMETOOLONG;
-		return false;
+	if (!*name || strlen(name) >= 256) {
+		errno = *name ? ENAMETOOLONG : EISDIR;
+		return -1;
 	}
-	snprintf(o->base, sizeof o->base, "%s", base);
+	memcpy(base, name, strlen(name) + 1);
 	if (slash)
 		*slash = '\0';
-	o->dir_fd = openat(at, dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (at != AT_FDCWD)
+	return openat(at_fd, dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* The directory is opened relative to the one the path was found in, which is closed. False: errno. */
+static bool enter_directory(struct output *o, char *path)
+{
+	int at = o->dir_fd;
+
+	o->dir_fd = output_enter(at >= 0 ? at : AT_FDCWD, path, o->base);
+	if (at >= 0) {
+		int saved = errno;
+
 		close(at);
-	if (o->dir_fd >= 0 && !*o->base)
-		errno = EISDIR;
-	return o->dir_fd >= 0 && *o->base;
+		errno = saved;
+	}
+	return o->dir_fd >= 0;
 }
 
 static bool is_in_proc(const struct output *o)
@@ -187,15 +195,12 @@ static bool make_watched(struct output *o, mode_t mode)
 	return o->temporary;
 }
 
-/* Why FILE, which exists, could not be replaced when the time has come; NULL: nothing is known. */
-static const char *obstacle(const struct output *o)
+const char *output_pinned(int dir_fd, const char *base)
 {
 	struct statx x;
 	struct stat dir;
 
-	if (faccessat(o->dir_fd, o->base, W_OK, AT_EACCESS) < 0)
-		return strerror(errno);
-	if (statx(o->dir_fd, o->base, AT_SYMLINK_NOFOLLOW, STATX_UID, &x) < 0 || fstat(o->dir_fd, &dir) < 0)
+	if (statx(dir_fd, base, AT_SYMLINK_NOFOLLOW, STATX_UID, &x) < 0 || fstat(dir_fd, &dir) < 0)
 		return strerror(errno);
 	if (x.stx_attributes & STATX_ATTR_MOUNT_ROOT)
 		return "something is mounted there";
@@ -204,6 +209,14 @@ static const char *obstacle(const struct output *o)
 	if ((dir.st_mode & S_ISVTX) && geteuid() != 0 && x.stx_uid != geteuid() && dir.st_uid != geteuid())
 		return strerror(EPERM);
 	return NULL;
+}
+
+/* Why FILE, which exists, could not be replaced when the time has come; NULL: nothing is known. */
+static const char *obstacle(const struct output *o)
+{
+	if (faccessat(o->dir_fd, o->base, W_OK, AT_EACCESS) < 0)
+		return strerror(errno);
+	return output_pinned(o->dir_fd, o->base);
 }
 
 /* old: what is there now, or NULL. The kernel knows best what is left of 0666; but no byte of what replaces a file that others

@@ -18,6 +18,12 @@ struct output {
 	const char *why; /* after a failure; errno's words or static ones */
 };
 
+/* The directory of a path, opened relative to at_fd, and the name in it; writes into path. -1: errno. */
+int output_enter(int at_fd, char *path, char base[256]);
+
+/* Why a name that is there could not be replaced or removed when the time has come; NULL: nothing is known. */
+const char *output_pinned(int dir_fd, const char *base);
+
 /* Stdout. */
 void output_init(struct output *o);
 

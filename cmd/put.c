@@ -1,6 +1,7 @@
 /* `sc put`: a run without a command. What FILE or stdin has to give is captured like a command's output, in this process, and
  * readers follow it while it arrives. Its end commits it; a signal does not. Where it cannot be stored, stdin is read to its end all
- * the same, so that whoever gives it is not told of a closed pipe. */
+ * the same, so that whoever gives it is not told of a closed pipe. A FILE's bytes need not pass through us (give.h), nor be copied
+ * if it is to go (move.h). */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,6 +10,8 @@
 #include <unistd.h>
 
 #include "cmd/command.h"
+#include "cmd/give.h"
+#include "cmd/move.h"
 #include "cmd/options.h"
 #include "cmd/request.h"
 #include "cmd/session.h"
@@ -16,12 +19,14 @@
 #include "cmd/writer.h"
 #include "lib/err.h"
 #include "lib/human.h"
+#include "lib/object.h"
 #include "lib/page.h"
 
-enum { TTL, QUIET, OPTIONS };
+enum { TTL, MOVE, QUIET, OPTIONS };
 
 const struct option_row put_options[] = {
 	[TTL] = {'t', "ttl", "DUR", "keep it for DUR (default 1h)"},
+	[MOVE] = {0, "move", NULL, "FILE goes into the cache, where that is possible without a copy, and is gone afterwards"},
 	[QUIET] = {'q', "quiet", NULL, "no messages of sc's own"},
 	[OPTIONS] = {0},
 };
@@ -31,6 +36,8 @@ struct put {
 	const char *file;   /* NULL: stdin */
 	struct session session;
 	int source_fd;
+	bool moves;
+	struct move move; /* then this is FILE */
 };
 
 static bool parse(struct put *p, const struct command *self, int argc, char **argv)
@@ -45,6 +52,8 @@ static bool parse(struct put *p, const struct command *self, int argc, char **ar
 	while ((row = options_next(&o))) {
 		if (row - put_options == QUIET)
 			p->req.quiet = true;
+		else if (row - put_options == MOVE)
+			p->moves = true;
 		else if (options_duration(&o, row, &ms))
 			p->req.ttl_ms = ms;
 		else
@@ -57,6 +66,10 @@ static bool parse(struct put *p, const struct command *self, int argc, char **ar
 	if (!request_take_key(&p->req, &o, SC_KEY_MAX))
 		return false;
 	p->file = o.nwords > 1 ? o.words[1] : NULL;
+	if (p->moves && !p->file)
+		return options_error(&o, "--move goes with a FILE") == 0;
+	if (p->moves && p->req.ttl_ms == 0)
+		return options_error(&o, "--move and --ttl 0: FILE would be lost") == 0;
 	return true;
 }
 
@@ -67,11 +80,19 @@ static int fail(const struct put *p, const char *why, const char *mend)
 	return EXIT_FAILED;
 }
 
+static int fail_source(const struct put *p, const char *why)
+{
+	char text[SC_PATH_MAX + 64], shown[SC_PATH_MAX];
+
+	snprintf(text, sizeof text, "%s: %s", p->file ? human_escape(p->file, strlen(p->file), shown, sizeof shown) : "stdin",
+		 why);
+	return fail(p, text, NULL);
+}
+
 /* Nothing is asked for before what is to be stored can be read. */
 static int open_source(struct put *p)
 {
 	struct stat st;
-	char why[SC_PATH_MAX + 64], shown[SC_PATH_MAX];
 	int error = 0;
 
 	p->source_fd = p->file ? open(p->file, O_RDONLY | O_CLOEXEC) : fcntl(0, F_DUPFD_CLOEXEC, 3);
@@ -81,11 +102,15 @@ static int open_source(struct put *p)
 		error = EISDIR;
 	else if ((fcntl(p->source_fd, F_GETFL) & O_ACCMODE) == O_WRONLY)
 		error = EBADF; /* so is a stdin that was closed */
-	if (error == 0)
-		return 0;
-	snprintf(why, sizeof why, "%s: %s", p->file ? human_escape(p->file, strlen(p->file), shown, sizeof shown) : "stdin",
-		 strerror(error));
-	return fail(p, why, NULL);
+	return error ? fail_source(p, strerror(error)) : 0;
+}
+
+static int open_moved(struct put *p)
+{
+	const char *why = move_open(&p->move, p->file);
+
+	p->source_fd = p->move.fd;
+	return why ? fail_source(p, why) : 0;
 }
 
 /* Whoever gives it to us may count on being heard. */
@@ -101,23 +126,54 @@ static int cannot_store(const struct put *p, const char *why, const char *mend)
 	return fail(p, why, mend);
 }
 
-static int end(const struct put *p, enum put_end how, int error)
+/* The entry is there; now FILE goes. */
+static int end_move(struct put *p)
+{
+	const char *why = p->moves ? move_end(&p->move) : NULL;
+	char text[256];
+
+	if (!why)
+		return 0;
+	snprintf(text, sizeof text, "is stored, but FILE stays: %s", why);
+	return fail(p, text, NULL);
+}
+
+static int end(struct put *p, enum put_end how, int error)
 {
 	char why[128];
 
+	if (how == PUT_KEPT)
+		return end_move(p);
+	if (p->moves)
+		move_undo(&p->move, -1);
 	switch (how) {
-	case PUT_KEPT:
-		return 0;
+	case PUT_OVERTAKEN:
+		return p->moves ? fail(p, "something newer was stored, or it was removed, or is not to be kept: FILE stays",
+				       NULL)
+				: 0;
 	case PUT_INTERRUPTED:
 		signals_die(signals_pending());
 	case PUT_CANNOT_READ:
 		snprintf(why, sizeof why, "cannot be read to its end, so nothing is stored: %s", strerror(error));
 		return fail(p, why, NULL);
-	case PUT_NOT_KEPT:
+	default:
 		break;
 	}
+	if (error == ETXTBSY && p->moves)
+		return fail(p, "somebody opened FILE for writing, so nothing is stored", NULL);
 	snprintf(why, sizeof why, "could not be stored%s%s", error ? ": " : "", error ? strerror(error) : "");
 	return cannot_store(p, why, error == ENOSPC ? "free some space" : NULL);
+}
+
+/* False: it is read. */
+static bool make_gift(const struct put *p, int again_fd, struct gift *g)
+{
+	struct stat st;
+
+	if (p->moves && p->move.linked)
+		return give_init_linked(g, again_fd, &move_disturbed) == 0;
+	give_init(g, again_fd);
+	return p->file && fstat(p->source_fd, &st) == 0 && S_ISREG(st.st_mode);
 }
 
 static int store(struct put *p, const struct msg *m, const int *fds)
@@ -131,16 +187,20 @@ static int store(struct put *p, const struct msg *m, const int *fds)
 			  .socket_fd = fds[LEAD_SOCKET],
 			  .lock_fd = fds[LEAD_LOCK],
 			  .linger_ms = SC_FOREVER};
+	struct gift gift;
 	enum put_end how;
+	bool gives;
 	int error;
 
 	if (page_map(&run.page, fds[LEAD_PAGE], &m->gen))
 		return cannot_store(p, "the daemon's page is not usable", NULL);
-	/* We do not read what we write. */
-	close(fds[LEAD_OUT]);
+	gives = make_gift(p, fds[LEAD_OUT], &gift);
+	/* We do not read what we write, but for its sum. */
+	if (!gives)
+		close(fds[LEAD_OUT]);
 	close(fds[LEAD_ERR]);
 	session_close(&p->session);
-	how = writer_put(&run, p->source_fd, &error);
+	how = writer_put(&run, p->source_fd, gives ? &gift : NULL, &error);
 	page_free(run.page);
 	return end(p, how, error);
 }
@@ -169,6 +229,29 @@ static int refused(const struct put *p, const struct msg *m)
 	return cannot_store(p, why, m->error == ENOSPC ? "free some space" : NULL);
 }
 
+/* With FILE as the object, if that is possible: the answer to that, or SC_ENOENT: ask as for a copy. */
+static int ask_with_file(struct put *p, struct msg *q, struct msg *m, int *fds, size_t *nfds)
+{
+	struct msg given = *q;
+	int rc;
+
+	if (session_open(&p->session, SESSION_START))
+		return SC_ENOENT;
+	/* From here on there is something to be undone. */
+	signals_catch();
+	if (!move_link(&p->move, p->session.place.dir_fd))
+		return SC_ENOENT;
+	given.flags |= ASK_GIVEN;
+	given.gen = p->move.gen;
+	rc = hear_answer(p, &given, m, fds, nfds);
+	if (rc == 0 && m->type == MSG_LEAD && gen_equal(&m->gen, &p->move.gen))
+		return 0;
+	move_undo(&p->move, p->session.place.dir_fd);
+	if (signals_pending())
+		signals_die(signals_pending());
+	return rc == 0 && m->type == MSG_REFUSE && m->reason == REFUSE_STORE ? SC_ENOENT : rc;
+}
+
 int run_put(const struct command *self, int argc, char **argv)
 {
 	static struct put p = {.session = SESSION_INIT, .source_fd = -1};
@@ -178,12 +261,16 @@ int run_put(const struct command *self, int argc, char **argv)
 
 	if (!parse(&p, self, argc, argv))
 		return EXIT_USAGE;
-	rc = open_source(&p);
+	rc = p.moves ? open_moved(&p) : open_source(&p);
 	if (rc)
 		return rc;
 	q = request_question(&p.req, &(struct gen){{0}});
 	q.flags |= ASK_COMMAND | ASK_PUT | ASK_DETACHED;
-	rc = hear_answer(&p, &q, &m, fds, &nfds);
+	rc = p.moves ? ask_with_file(&p, &q, &m, fds, &nfds) : SC_ENOENT;
+	if (rc == SC_ENOENT)
+		rc = hear_answer(&p, &q, &m, fds, &nfds);
+	if (rc && signals_pending())
+		signals_die(signals_pending());
 	if (rc)
 		return cannot_store(&p, p.session.why[0] ? p.session.why : sc_strerror(rc), p.session.mend);
 	return m.type == MSG_LEAD ? store(&p, &m, fds) : refused(&p, &m);

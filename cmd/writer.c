@@ -408,12 +408,14 @@ static enum put_end end_of_put(const struct writer *w)
 	if (w->read_error)
 		return PUT_CANNOT_READ;
 	/* What came too late changes nothing. */
-	if (w->settled && (w->settled_how & (SETTLED_COMMITTED | SETTLED_OVERTAKEN)))
+	if (w->settled && (w->settled_how & SETTLED_COMMITTED))
 		return PUT_KEPT;
+	if (w->settled && (w->settled_how & SETTLED_OVERTAKEN))
+		return PUT_OVERTAKEN;
 	return signals_pending() ? PUT_INTERRUPTED : PUT_NOT_KEPT;
 }
 
-enum put_end writer_put(struct run *r, int source_fd, int *error)
+enum put_end writer_put(struct run *r, int source_fd, struct gift *gift, int *error)
 {
 	static struct writer w;
 	enum put_end how;
@@ -423,6 +425,7 @@ enum put_end writer_put(struct run *r, int source_fd, int *error)
 	*error = 0;
 	if (init(&w, r))
 		return PUT_NOT_KEPT;
+	w.capture.gift = gift;
 	w.child = (struct child){.pid = -1, .pidfd = -1, .out_fd = fcntl(source_fd, F_DUPFD_CLOEXEC, 3), .err_fd = -1};
 	if (w.child.out_fd < 0)
 		writer_begin_stop(&w, 0); /* and tells so */

@@ -16,6 +16,7 @@
 #include "lib/msg.h"
 #include "lib/paths.h"
 
+struct gift;
 struct page;
 
 struct run {
@@ -39,14 +40,15 @@ struct run {
 int writer_start(struct run *r);
 
 enum put_end {
-	PUT_KEPT,	 /* in the index, or overtaken by something newer */
+	PUT_KEPT,	 /* in the index */
+	PUT_OVERTAKEN,	 /* not any more: by something newer, a removal; or it was not to be kept. Nothing has failed */
 	PUT_NOT_KEPT,	 /* it could not be stored: *error, 0: the daemon would or could not */
 	PUT_CANNOT_READ, /* *error; nothing is kept */
 	PUT_INTERRUPTED, /* signals_pending(); nothing is kept */
 };
 
 /* The writer of a run without a command, in this process: what source_fd has to give, to its end, or until it cannot be
- * stored any more. The run's own descriptors are used up. */
-enum put_end writer_put(struct run *r, int source_fd, int *error);
+ * stored any more; as far as may be by `gift` (NULL: not at all). The run's own descriptors are used up. */
+enum put_end writer_put(struct run *r, int source_fd, struct gift *gift, int *error);
 
 #endif

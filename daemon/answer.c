@@ -207,6 +207,8 @@ void answer_ask(struct conn *c, const struct msg *m)
 	struct ask ask = {.key_len = m->key.n,
 			  .finish = m->flags & (ASK_FINISH | ASK_DETACHED),
 			  .detached = m->flags & ASK_DETACHED,
+			  .given = (m->flags & ASK_PUT) && (m->flags & ASK_GIVEN) && !gen_is_none(&m->gen),
+			  .gen = m->gen,
 			  .nchain = m->chain.n / SC_GEN_SIZE};
 	bool stopping;
 
@@ -216,7 +218,7 @@ void answer_ask(struct conn *c, const struct msg *m)
 				  .finished = m->flags & ASK_FINISHED,
 				  .wait = m->flags & ASK_WAIT,
 				  .put = m->flags & ASK_PUT,
-				  .lost = !gen_is_none(&m->gen),
+				  .lost = !ask.given && !gen_is_none(&m->gen),
 				  .order = c->d->order,
 				  .accept_ms = m->accept};
 	memcpy(ask.bucket, m->bucket.p, m->bucket.n);

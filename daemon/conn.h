@@ -35,7 +35,9 @@ struct ask {
 	uint64_t ttl_ms;      /* resolved */
 	uint64_t estimate_ms; /* how long the last run took; SC_FOREVER: not known */
 	bool finish, detached;
-	bool early; /* waits only because readers from before us may still come back */
+	bool given;	/* the object is there already, as that of … */
+	struct gen gen; /* … this generation */
+	bool early;	/* waits only because readers from before us may still come back */
 	struct gen chain[SC_CHAIN_MAX];
 	size_t nchain;
 };

@@ -12,12 +12,15 @@
 #include "lib/killpoint.h"
 #include "lib/object.h"
 
-static int make_objects(struct flight *f, int fds[LEAD_FDS])
+/* given: stdout's is there, whole. It is opened for reading in the place of for appending: nothing is added to it, and an open for
+ * writing would wait for whoever has given it to let go of his lease. */
+static int make_objects(struct flight *f, bool given, int fds[LEAD_FDS])
 {
 	int dir = f->d->place.dir_fd, rc;
 	uint64_t size;
 
-	rc = object_create(dir, &f->gen, STREAM_OUT, &fds[LEAD_OUT_WRITE]);
+	rc = given ? object_open(dir, &f->gen, STREAM_OUT, &fds[LEAD_OUT_WRITE], &size)
+		   : object_create(dir, &f->gen, STREAM_OUT, &fds[LEAD_OUT_WRITE]);
 	KILLPOINT("out_made");
 	if (rc == 0)
 		rc = object_create(dir, &f->gen, STREAM_ERR, &fds[LEAD_ERR_WRITE]);
@@ -92,7 +95,12 @@ int flight_begin(struct conn *c, const struct ask *ask)
 	struct msg m = {.type = MSG_LEAD};
 	struct flight *f;
 
-	digest_generation(&file.gen);
+	if (ask->given && flight_find(d, &ask->gen))
+		return SC_EBUSY; /* it has been given already */
+	if (ask->given)
+		file.gen = ask->gen;
+	else
+		digest_generation(&file.gen);
 	memcpy(file.bucket, ask->bucket, sizeof file.bucket);
 	memcpy(file.key, ask->key, ask->key_len);
 	file.key_len = ask->key_len;
@@ -105,7 +113,7 @@ int flight_begin(struct conn *c, const struct ask *ask)
 	rc = flightfile_create(d->place.dir_fd, &file, &fds[LEAD_LOCK]);
 	KILLPOINT("flight_locked");
 	if (rc == 0)
-		rc = make_objects(f, fds);
+		rc = make_objects(f, ask->given, fds);
 	KILLPOINT("objects_made");
 	if (rc == 0)
 		rc = make_page(f, ask->detached, fds);

@@ -1,5 +1,5 @@
 /* Objects: names, birth, growth, opening anew with every check, and the records of the error stream. Called by the daemon
- * (makes, opens, unlinks) and the writer (appends). Never truncates, never overwrites. */
+ * (makes, opens, unlinks), the writer (appends) and a put that gives a FILE away (links). Never truncates, never overwrites. */
 #include "lib/object.h"
 
 #include <errno.h>
@@ -55,6 +55,26 @@ int object_create(int dir_fd, const struct gen *g, enum stream s, int *fd)
 	if (*fd < 0)
 		return errno == EEXIST ? SC_EBUSY : SC_ESYS;
 	return 0;
+}
+
+int object_link(int dir_fd, const struct gen *g, enum stream s, int at_dir, const char *name)
+{
+	char object[SC_OBJECT_NAME], *base;
+	int fd, rc, saved;
+
+	object_name(g, s, object);
+	if (make_parents(dir_fd, object))
+		return SC_ESYS;
+	base = strrchr(object, '/');
+	*base++ = '\0';
+	fd = beneath_open(dir_fd, object, O_PATH | O_DIRECTORY, 0);
+	if (fd < 0)
+		return SC_ESYS;
+	rc = linkat(at_dir, name, fd, base, 0);
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return rc == 0 ? 0 : errno == EEXIST ? SC_EBUSY : SC_ESYS;
 }
 
 int object_open(int dir_fd, const struct gen *g, enum stream s, int *fd, uint64_t *size)

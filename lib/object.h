@@ -19,6 +19,11 @@ void object_name(const struct gen *g, enum stream s, char out[SC_OBJECT_NAME]);
 /* A new empty file, open for appending; makes its directories. *fd is close-on-exec. SC_EBUSY: the name is taken · SC_ESYS. */
 int object_create(int dir_fd, const struct gen *g, enum stream s, int *fd);
 
+/* The file `name` of at_dir becomes this object, whole, and keeps its own name until somebody takes that away; makes directories.
+ * A link at the end of the name is not followed. SC_EBUSY: the name is taken · SC_ESYS: EXDEV on another file system, EPERM where it
+ * cannot be done … */
+int object_link(int dir_fd, const struct gen *g, enum stream s, int at_dir, const char *name);
+
 /* Anew, read-only. *size: bytes now. SC_ENOENT · SC_EUNSAFE: a link, a FIFO, not ours … · SC_ESYS. */
 int object_open(int dir_fd, const struct gen *g, enum stream s, int *fd, uint64_t *size);
 

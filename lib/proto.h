@@ -65,6 +65,7 @@ enum {
 	ASK_WAIT = 1u << 4,	/* without a command: WAIT until the key begins to exist, instead of MISS */
 	ASK_DETACHED = 1u << 5, /* if I am to lead: nobody is waited for by the run, nor ends it by leaving */
 	ASK_PUT = 1u << 6,	/* what I have is the run: only LEAD will do */
+	ASK_GIVEN = 1u << 7,	/* … and the object of `gen` is it, whole: lead with that */
 };
 
 /* ATTACH.flags */
