@@ -74,6 +74,7 @@ CMD_SRC = \
 	cmd/spawn.c \
 	cmd/spool.c \
 	cmd/status.c \
+	cmd/sync.c \
 	cmd/talk.c \
 	cmd/writer.c \
 	cmd/writer_daemon.c

@@ -76,7 +76,7 @@ static int start(struct session *s)
 	rc = connect_once(s);
 	if (rc != SC_ENOENT)
 		goto out;
-	if (!lockfile_may_start(&s->lock, clock_boot_ms())) {
+	if (!lockfile_may_start(&s->lock, clock_now().boot_ms)) {
 		rc = fail(s, SC_EEOF, "the daemon died at its start several times within a minute",
 			  "see scd.log in the cache directory");
 		goto out;
@@ -87,7 +87,7 @@ static int start(struct session *s)
 	/* Every one counts as a failure until the daemon has answered somebody: it may die of the first question. Not when there
 	 * was no process to be had, or too few descriptors: that says nothing about the daemon. */
 	if (rc != SC_ESYS)
-		lockfile_note_start(&s->lock, clock_boot_ms(), true);
+		lockfile_note_start(&s->lock, clock_now().boot_ms, true);
 	if (rc == 0) {
 		rc = connect_once(s);
 	} else {

@@ -75,7 +75,7 @@ struct conn {
 	bool blameless;	      /* closed because we could not hear it */
 
 	struct listing *listing; /* owned; while CONN_LISTING */
-	struct removal *removal; /* dispatch.c's; while the index is at it */
+	struct chore *chore;	 /* dispatch.c's; while the index is at it */
 
 	/* nesting.c's: what this peer is inside of, known once it was told anything but a hit */
 	struct gen *chain; /* owned */

@@ -2,6 +2,7 @@
  * more belongs to answer.c, flight.c or index.c. */
 #include "daemon/dispatch.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,11 +23,11 @@
 /* Rows put into a queue at once: with the longest keys they stay well under SC_QUEUE_MAX. */
 #define ROWS 32
 
-/* A REMOVE the index is at. Outlives its peer: then c is NULL and nobody is answered. */
-struct removal {
+/* A REMOVE or SYNC the index is at. Outlives its peer: then c is NULL and nobody is answered. */
+struct chore {
 	struct daemon *d;
 	struct conn *c;
-	unsigned runs;
+	unsigned runs; /* doomed before it */
 };
 
 typedef void (*handler)(struct conn *c, const struct msg *m, int *fds, size_t nfds);
@@ -85,46 +86,81 @@ static void on_leave(struct conn *c, const struct msg *m, int *fds, size_t nfds)
 	conn_send(c, &answer, NULL, 0);
 }
 
-static void on_removed(void *arg, int status, uint64_t changed)
+static struct chore *begin_chore(struct conn *c)
 {
-	struct removal *r = arg;
-	struct msg ok = {.type = MSG_OK, .count = changed + r->runs};
-	struct msg no = {.type = MSG_REFUSE, .reason = REFUSE_STORE, .text = bytes_of(sc_strerror(status))};
+	struct chore *r = c->chore ? NULL : calloc(1, sizeof *r);
 
-	KILLPOINT("row_removed");
-	if (r->c) {
-		r->c->removal = NULL;
-		conn_send(r->c, status ? &no : &ok, NULL, 0);
+	if (!r) {
+		conn_close(c, c->chore ? "another question before this one was answered" : "no memory");
+		return NULL;
 	}
+	r->d = c->d;
+	r->c = c;
+	c->chore = r;
+	daemon_owe(c->d);
+	return r;
+}
+
+static void free_chore(struct chore *r)
+{
+	if (r->c)
+		r->c->chore = NULL;
 	daemon_paid(r->d);
 	free(r);
 }
 
+static void end_chore(struct chore *r, int status, uint64_t count)
+{
+	struct msg ok = {.type = MSG_OK, .count = count};
+	struct msg no = {.type = MSG_REFUSE,
+			 .reason = REFUSE_STORE,
+			 .error = status == SC_ESYS ? (uint64_t)errno : 0,
+			 .text = bytes_of(sc_strerror(status))};
+
+	if (r->c)
+		conn_send(r->c, status ? &no : &ok, NULL, 0);
+	free_chore(r);
+}
+
+static void on_removed(void *arg, int status, uint64_t changed)
+{
+	struct chore *r = arg;
+
+	KILLPOINT("row_removed");
+	end_chore(r, status, changed + r->runs);
+}
+
 static void on_remove(struct conn *c, const struct msg *m, int *fds, size_t nfds)
 {
-	struct removal *r;
+	struct chore *r = begin_chore(c);
 
 	(void)fds, (void)nfds;
-	if (c->removal) {
-		conn_close(c, "a second REMOVE before the first was answered");
+	if (!r)
 		return;
-	}
-	r = calloc(1, sizeof *r);
-	if (!r) {
-		conn_close(c, "no memory");
-		return;
-	}
-	r->d = c->d;
-	r->c = c;
-	c->removal = r;
-	daemon_owe(c->d);
 	/* Runs first: one that commits while the index removes must find itself doomed. */
 	r->runs = flights_doom(c->d, m->bucket, m->key);
 	KILLPOINT("runs_doomed");
 	if (index_remove(c->d->index, m->bucket, m->key, UINT64_MAX, on_removed, r)) {
-		c->removal = NULL;
-		daemon_paid(c->d);
-		free(r);
+		free_chore(r);
+		conn_close(c, "no memory");
+	}
+}
+
+static void on_synced(void *arg, int status, uint64_t changed)
+{
+	struct chore *r = arg;
+
+	(void)changed;
+	end_chore(r, status, index_count(r->d->index));
+}
+
+static void on_sync(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	struct chore *r = begin_chore(c);
+
+	(void)m, (void)fds, (void)nfds;
+	if (r && index_sync(c->d->index, on_synced, r)) {
+		free_chore(r);
 		conn_close(c, "no memory");
 	}
 }
@@ -284,6 +320,7 @@ static const struct {
 	{MSG_FLIGHTS, CONN_READY, on_flights},
 	{MSG_STATUS, CONN_READY, on_status},
 	{MSG_STOP, CONN_READY, on_stop},
+	{MSG_SYNC, CONN_READY, on_sync},
 	{MSG_REGISTER, CONN_READY, on_register},
 	{MSG_STARTED, CONN_WRITING, on_started},
 	{MSG_DONE, CONN_WRITING, on_done},
@@ -388,8 +425,8 @@ void dispatch_gone(struct conn *c)
 	c->ask = NULL;
 	free(c->listing);
 	c->listing = NULL;
-	if (c->removal)
-		c->removal->c = NULL;
+	if (c->chore)
+		c->chore->c = NULL;
 	if (c->reads)
 		flight_leave(c, 0, &stopping);
 	key_drop_heir(c);

@@ -114,7 +114,7 @@ struct flight *flight_new(struct daemon *d, const struct flightfile *file)
 
 uint64_t flight_age(const struct flight *f)
 {
-	return clock_boot_ms() - f->began_ms;
+	return clock_now().boot_ms - f->began_ms;
 }
 
 /* ---- joining, leaving ---- */

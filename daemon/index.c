@@ -20,15 +20,32 @@
 
 /* ---- ages ---- */
 
+static bool is_told(const uint8_t boot_id[16])
+{
+	static const uint8_t unknown[16];
+
+	return memcmp(boot_id, unknown, sizeof unknown) != 0;
+}
+
 bool entry_age(const struct entry *e, const uint8_t boot_id[16], const struct now *now, uint64_t *age_ms)
 {
 	bool same = memcmp(e->boot_id, boot_id, sizeof e->boot_id) == 0;
-	uint64_t then = same ? e->created_boot_ms : e->created_wall_ms;
-	uint64_t here = same ? now->boot_ms : now->wall_ms;
+	bool told = is_told(e->boot_id) && is_told(boot_id);
+	uint64_t least = 0; /* it is at least so old, whatever the wall clock says */
 
-	if (then > here)
+	if (same && e->created_boot_ms > now->boot_ms)
 		return false;
-	*age_ms = here - then;
+	if (same)
+		least = now->boot_ms - e->created_boot_ms;
+	else if (told)
+		least = now->boot_ms;
+	*age_ms = least;
+	if (same && told)
+		return true;
+	if (e->created_wall_ms > now->wall_ms)
+		return false;
+	if (*age_ms < now->wall_ms - e->created_wall_ms)
+		*age_ms = now->wall_ms - e->created_wall_ms;
 	return true;
 }
 
@@ -387,6 +404,16 @@ int index_discard(struct index *ix, const struct gen *g, index_done done, void *
 	if (!j)
 		return SC_ENOMEM;
 	j->e.gen = *g;
+	jobs_put(&ix->jobs, j);
+	return 0;
+}
+
+int index_sync(struct index *ix, index_done done, void *arg)
+{
+	struct job *j = job_new(JOB_SYNC, 0, done, arg);
+
+	if (!j)
+		return SC_ENOMEM;
 	jobs_put(&ix->jobs, j);
 	return 0;
 }

@@ -37,8 +37,9 @@ struct entry {
 	uint64_t took_ms;	   /* from LEAD to DONE */
 };
 
-/* Age in ms by DESIGN's rule: BOOTTIME within its boot; across boots the wall clock, which may only shorten a life. False: its
- * age cannot be told (created in the future), so it is stale. Pure. */
+/* Age in ms by DESIGN's rule: BOOTTIME within its boot; across boots the wall clock, which may only shorten a life:
+ * made before this boot, it is as old as that. Where boots cannot be told apart, the older of both. False: its age cannot be told
+ * (created in the future), so it is stale. Pure. */
 bool entry_age(const struct entry *e, const uint8_t boot_id[16], const struct now *now, uint64_t *age_ms);
 
 /* Opens or makes index.db in dir_fd. A corrupt or foreign file, or one of another version, is moved aside with its -wal and -shm
@@ -80,6 +81,10 @@ int index_expire(struct index *ix, const struct now *now, unsigned limit, index_
 
 /* Unlinks the objects of a generation that was never committed, off the loop. done may be NULL. */
 int index_discard(struct index *ix, const struct gen *g, index_done done, void *arg);
+
+/* What was committed before is on the disk when it is done: rows, objects, and the directories that hold them. SC_ESYS, EIO: some
+ * of what was written since the last one, by whomever on this file system, is lost. */
+int index_sync(struct index *ix, index_done done, void *arg);
 
 /* In how many ms the next row's life is over: 0 if one is over already, SC_FOREVER if none ever is. */
 uint64_t index_next_expiry(struct index *ix, const struct now *now);

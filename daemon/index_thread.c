@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/index_parts.h"
 #include "lib/err.h"
@@ -210,7 +211,8 @@ static int do_job(struct index *ix, struct job *j, struct tally *t)
 		return do_remove(ix, j, t);
 	case JOB_EXPIRE:
 		return do_expire(ix, j, t);
-	case JOB_DISCARD: /* is of files only */
+	case JOB_DISCARD: /* are of files only */
+	case JOB_SYNC:
 		return 0;
 	case JOB_RENEW:
 		return j->epoch == ix->epoch ? SC_ECORRUPT : 0;
@@ -275,6 +277,26 @@ static int unlink_objects(struct index *ix, const struct gen *g)
 	return rc;
 }
 
+/* One call for all objects there are, instead of one each for those nobody has kept count of since the last time; the WAL goes with
+ * them, and then into the index, so that whoever opens it next finds nothing to recover. */
+static int sync_all(struct index *ix)
+{
+	int rc = 0;
+
+	KILLPOINT("before_sync");
+	if (syncfs(ix->dir_fd) < 0)
+		rc = SC_ESYS;
+	KILLPOINT("objects_synced");
+	if (!rc && !ix->writer)
+		rc = index_open_writer(ix, false);
+	if (!rc)
+		rc = sql_checkpoint(ix->writer);
+	KILLPOINT("index_synced");
+	if (rc)
+		log_event(ix->log, "sync-failed", "error=%s", sc_strerror(rc));
+	return rc;
+}
+
 /* In order. Commits are answered before the older objects go, because somebody's prompt waits for them and a large file takes
  * its time; everything else after. A job that failed has changed nothing, so nothing goes. */
 static void answer(struct index *ix, struct job *first)
@@ -287,6 +309,9 @@ static void answer(struct index *ix, struct job *first)
 		if (j->kind == JOB_DISCARD) {
 			j->status = unlink_objects(ix, &j->e.gen);
 			j->err = j->status ? errno : 0;
+		} else if (j->kind == JOB_SYNC) {
+			j->status = sync_all(ix);
+			j->err = j->status == SC_ESYS ? errno : 0;
 		} else if (j->kind == JOB_COMMIT && !j->status && j->ndead) {
 			later[nlater++] = j->dead[0].gen;
 		} else if (!j->status) {
@@ -308,7 +333,7 @@ static void work(struct index *ix, struct job *group)
 
 	for (struct job *j = group; j; j = j->next) {
 		n++;
-		rows += j->kind != JOB_DISCARD;
+		rows += j->kind != JOB_DISCARD && j->kind != JOB_SYNC;
 	}
 	if (rows)
 		rc = transact_anew(ix, group, n);

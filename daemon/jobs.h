@@ -10,7 +10,7 @@
 
 #include "daemon/index.h"
 
-enum job_kind { JOB_COMMIT, JOB_REMOVE, JOB_EXPIRE, JOB_DISCARD, JOB_RENEW };
+enum job_kind { JOB_COMMIT, JOB_REMOVE, JOB_EXPIRE, JOB_DISCARD, JOB_SYNC, JOB_RENEW };
 
 struct dead {
 	int64_t id; /* its row, while it has one */

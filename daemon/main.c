@@ -171,7 +171,7 @@ static void on_greeting(struct daemon *d, void *arg)
 	(void)arg;
 	for (c = d->conns; c; c = next) {
 		next = c->next;
-		if ((c->state & (CONN_NEW | CONN_READY)) && !c->removal && now - c->opened_ms >= SC_HANDSHAKE_MS)
+		if ((c->state & (CONN_NEW | CONN_READY)) && !c->chore && now - c->opened_ms >= SC_HANDSHAKE_MS)
 			conn_close(c, "said nothing in time");
 	}
 	if (d->nconns)
@@ -191,7 +191,7 @@ static void on_index(uv_poll_t *poll, int status, int events)
 static void prove(struct main *m)
 {
 	m->proved = true;
-	lockfile_note_start(&m->lock, clock_boot_ms(), false);
+	lockfile_note_start(&m->lock, clock_now().boot_ms, false);
 }
 
 static void on_turn(uv_prepare_t *turn)

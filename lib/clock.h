@@ -5,14 +5,17 @@
 #include <stdint.h>
 
 struct now {
-	uint64_t boot_ms; /* CLOCK_BOOTTIME: counts suspend, never set back */
+	uint64_t boot_ms; /* CLOCK_BOOTTIME: counts suspend, never set back. The machine's, whatever time namespace we are in */
 	uint64_t wall_ms; /* CLOCK_REALTIME, since 1970; may jump */
 };
 
+/* What may be written down for another process to read. */
 struct now clock_now(void);
+
+/* CLOCK_BOOTTIME of our own namespace: how long something takes here, and nothing that another process is told. */
 uint64_t clock_boot_ms(void);
 
-/* /proc/sys/kernel/random/boot_id as 16 bytes; all zero when it cannot be read (then no two boots are told apart). */
+/* /proc/sys/kernel/random/boot_id as 16 bytes; all zero when it cannot be read: then boots are not told apart. */
 void clock_boot_id(uint8_t out[16]);
 
 #endif

@@ -30,7 +30,7 @@ int lockfile_begin_start(struct lockfile *l);
 void lockfile_end_start(struct lockfile *l);
 
 /* Under the start lock. After SC_CRASHES_MAX starts that failed within SC_CRASH_WINDOW_MS none is tried before the window is
- * over. `boot_ms`: clock_boot_ms. A client notes each start as failed; the daemon notes that it has not, when it has answered for the
+ * over. `boot_ms`: of clock_now. A client notes each start as failed; the daemon notes that it has not, when it has answered for the
  * first time. */
 bool lockfile_may_start(const struct lockfile *l, uint64_t boot_ms);
 void lockfile_note_start(struct lockfile *l, uint64_t boot_ms, bool failed);

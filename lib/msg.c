@@ -99,6 +99,7 @@ static const struct row rows[] = {
 	{MSG_FLIGHTS, "FLIGHTS", SENDER_CLIENT, 0, 0, {F_bucket}},
 	{MSG_STATUS, "STATUS", SENDER_CLIENT, 0, 0, {0}},
 	{MSG_STOP, "STOP", SENDER_CLIENT, 0, 0, {F_flags, F_chain}},
+	{MSG_SYNC, "SYNC", SENDER_CLIENT, 0, 0, {0}},
 
 	{MSG_HIT, "HIT", SENDER_DAEMON, 1, F_err_len,
 	 {F_gen, F_order, F_exit, F_signal, F_out_len, F_err_len, F_age, F_ttl, F_created}},

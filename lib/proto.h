@@ -20,6 +20,7 @@ enum msg_type {
 	MSG_FLIGHTS = 15,
 	MSG_STATUS = 16,
 	MSG_STOP = 17,
+	MSG_SYNC = 21,
 
 	/* the daemon's answers */
 	MSG_HIT = 30,

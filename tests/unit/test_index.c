@@ -20,7 +20,7 @@
 #include "lib/err.h"
 #include "lib/object.h"
 
-static const uint8_t BOOT[16] = {1}, OTHER[16] = {2};
+static const uint8_t BOOT[16] = {1}, OTHER[16] = {2}, UNKNOWN[16];
 static const struct now NOW = {.boot_ms = 1000000, .wall_ms = 5000000000};
 static const char DEFAULT[] = "default";
 
@@ -418,21 +418,29 @@ static void remove_takes_row_and_objects_up_to_an_order(void **state)
 static void age_is_told_by_the_right_clock(void **state)
 {
 	static const struct {
-		bool same_boot;
+		const uint8_t *made_in, *now_in;
 		uint64_t created_boot, created_wall, boot, wall;
 		bool known;
 		uint64_t age;
 	} rows[] = {
-		{true, 100, 9000, 100, 9000, true, 0},
-		{true, 100, 9000, 350, 9250, true, 250},
-		{true, 100, 9000, 350, 1, true, 250},	      /* wall clock set back */
-		{true, 100, 9000, 350, 999999999, true, 250}, /* wall clock set ahead */
-		{true, 351, 9000, 350, 9999, false, 0},	      /* made in the future of this boot */
-		{false, 100, 9000, 50, 9250, true, 250},      /* after a reboot */
-		{false, 100, 9000, 5000, 9000, true, 0},
-		{false, 100, 9000, 5000, 8999, false, 0}, /* wall clock set back over a reboot */
-		{false, 100, UINT64_MAX, 5000, 8999, false, 0},
-		{false, 100, 0, 5000, UINT64_MAX, true, UINT64_MAX},
+		{BOOT, BOOT, 100, 9000, 100, 9000, true, 0},
+		{BOOT, BOOT, 100, 9000, 350, 9250, true, 250},
+		{BOOT, BOOT, 100, 9000, 350, 1, true, 250},	    /* wall clock set back */
+		{BOOT, BOOT, 100, 9000, 350, 999999999, true, 250}, /* wall clock set ahead */
+		{BOOT, BOOT, 351, 9000, 350, 9999, false, 0},	    /* made in the future of this boot */
+		{OTHER, BOOT, 100, 9000, 50, 9250, true, 250},	    /* after a reboot */
+		{OTHER, BOOT, 100, 9000, 5000, 9250, true,
+		 5000}, /* wall clock set back, not so far: at least as old as this boot */
+		{OTHER, BOOT, 100, 9000, 5000, 9000, true, 5000},
+		{OTHER, BOOT, 100, 9000, 5000, 8999, false, 0}, /* wall clock set back over a reboot */
+		{OTHER, BOOT, 100, UINT64_MAX, 5000, 8999, false, 0},
+		{OTHER, BOOT, 100, 0, 5000, UINT64_MAX, true, UINT64_MAX},
+		{UNKNOWN, UNKNOWN, 100, 9000, 350, 9100, true, 250}, /* boots are not told apart: the older of both */
+		{UNKNOWN, UNKNOWN, 100, 9000, 350, 9900, true, 900},
+		{UNKNOWN, UNKNOWN, 100, 9000, 350, 8999, false, 0},
+		{UNKNOWN, UNKNOWN, 351, 9000, 350, 9900, false, 0},
+		{UNKNOWN, BOOT, 100, 9000, 5000, 9100, true, 100}, /* one of them is: it may be the same */
+		{OTHER, UNKNOWN, 6000, 9000, 5000, 9100, true, 100},
 	};
 
 	(void)state;
@@ -441,9 +449,9 @@ static void age_is_told_by_the_right_clock(void **state)
 		struct now now = {.boot_ms = rows[i].boot, .wall_ms = rows[i].wall};
 		uint64_t age = 0;
 
-		memcpy(e.boot_id, rows[i].same_boot ? BOOT : OTHER, 16);
-		assert_int_equal(entry_age(&e, BOOT, &now, &age), rows[i].known);
-		assert_true(age == rows[i].age);
+		memcpy(e.boot_id, rows[i].made_in, 16);
+		assert_int_equal(entry_age(&e, rows[i].now_in, &now, &age), rows[i].known);
+		assert_true(!rows[i].known || age == rows[i].age);
 	}
 }
 
@@ -482,31 +490,42 @@ static void rows_of_another_boot_expire_by_the_wall_clock(void **state)
 {
 	struct room *r = *state;
 	struct entry e = make_entry("key", 1), got;
-	struct now now = later(0, 1500);
+	const struct now booted = {.boot_ms = 0, .wall_ms = NOW.wall_ms};
+	struct now now = booted;
 
+	now.wall_ms += 1500;
 	open_index(r);
 	memcpy(e.boot_id, OTHER, 16);
 	e.created_boot_ms = 77777777777; /* means nothing here */
 	commit(r, &e);
-	assert_int_equal(index_next_expiry(r->ix, &NOW), 1501);
+	assert_int_equal(index_next_expiry(r->ix, &booted), 1501);
 	assert_int_equal(index_next_expiry(r->ix, &now), 1);
 	assert_int_equal(expire(r, now, 100), 0);
-	now = later(0, 1501);
+	now.wall_ms++;
 	assert_int_equal(index_next_expiry(r->ix, &now), 0);
 	assert_int_equal(expire(r, now, 100), 1);
 	assert_int_equal(find(r, "key", &got), SC_ENOENT);
 
-	/* Made in the future: it cannot be told how old it is. */
+	/* However little the wall clock says: it is at least as old as this boot. */
 	e.order = 2;
+	commit(r, &e);
+	now = booted;
+	now.boot_ms = 1500;
+	assert_int_equal(index_next_expiry(r->ix, &now), 1);
+	now.boot_ms = 1501;
+	assert_int_equal(expire(r, now, 100), 1);
+
+	/* Made in the future: it cannot be told how old it is. */
+	e.order = 3;
 	e.created_wall_ms = NOW.wall_ms + 1;
 	commit(r, &e);
-	assert_int_equal(index_next_expiry(r->ix, &NOW), 0);
-	assert_int_equal(expire(r, NOW, 100), 1);
+	assert_int_equal(index_next_expiry(r->ix, &booted), 0);
+	assert_int_equal(expire(r, booted, 100), 1);
 
-	e.order = 3;
+	e.order = 4;
 	e.ttl_ms = SC_FOREVER;
 	commit(r, &e);
-	assert_true(index_next_expiry(r->ix, &NOW) == SC_FOREVER);
+	assert_true(index_next_expiry(r->ix, &booted) == SC_FOREVER);
 	assert_int_equal(expire(r, later(0, 4000000000), 100), 0);
 	assert_int_equal(find(r, "key", &got), 0);
 	assert_memory_equal(got.boot_id, OTHER, 16);

@@ -1,0 +1,47 @@
+/* `sc sync`: on the disk when it returns: every finished entry, its objects, their directories, the index. */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/command.h"
+#include "cmd/options.h"
+#include "cmd/talk.h"
+#include "lib/err.h"
+#include "lib/human.h"
+
+const struct option_row sync_options[] = {{0}};
+
+static int fail(int error, struct bytes text)
+{
+	char shown[256];
+
+	if (error == EIO)
+		complain("sync", "the disk has lost some of what was written to it (EIO)", "see the kernel's log");
+	else
+		complain("sync", error ? strerror(error) : human_escape(text.p, text.n, shown, sizeof shown), NULL);
+	return EXIT_FAILED;
+}
+
+int run_sync(const struct command *self, int argc, char **argv)
+{
+	struct session s = SESSION_INIT;
+	struct msg q = {.type = MSG_SYNC}, m;
+	struct options o;
+	int rc, status = EXIT_FAILED;
+
+	options_start(&o, self, argc, argv);
+	while (options_next(&o))
+		;
+	if (options_failed(&o))
+		return EXIT_USAGE;
+	if (o.nwords)
+		return options_error(&o, "takes no words");
+	rc = talk_ask(&s, SESSION_LOOK, "sync", &q, &m);
+	if (rc == 0)
+		status = m.type == MSG_OK ? 0 : fail((int)m.error, m.text);
+	/* No daemon is needed for it: the next one reads the WAL, which is on the disk like everything else. */
+	else if (rc == SC_ENOENT)
+		status = s.place.dir_fd < 0 || syncfs(s.place.dir_fd) == 0 ? 0 : fail(errno, bytes_of(""));
+	session_release(&s);
+	return status;
+}
