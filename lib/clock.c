@@ -2,8 +2,7 @@
 #include "lib/clock.h"
 
 #include <fcntl.h>
-#include <stdatomic.h>
-#include <stdbool.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -11,66 +10,68 @@
 
 #include "lib/err.h"
 
-static int64_t read_ns(clockid_t id)
+struct span {
+	int64_t s, ns; /* ns: 0 to 999999999 */
+};
+
+static uint64_t read_ms(clockid_t id, struct span less)
 {
 	struct timespec t;
+	int64_t s, ns;
 
 	if (clock_gettime(id, &t) < 0)
 		BUG("a clock that every Linux since 2.6.39 has is missing");
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-/* A machine set to before 1970: nothing here can be negative. */
-static uint64_t ms_of(int64_t ns)
-{
-	return ns < 0 ? 0 : (uint64_t)ns / 1000000;
+	s = t.tv_sec - less.s;
+	ns = t.tv_nsec - less.ns;
+	if (ns < 0) {
+		ns += 1000000000;
+		s--;
+	}
+	/* A machine set to before 1970: nothing here can be negative. */
+	return s < 0 ? 0 : (uint64_t)s * 1000 + (uint64_t)ns / 1000000;
 }
 
 /* "boottime SECONDS NANOSECONDS": what a time namespace adds to the machine's clock. */
-static int64_t read_offset(void)
+static struct span read_offset(void)
 {
+	struct span offset = {0};
 	char text[256], *at;
-	ssize_t n = -1;
-	int64_t s;
-	int fd;
+	ssize_t n;
+	int fd = open("/proc/self/timens_offsets", O_RDONLY | O_CLOEXEC);
 
-	fd = open("/proc/self/timens_offsets", O_RDONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		n = read(fd, text, sizeof text - 1);
-		close(fd);
-	}
-	if (n <= 0)
-		return 0;
-	text[n] = '\0';
+	if (fd < 0)
+		return offset;
+	n = read(fd, text, sizeof text - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
 	at = strstr(text, "boottime");
-	if (!at)
-		return 0;
-	s = strtoll(at + strlen("boottime"), &at, 10);
-	return s * 1000000000 + strtoll(at, NULL, 10);
-}
-
-/* It cannot change: who enters a namespace is a new process. Two threads may both find it out. */
-static int64_t boot_offset(void)
-{
-	static _Atomic int64_t offset;
-	static _Atomic bool known;
-
-	if (!known) {
-		offset = read_offset();
-		known = true;
+	if (at) {
+		offset.s = strtoll(at + strlen("boottime"), &at, 10);
+		offset.ns = strtoll(at, NULL, 10);
 	}
 	return offset;
 }
 
+static struct span boot_offset;
+
+static void find_offset(void)
+{
+	boot_offset = read_offset();
+}
+
 struct now clock_now(void)
 {
-	return (struct now){.boot_ms = ms_of(read_ns(CLOCK_BOOTTIME) - boot_offset()),
-			    .wall_ms = ms_of(read_ns(CLOCK_REALTIME))};
+	/* It cannot change: who enters a namespace is a new process. */
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, find_offset);
+	return (struct now){.boot_ms = read_ms(CLOCK_BOOTTIME, boot_offset),
+			    .wall_ms = read_ms(CLOCK_REALTIME, (struct span){0})};
 }
 
 uint64_t clock_boot_ms(void)
 {
-	return ms_of(read_ns(CLOCK_BOOTTIME));
+	return read_ms(CLOCK_BOOTTIME, (struct span){0});
 }
 
 static int digit(char c)

@@ -1,0 +1,38 @@
+# A daemon whose clocks the test sets (helpers/shim_clock.c). Loaded by the tests of time.
+# shellcheck shell=bash
+
+HOUR=3600000 DAY=86400000 YEAR=31536000000 # ms
+export HOUR DAY YEAR
+
+# set_clocks BOOT WALL: ms that are from now on added to CLOCK_BOOTTIME and the wall clock. In place: the file is mapped.
+set_clocks() { printf '%020d %020d ' "$1" "$2" 1<>"$T/clocks"; }
+
+# A suspend, or just so much time: both clocks go on by it.
+let_pass() {
+	passed=$((${passed:-0} + $1))
+	set_clocks $passed $passed
+}
+
+with_clocks() { env LD_PRELOAD="$HELPERS/shim_clock.so" SHIM_CLOCK="$T/clocks" "$@"; }
+
+start_daemon_with_clocks() {
+	[ -e "$T/clocks" ] || set_clocks 0 0
+	mkdir -p -m 700 "$SC_DIR"
+	export -f with_clocks
+	bg daemon with_clocks "$(dirname "$SC")/scd" "$SC_DIR"
+	wait_until '"$SC" daemon status >/dev/null 2>&1'
+}
+
+next_daemon() { # as if the machine had been booted anew, where the boot id is another one
+	"$SC" daemon stop --now
+	assert_rc 0 daemon
+	start_daemon_with_clocks
+}
+
+# What is served, and of which age in seconds; "miss" if nothing is.
+age_of() {
+	rm -f "$T/status"
+	"$SC" get --status-fd 9 "$@" 9>"$T/status" >"$T/served" 2>&1 3>&- || { echo miss && return; }
+	printf '%.0f\n' "$(field age "$T/status")"
+}
+is_between() { [[ $1 =~ ^[0-9]+$ ]] && [ "$1" -ge "$2" ] && [ "$1" -le "$3" ]; }
