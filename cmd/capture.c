@@ -43,7 +43,7 @@ void capture_publish(struct capture *c)
 	if (c->unpublished == 0)
 		return;
 	c->unpublished = 0;
-	c->published_ms = clock_boot_ms();
+	c->published_ms = clock_run_ms();
 	KILLPOINT("before_page_grows");
 	page_publish(c->page, c->out_len, c->err_len);
 	KILLPOINT("page_grown");
@@ -52,7 +52,7 @@ void capture_publish(struct capture *c)
 void capture_publish_if_due(struct capture *c)
 {
 	if (c->unpublished >= PUBLISH_BYTES || c->unpublished <= PUBLISH_AT_ONCE ||
-	    clock_boot_ms() - c->published_ms >= PUBLISH_MS)
+	    clock_run_ms() - c->published_ms >= PUBLISH_MS)
 		capture_publish(c);
 }
 

@@ -90,7 +90,7 @@ static enum follow_result attach(struct follow *f, enum session_how how, bool *e
 
 static enum follow_result look_after_daemon(struct follow *f, struct watch *w, bool *ended, struct page_view *v)
 {
-	uint64_t now = clock_boot_ms();
+	uint64_t now = clock_run_ms();
 	bool lost;
 
 	if (daemon_is_there(f->session, &lost)) {
@@ -107,11 +107,11 @@ static enum follow_result look_after_daemon(struct follow *f, struct watch *w, b
 
 static void see_off(struct follow *f)
 {
-	uint64_t until = clock_boot_ms() + SEE_OFF_MS;
+	uint64_t until = clock_run_ms() + SEE_OFF_MS;
 	int count = signals_count();
 	struct page_view v;
 
-	for (page_view(f->page, &v); v.state == PAGE_RUNNING && signals_count() == count && clock_boot_ms() < until;
+	for (page_view(f->page, &v); v.state == PAGE_RUNNING && signals_count() == count && clock_run_ms() < until;
 	     page_view(f->page, &v))
 		page_wait(f->page, &v, SC_PAGE_WAIT_MS);
 }
@@ -224,7 +224,7 @@ static void note_progress(struct follow *f, struct watch *w, const struct page_v
 	if (seen == w->seen)
 		return;
 	w->seen = seen;
-	w->moved_ms = clock_boot_ms();
+	w->moved_ms = clock_run_ms();
 	KILLPOINT("piece_printed");
 }
 
@@ -240,7 +240,7 @@ static enum read_result advance(struct follow *f, const struct page_view *v)
 
 static uint64_t time_to_sleep(const struct follow *f, const struct watch *w)
 {
-	uint64_t silent = clock_boot_ms() - w->moved_ms;
+	uint64_t silent = clock_run_ms() - w->moved_ms;
 
 	if (f->wait_ms == SC_FOREVER)
 		return SC_PAGE_WAIT_MS;
@@ -249,7 +249,7 @@ static uint64_t time_to_sleep(const struct follow *f, const struct watch *w)
 
 enum follow_result follow_run(struct follow *f)
 {
-	struct watch w = {.moved_ms = clock_boot_ms(), .looked_ms = clock_boot_ms()};
+	struct watch w = {.moved_ms = clock_run_ms(), .looked_ms = clock_run_ms()};
 	bool ended = false;
 
 	signals_catch();
@@ -282,9 +282,9 @@ enum follow_result follow_run(struct follow *f)
 		if (sleep_ms == 0)
 			return FOLLOW_SILENT;
 		/* Nothing for a while, or a run that never pauses: does everybody still live? The next daemon must know who reads. */
-		if (!page_wait(f->page, &v, sleep_ms) && clock_boot_ms() - w.looked_ms < SC_PAGE_WAIT_MS)
+		if (!page_wait(f->page, &v, sleep_ms) && clock_run_ms() - w.looked_ms < SC_PAGE_WAIT_MS)
 			continue;
-		w.looked_ms = clock_boot_ms();
+		w.looked_ms = clock_run_ms();
 		if (f->reader.mute && !is_needed(f) && is_running(f))
 			return FOLLOW_CANNOT_WRITE;
 		if (!f->reader.mute && stdout_is_closed(f))

@@ -285,7 +285,7 @@ static const char *reason_to_wait(const struct msg *m)
 
 static uint64_t time_left(uint64_t until)
 {
-	uint64_t now = clock_boot_ms();
+	uint64_t now = clock_run_ms();
 
 	return until == SC_FOREVER ? SC_FOREVER : until > now ? until - now : 0;
 }
@@ -293,7 +293,7 @@ static uint64_t time_left(uint64_t until)
 /* The answer that says what to do; WAITs passed over. 0 or as session_hear. */
 static int hear_answer(struct get *g, struct msg *m, int *fds, size_t *nfds)
 {
-	uint64_t until = g->req.wait_given ? clock_boot_ms() + g->req.wait_ms : SC_FOREVER;
+	uint64_t until = g->req.wait_given ? clock_run_ms() + g->req.wait_ms : SC_FOREVER;
 	struct msg q = request_question(&g->req, &g->gen);
 	int rc = session_ask(&g->session, SESSION_START, &q, m, fds, nfds, SC_FOREVER);
 

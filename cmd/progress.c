@@ -294,7 +294,7 @@ static bool begin(const char *waiting, bool is_run)
 
 	if (!line.key)
 		return false;
-	now = clock_boot_ms();
+	now = clock_run_ms();
 	if (!line.err_ms)
 		line.err_ms = line.out_ms = now;
 	line.waiting = waiting;
@@ -328,7 +328,7 @@ void progress_step(uint64_t bytes)
 
 	if (!line.key || !line.is_run)
 		return;
-	now = clock_boot_ms();
+	now = clock_run_ms();
 	if (bytes != line.run.bytes) {
 		/* What was there before we came is no rate of ours. */
 		if (!line.stepped)
@@ -343,7 +343,7 @@ void progress_step(uint64_t bytes)
 void progress_tick(void)
 {
 	if (line.key && (line.waiting || line.is_run))
-		draw_if_due(clock_boot_ms());
+		draw_if_due(clock_run_ms());
 }
 
 void progress_make_way(int fd, unsigned char last)
@@ -351,10 +351,10 @@ void progress_make_way(int fd, unsigned char last)
 	if (!line.key || !(line.waiting || line.is_run))
 		return;
 	if (fd == 2) {
-		line.err_ms = clock_boot_ms();
+		line.err_ms = clock_run_ms();
 		line.err_is_open = last != '\n';
 	} else {
-		line.out_ms = clock_boot_ms();
+		line.out_ms = clock_run_ms();
 	}
 	line.is_open = last != '\n';
 	if (fd == 2 || line.out_is_seen)

@@ -194,11 +194,11 @@ static const char *how_to_end(struct session *s)
 /* Waits for the socket to be readable. A daemon that says nothing is hung only if its loop stands still, too. */
 static int await(struct session *s, uint64_t wait_ms)
 {
-	uint64_t start_ms = clock_boot_ms(), looked_ms = 0, before = 0, pulse;
+	uint64_t start_ms = clock_run_ms(), looked_ms = 0, before = 0, pulse;
 	bool looked = false;
 
 	for (;;) {
-		uint64_t passed = clock_boot_ms() - start_ms, pause = looked ? SC_SILENCE_MS / 8 : PATIENCE_MS, now;
+		uint64_t passed = clock_run_ms() - start_ms, pause = looked ? SC_SILENCE_MS / 8 : PATIENCE_MS, now;
 		uint64_t left = wait_ms > passed ? wait_ms - passed : 0;
 		struct pollfd p = {.fd = s->fd, .events = POLLIN};
 		int n = poll(&p, 1, (int)(left < pause ? left : pause));
@@ -212,7 +212,7 @@ static int await(struct session *s, uint64_t wait_ms)
 		progress_tick();
 		if (open_lock(s) || !lockfile_pulse(&s->lock, &pulse))
 			pulse = before; /* not to be read: as if it stood still */
-		now = clock_boot_ms();
+		now = clock_run_ms();
 		if (!looked || pulse != before) {
 			looked = true;
 			looked_ms = now;
@@ -274,7 +274,7 @@ static bool is_another(const struct session *s, pid_t *met)
 
 static void pause_before(int try)
 {
-	int ms = (try < RETRIES ? try : RETRIES - 1) * 40 + (int)(clock_boot_ms() + (uint64_t)getpid()) % 40;
+	int ms = (try < RETRIES ? try : RETRIES - 1) * 40 + (int)(clock_run_ms() + (uint64_t)getpid()) % 40;
 
 	nanosleep(&(struct timespec){.tv_nsec = (long)ms * 1000000L}, NULL);
 }

@@ -111,11 +111,11 @@ static void exec_daemon(const char *path, const char *dir, int ready_fd)
 /* Reads what the daemon says until it closes its end: "ready", or why not. */
 static int await_ready(int fd, char *why, size_t size)
 {
-	uint64_t until = clock_boot_ms() + SC_START_MS;
+	uint64_t until = clock_run_ms() + SC_START_MS;
 	size_t n = 0;
 
 	for (;;) {
-		uint64_t now = clock_boot_ms();
+		uint64_t now = clock_run_ms();
 		struct pollfd p = {.fd = fd, .events = POLLIN};
 		ssize_t r;
 

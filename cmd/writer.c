@@ -57,7 +57,7 @@ static void look_at_exit(struct writer *w)
 	if (waitid(P_PID, (id_t)w->child.pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
 		return;
 	w->exited = true;
-	w->linger_ms = clock_boot_ms() + w->run->linger_ms;
+	w->linger_ms = clock_run_ms() + w->run->linger_ms;
 	if (w->linger_ms < w->run->linger_ms)
 		w->linger_ms = SC_FOREVER;
 	if (w->child.exec_error)
@@ -93,7 +93,7 @@ void writer_begin_stop(struct writer *w, unsigned sig)
 		close_end(&w->child.out_fd); /* of a put: no more of it */
 		return;
 	}
-	w->kill_ms = clock_boot_ms() + SC_GRACE_MS;
+	w->kill_ms = clock_run_ms() + SC_GRACE_MS;
 	signal_group(w, sig ? (int)sig : SIGTERM);
 	KILLPOINT("group_signalled");
 	signal_group(w, SIGCONT); /* a stopped command cannot obey */
@@ -197,7 +197,7 @@ static void turn(struct writer *w)
 {
 	enum { OUT, ERR, EXIT, DAEMON, N };
 	uint64_t resume, now;
-	int timeout = time_to_sleep(w, clock_boot_ms()), n;
+	int timeout = time_to_sleep(w, clock_run_ms()), n;
 	bool ahead = !w->stopping && capture_is_ahead(&w->capture, &resume);
 	struct pollfd p[N] = {
 		[OUT] = {.fd = ahead ? -1 : w->child.out_fd, .events = POLLIN},
@@ -229,9 +229,9 @@ static void turn(struct writer *w)
 	}
 	if (w->child.pid < 0 && signals_pending())
 		writer_begin_stop(w, 0);
-	if (w->session.fd < 0 && clock_boot_ms() >= w->next_try_ms)
+	if (w->session.fd < 0 && clock_run_ms() >= w->next_try_ms)
 		writer_find_daemon(w, SESSION_LOOK);
-	now = clock_boot_ms();
+	now = clock_run_ms();
 	if (w->child.pid >= 0)
 		writer_look_for_readers(w, now);
 	kill_when_due(w, now);
@@ -250,7 +250,7 @@ static void finish_stop(struct writer *w)
 		kill(-w->child.pid, SIGKILL);
 	reap(w);
 	while (!w->killed && signal_group(w, 0) == 0) {
-		uint64_t now = clock_boot_ms();
+		uint64_t now = clock_run_ms();
 
 		if (now >= w->kill_ms)
 			signal_group(w, SIGKILL), w->killed = true;

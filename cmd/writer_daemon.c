@@ -19,10 +19,10 @@ static void lose_daemon(struct writer *w)
 	KILLPOINT("daemon_lost");
 	session_close(&w->session);
 	/* At once, but for one that had not taken us: it would be asked in a circle. */
-	w->next_try_ms = w->registered ? 0 : clock_boot_ms() + SC_RECONNECT_MS;
+	w->next_try_ms = w->registered ? 0 : clock_run_ms() + SC_RECONNECT_MS;
 	w->registered = false;
 	w->asked = false;
-	w->look_ms = clock_boot_ms() + ALONE_MS;
+	w->look_ms = clock_run_ms() + ALONE_MS;
 	w->empty_once = false;
 }
 
@@ -70,7 +70,7 @@ void writer_find_daemon(struct writer *w, enum session_how how)
 {
 	if (w->session.fd >= 0 || w->disowned)
 		return;
-	w->next_try_ms = clock_boot_ms() + SC_RECONNECT_MS;
+	w->next_try_ms = clock_run_ms() + SC_RECONNECT_MS;
 	KILLPOINT("before_reconnect");
 	if (session_open(&w->session, how) == 0)
 		send_register(w);

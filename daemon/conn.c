@@ -101,8 +101,8 @@ static void flush(struct conn *c)
 			/* Not the socket's fault, so its becoming writable would not tell: try again by time. */
 			set_blocked(w, false);
 			if (!w->retried_ms)
-				w->retried_ms = clock_boot_ms();
-			if (clock_boot_ms() - w->retried_ms >= RETRIES_MS) {
+				w->retried_ms = clock_run_ms();
+			if (clock_run_ms() - w->retried_ms >= RETRIES_MS) {
 				conn_close(c, "cannot be given descriptors");
 				return;
 			}
@@ -219,7 +219,7 @@ struct conn *conn_open(struct daemon *d, int fd, enum conn_state state)
 	c->wire = w;
 	c->d = d;
 	c->state = state;
-	c->opened_ms = clock_boot_ms();
+	c->opened_ms = clock_run_ms();
 	DL_APPEND(d->conns, c);
 	d->nconns++;
 	uv_poll_start(&w->poll, UV_READABLE, on_poll);

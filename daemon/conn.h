@@ -82,7 +82,7 @@ struct conn {
 	size_t nchain;
 	pid_t session; /* 0: not known */
 
-	uint64_t opened_ms; /* CLOCK_BOOTTIME */
+	uint64_t opened_ms; /* clock_run_ms() */
 	pid_t pid;	    /* for the log and for people */
 
 	struct wire *wire; /* conn.c's own half */

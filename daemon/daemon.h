@@ -31,7 +31,7 @@ struct daemon {
 	struct listener *listener;
 	uint8_t boot_id[16];
 	uint64_t order;	     /* the highest order number given to a run */
-	uint64_t started_ms; /* CLOCK_BOOTTIME */
+	uint64_t started_ms; /* clock_now().boot_ms */
 
 	struct conn *conns; /* every open connection */
 	unsigned nconns;

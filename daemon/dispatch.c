@@ -207,7 +207,7 @@ static void on_status(struct conn *c, const struct msg *m, int *fds, size_t nfds
 			     .version = sc_proto_version,
 			     .build = bytes_of(sc_build),
 			     .pid = (uint64_t)getpid(),
-			     .uptime = clock_boot_ms() - d->started_ms,
+			     .uptime = clock_now().boot_ms - d->started_ms,
 			     .entries = index_count(d->index),
 			     .count = flights_count(d),
 			     .conns = d->nconns};

@@ -142,7 +142,7 @@ static bool is_dead(const struct flight *f, uint64_t now)
 void flight_end_unfinished(struct flight *f, enum page_state end, const char *why)
 {
 	f->end = end;
-	f->dying_since_ms = clock_boot_ms();
+	f->dying_since_ms = clock_run_ms();
 	if (f->pidfd >= 0)
 		signal_command(f, SIGKILL);
 	KILLPOINT("command_killed");
@@ -176,7 +176,7 @@ void flights_on_dying(struct daemon *d, void *arg)
 
 	(void)arg;
 	/* One at a time, from the beginning: what an end sets off may take others out of the table. */
-	while ((f = find_dead(d, clock_boot_ms(), &dying)))
+	while ((f = find_dead(d, clock_run_ms(), &dying)))
 		end_unfinished(f);
 	if (dying)
 		ticker_start(d->flights->dying, DYING_CHECK_MS);

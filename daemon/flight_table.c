@@ -150,7 +150,7 @@ void flight_await(struct flight *f, const char *why)
 {
 	flight_let_go(f);
 	flight_set_state(f, FLIGHT_AWAITED, why);
-	f->awaited_since_ms = clock_boot_ms();
+	f->awaited_since_ms = clock_run_ms();
 	f->d->flights->awaited++;
 	if (!ticker_is_running(f->d->flights->check))
 		ticker_start(f->d->flights->check, AWAITED_CHECK_MS);
@@ -237,7 +237,7 @@ static void on_check(struct daemon *d, void *arg)
 
 	(void)arg;
 	/* One at a time, from the beginning: what it sets off may take others out of the table. */
-	while ((f = find_overdue(d, clock_boot_ms(), &gone))) {
+	while ((f = find_overdue(d, clock_run_ms(), &gone))) {
 		KILLPOINT("awaited_overdue");
 		if (gone) {
 			flight_end_unfinished(f, PAGE_LOST, "lost while no daemon lived");

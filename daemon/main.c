@@ -165,7 +165,7 @@ static void on_pulse(struct daemon *d, void *arg)
 
 static void on_greeting(struct daemon *d, void *arg)
 {
-	uint64_t now = clock_boot_ms();
+	uint64_t now = clock_run_ms();
 	struct conn *c, *next;
 
 	(void)arg;
@@ -331,7 +331,7 @@ static int start(struct main *m, const char *path, char *why, size_t size)
 	int rc;
 
 	d->lock = &m->lock;
-	d->started_ms = clock_boot_ms();
+	d->started_ms = clock_now().boot_ms;
 	rc = place_open_at(&d->place, path, 1);
 	if (rc) {
 		snprintf(why, size, "%s", d->place.why);
@@ -394,7 +394,7 @@ static void finish(struct main *m)
 	uv_run(&m->loop, UV_RUN_DEFAULT);
 	if (uv_loop_close(&m->loop) != 0)
 		BUG("something is left in the loop");
-	log_event(d->log, "gone", "uptime_ms=%llu", (unsigned long long)(clock_boot_ms() - d->started_ms));
+	log_event(d->log, "gone", "uptime_ms=%llu", (unsigned long long)(clock_now().boot_ms - d->started_ms));
 	log_close(d->log);
 	KILLPOINT("before_unlock");
 	lockfile_close(&m->lock);

@@ -69,9 +69,9 @@ struct now clock_now(void)
 			    .wall_ms = read_ms(CLOCK_REALTIME, (struct span){0})};
 }
 
-uint64_t clock_boot_ms(void)
+uint64_t clock_run_ms(void)
 {
-	return read_ms(CLOCK_BOOTTIME, (struct span){0});
+	return read_ms(CLOCK_MONOTONIC, (struct span){0});
 }
 
 static int digit(char c)

@@ -12,8 +12,9 @@ struct now {
 /* What may be written down for another process to read. */
 struct now clock_now(void);
 
-/* CLOCK_BOOTTIME of our own namespace: how long something takes here, and nothing that another process is told. */
-uint64_t clock_boot_ms(void);
+/* CLOCK_MONOTONIC: how long something takes, and how long somebody is silent. While the machine sleeps nobody is. For this process
+ * alone: in another time namespace it is another number. */
+uint64_t clock_run_ms(void);
 
 /* /proc/sys/kernel/random/boot_id as 16 bytes; all zero when it cannot be read: then boots are not told apart. */
 void clock_boot_id(uint8_t out[16]);

@@ -68,11 +68,11 @@ static int try_lock(int fd, int byte)
 /* Tries again and again: a blocking wait for a lock has no bound, and a timer signal would be the caller's affair. */
 static int wait_lock(int fd, int byte, uint64_t wait_ms)
 {
-	uint64_t until = clock_boot_ms() + wait_ms;
+	uint64_t until = clock_run_ms() + wait_ms;
 	long pause_ms = POLL_MS;
 	int rc;
 
-	while ((rc = try_lock(fd, byte)) == SC_EBUSY && clock_boot_ms() < until) {
+	while ((rc = try_lock(fd, byte)) == SC_EBUSY && clock_run_ms() < until) {
 		struct timespec pause = {.tv_nsec = pause_ms * 1000000L};
 
 		nanosleep(&pause, NULL);

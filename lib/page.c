@@ -203,7 +203,7 @@ static void bump(_Atomic uint32_t *word)
 /* All that wait for nothing in particular look around in the same moment of each second: the processor wakes for them once. */
 static uint64_t to_next_look(void)
 {
-	return SC_PAGE_WAIT_MS - clock_boot_ms() % SC_PAGE_WAIT_MS;
+	return SC_PAGE_WAIT_MS - clock_run_ms() % SC_PAGE_WAIT_MS;
 }
 
 /* True: the time was over. */

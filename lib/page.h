@@ -90,7 +90,7 @@ void page_set_position(struct page *p, uint64_t out_pos, uint64_t err_pos);
 void page_view(const struct page *p, struct page_view *v);
 
 /* Sleeps until the word is no longer v->word, at most timeout_ms, or a signal came. SC_PAGE_WAIT_MS or more is until the next full
- * second of CLOCK_BOOTTIME, which is the same for all that wait. True: the time was over. */
+ * second of CLOCK_MONOTONIC, which is the same for all that wait. True: the time was over. */
 bool page_wait(struct page *p, const struct page_view *v, uint64_t timeout_ms);
 
 /* ---- anybody ---- */

@@ -97,14 +97,14 @@ static int set_send_timeout(int fd, uint64_t ms)
 /* Waits for room in the backlog: bounded, whatever signals come meanwhile. */
 static int connect_in_time(int fd, int dir_fd, const char *name)
 {
-	uint64_t start = clock_boot_ms(), gone = 0;
+	uint64_t start = clock_run_ms(), gone = 0;
 	int rc = 0;
 
 	do {
 		if (set_send_timeout(fd, SC_SILENCE_MS - gone))
 			return SC_ESYS;
 		rc = call_with_name(connect, fd, dir_fd, name);
-		gone = clock_boot_ms() - start;
+		gone = clock_run_ms() - start;
 	} while (rc < 0 && errno == EINTR && gone < SC_SILENCE_MS);
 
 	if (rc == 0)

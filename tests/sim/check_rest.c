@@ -103,7 +103,7 @@ static bool dies_too_long(const struct flight *f)
 	uint64_t since = sim.now - r->died_at, patience = GROUP_MS + 20 + 4 * sim.quick_ms;
 
 	return f->state == FLIGHT_DYING && !r->command_alive && since > patience &&
-	       clock_boot_ms() - f->dying_since_ms > patience && !sim.late_percent && !life.paused;
+	       clock_run_ms() - f->dying_since_ms > patience && !sim.late_percent && !life.paused;
 }
 
 /* Who waits has to: asked again, it would be told the same. A row that the index has just written is told of in a moment. */

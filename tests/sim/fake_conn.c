@@ -162,7 +162,7 @@ struct conn *conn_open(struct daemon *d, int fd, enum conn_state state)
 	c->d = d;
 	c->state = state;
 	c->wire = w;
-	c->opened_ms = clock_boot_ms();
+	c->opened_ms = clock_run_ms();
 	c->pid = (pid_t)++life.nconns;
 	DL_APPEND(d->conns, c);
 	d->nconns++;

@@ -102,7 +102,7 @@ static void start(void *arg)
 	d->place.dir_fd = -1;
 	d->config.ttl_ms = SC_TTL_DEFAULT_MS;
 	d->config.idle_exit_ms = SC_FOREVER;
-	d->started_ms = clock_boot_ms();
+	d->started_ms = clock_run_ms();
 	d->index = index_new();
 	d->order = index_order(d->index);
 	if (flights_open(d))
@@ -273,7 +273,7 @@ struct now clock_now(void)
 	return (struct now){.boot_ms = BOOT_MS + sim.now, .wall_ms = WALL_MS + sim.now};
 }
 
-uint64_t clock_boot_ms(void)
+uint64_t clock_run_ms(void)
 {
 	return BOOT_MS + sim.now;
 }

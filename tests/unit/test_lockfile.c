@@ -38,7 +38,7 @@ uid_t geteuid(void)
 	return (uid_t)syscall(SYS_geteuid) + as_another_user;
 }
 
-uint64_t clock_boot_ms(void)
+uint64_t clock_run_ms(void)
 {
 	struct timespec t;
 

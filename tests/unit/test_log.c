@@ -79,9 +79,9 @@ static unsigned count_lines(const char *text)
 /* The log counts its lines by seconds: begin with a whole one, so that what follows is one second's worth. No sleep. */
 static void begin_a_second(void)
 {
-	uint64_t now = clock_boot_ms();
+	uint64_t now = clock_run_ms();
 
-	while (clock_boot_ms() / 1000 == now / 1000)
+	while (clock_run_ms() / 1000 == now / 1000)
 		;
 }
 
