@@ -5,7 +5,12 @@ HOUR=3600000 DAY=86400000 YEAR=31536000000 # ms
 export HOUR DAY YEAR
 
 # set_clocks BOOT WALL: ms that are from now on added to CLOCK_BOOTTIME and the wall clock. In place: the file is mapped.
-set_clocks() { printf '%020d %020d ' "$1" "$2" 1<>"$T/clocks"; }
+set_clocks() {
+	local fd
+	exec {fd}<>"$T/clocks"
+	printf '%020d %020d ' "$1" "$2" >&"$fd"
+	exec {fd}>&-
+}
 
 # A suspend, or just so much time: both clocks go on by it.
 let_pass() {
