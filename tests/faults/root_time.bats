@@ -65,8 +65,8 @@ booted() { set_clocks $((10000 - $(awk '{ printf "%d", $1 * 1000 }' /proc/uptime
 @test "T04: no boot id to be had: what either clock calls over is over" {
 	in_boot none 'booted 0; "$SC" get -t 1h k -- echo x; age_of k
 		up=$(awk "{ printf \"%d\", \$1 * 1000 }" /proc/uptime)
-		set_clocks $((10000 - up)) $((HOUR + 1000)); age_of k
-		set_clocks $((10000 - up)) -$HOUR; age_of k
+		set_clocks $((20000 - up)) $((HOUR + 1000)); age_of k
+		set_clocks $((20000 - up)) -$HOUR; age_of k
 		set_clocks $((11000 - up + HOUR)) 0; age_of k'
 	is_between "${lines[1]}" 0 $SOON
 	[ "${lines[2]}" = miss ]
