@@ -170,6 +170,39 @@ scene_remove() { # an entry is removed
 	if removed; then absent; fi
 }
 
+scene_put() { # FILE is stored
+	orphans=1
+	printf %s "$OUT" >"$T/file"
+	scd daemon
+	client x other put k "$T/file"
+	given
+	cmp -s "$T/file" <(printf %s "$OUT") || fault "put: FILE is not what it was"
+}
+
+scene_move() { # FILE is given away
+	orphans=1
+	printf %s "$OUT" >"$T/file"
+	scd daemon
+	client x other put --move k "$T/file"
+	given
+	if [ -e "$T/file" ]; then
+		cmp -s "$T/file" <(printf %s "$OUT") || fault "put --move: FILE is not what it was"
+		[ "$(rc x)" != 0 ] || fault "put --move: done, but FILE is still there"
+	else
+		cmp -s "$T/given" <(printf %s "$OUT") || fault "put --move: neither FILE nor entry"
+	fi
+}
+
+scene_sync() { # the disk is written to
+	scd daemon
+	entry_is_there k || struck
+	client x other sync
+	[[ $(rc x) =~ ^(0|125|137)$ ]] || fault "sync: status $(rc x)"
+	command=(pieces -n "$T/runs")
+	client a leader get k -- "${command[@]}"
+	judge a
+}
+
 scene_remove_run() { # a run is removed while it goes on: its readers finish, it is not kept
 	scd daemon
 	begin
@@ -335,6 +368,18 @@ judge() {
 		*) fault "I2: $name: status $got" ;;
 		esac
 	done
+}
+
+# A put has ended: all of it is there, or nothing.
+given() {
+	local got
+	got=$(rc x) || fault "I1: put has not ended"
+	[[ $got =~ ^(0|125|137)$ ]] || fault "put: status $got"
+	if "$SC" get k >"$T/given" 2>>"$T/.quiet"; then
+		cmp -s "$T/given" <(printf %s "$OUT") || fault "I2: put: an entry of other bytes"
+	else
+		[ "$got" != 0 ] || fault "put: done, but there is no entry"
+	fi
 }
 
 # Who was told that it is removed can rely on it. True if somebody was.

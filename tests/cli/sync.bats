@@ -1,0 +1,96 @@
+#!/usr/bin/env bats
+# `sc sync`: what is stored is on the disk when it returns, or it says that it is not.
+load ../helper
+
+# An entry for each KEY, and then the daemon under strace: its calls that reach the disk go to $T/calls. Ends with the daemon.
+watch_daemon() { # KEY… -- [STRACE OPTION…]
+	use_test_build
+	ASAN_OPTIONS=detect_leaks=0 start_daemon
+	for (( ; $# > 0; )); do
+		if [ "$1" = -- ]; then shift && break; fi
+		entry "$1" 'x\n'
+		shift
+	done
+	bg strace strace -f -qq -o "$T/calls" -e trace=syncfs,fsync,fdatasync "$@" -p "$(daemon_pid)"
+	wait_until '[ -e "$T/calls" ]'
+	wait_until '[ "$(awk "/TracerPid/ { print \$2 }" /proc/"$(daemon_pid)"/status)" != 0 ]'
+}
+
+@test "sync: everything is on the disk: objects and directories, then the index, which has nothing left to recover" {
+	watch_daemon k1 k2 k3
+	[ -s "$SC_DIR/index.db-wal" ]
+	run -0 --separate-stderr "$SC" sync
+	[ -z "$output$stderr" ]
+	# The file system of the cache, and after it the WAL and index.db.
+	wait_until '[ "$(grep -c "sync.* = 0" "$T/calls")" -ge 3 ]'
+	run -0 awk '{ sub(/\(.*/, "", $2); print $2 }' "$T/calls"
+	assert_line --index 0 syncfs
+	assert_line --index 1 --regexp 'f(data)?sync'
+	assert_line --index 2 --regexp 'f(data)?sync'
+	# All of it is in index.db itself.
+	cp "$SC_DIR/index.db" "$T/alone.db"
+	run -0 sqlite3 "$T/alone.db" 'SELECT count(*) FROM entry'
+	assert_output 3
+	"$SC" daemon stop
+	rc strace
+}
+
+@test "sync: an error of the disk is told, and is no reason to stop" {
+	local bad
+	for bad in syncfs:EIO syncfs:ENOSPC fsync,fdatasync:EIO; do
+		watch_daemon "k$bad" -- -e "inject=${bad%:*}:error=${bad#*:}:when=1"
+		run -125 --separate-stderr "$SC" sync
+		printf '%s\n' "$stderr" >"$T/err"
+		case $bad in
+		*EIO) is_message "$T/err" 'sync: .*EIO|sync: .*[Ii]nput/output' ;;
+		*) is_message "$T/err" 'sync: .*space' ;;
+		esac
+		run -0 "$SC" get "k$bad"
+		assert_output x
+		run -0 "$SC" sync
+		"$SC" daemon stop --now
+		rc strace
+	done
+}
+
+@test "sync: hits are served while it lasts" {
+	watch_daemon k -- -e inject=syncfs:delay_enter=3000000:when=1
+	bg s "$SC" sync
+	wait_until 'grep -q syncfs "$T/calls"'
+	run -0 --separate-stderr "$SC" get k
+	assert_output x
+	[ -z "$stderr" ]
+	is_running s
+	run -0 "$SC" daemon status
+	is_running s
+	assert_rc 0 s
+	is_empty "$T/s.err"
+	"$SC" daemon stop
+	rc strace
+}
+
+@test "sync: without a daemon, or a cache: 0, and none is started or made" {
+	run -0 --separate-stderr "$SC" sync
+	[ -z "$output$stderr" ]
+	[ ! -e "$SC_DIR" ]
+	entry k 'x\n'
+	kill_daemon
+	use_test_build
+	ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 strace -o "$T/trace" -e trace=syncfs "$SC" sync
+	grep -q 'syncfs.* = 0' "$T/trace"
+	no_daemon
+	run -125 --separate-stderr env ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0" strace -o "$T/trace" -e trace=syncfs -e inject=syncfs:error=EIO "$SC" sync
+	assert_regex "$stderr" 'EIO'
+	run -0 "$SC" get k
+	assert_output x
+}
+
+@test "sync: takes no words; a run in progress is not waited for" {
+	run -2 "$SC" sync k
+	bg a "$SC" get k -- gate "$G"
+	step "$G" out one
+	run -0 "$SC" sync
+	is_running a
+	step "$G" exit 0
+	assert_rc 0 a
+}
