@@ -47,6 +47,7 @@ LIB_SRC = \
 	lib/object.c \
 	lib/pack.c \
 	lib/page.c \
+	lib/page_ring.c \
 	lib/paths.c \
 	lib/sock.c
 
@@ -70,6 +71,7 @@ CMD_SRC = \
 	cmd/session.c \
 	cmd/signals.c \
 	cmd/spawn.c \
+	cmd/source.c \
 	cmd/spool.c \
 	cmd/status.c \
 	cmd/talk.c \

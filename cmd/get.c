@@ -85,13 +85,17 @@ static int on_lost(struct get *g, const struct follow *f, const char *why)
 	/* What lies in a temporary nobody has seen. */
 	if (g->req.atomic || output_restart(&g->output))
 		g->status.bytes = printed = 0;
+	/* There is nothing left to hold a second run against. */
+	if (f->spill_error && get_has_printed(g))
+		return get_incomplete(g, why);
 	if (g->req.strict || (g->lost_once && (get_has_printed(g) || !g->req.cmd)))
 		return get_has_printed(g) ? get_incomplete(g, why) : get_fail(g, why, NULL);
 	if (g->lost_once)
 		return get_bypass(g, why, NULL);
 	g->lost_once = true;
 	if (get_has_printed(g)) {
-		if (again_init(&g->again, f->reader.out_fd, f->reader.err_fd, printed, f->reader.err_pos))
+		if (again_init(&g->again, f->reader.from.fd[STREAM_OUT], f->reader.from.fd[STREAM_ERR], printed,
+			       f->reader.err_pos))
 			return get_incomplete(g, why);
 		human_escape(g->req.key, strlen(g->req.key), shown, sizeof shown);
 		snprintf(g->notice, sizeof g->notice, "%s: %s: the command runs a second time and says something else:\n",
@@ -101,6 +105,22 @@ static int on_lost(struct get *g, const struct follow *f, const char *why)
 	KILLPOINT("run_lost");
 	get_verbose(g, why, "; asking again");
 	return -1;
+}
+
+/* What kept a run's output from being stored, and what a person can do about it. */
+static const char *why_unkept(int error, const char **mend)
+{
+	*mend = error == ENOSPC ? "free some space" : error == EFBIG ? "see max-entry, ulimit -f" : NULL;
+	return error == EFBIG ? "too large" : strerror(error);
+}
+
+static void warn_unkept(const struct get *g, int error)
+{
+	const char *mend, *because = why_unkept(error, &mend);
+	char why[256];
+
+	snprintf(why, sizeof why, "not kept: %s", because);
+	get_say(g, why, mend);
 }
 
 static int nested(struct get *g)
@@ -131,6 +151,10 @@ static int follow(struct get *g, struct page *page, const struct msg *m, int out
 	KILLPOINT("run_followed");
 	g->status.bytes = f.reader.printed;
 	g->status.stderr_bytes = f.reader.err_bytes;
+	reader_release(&f.reader);
+	/* One of those who read it says so: who began it. */
+	if (f.spill_error && !f.joined)
+		warn_unkept(g, f.spill_error);
 	switch (rc) {
 	case FOLLOW_ENDED:
 		return get_command_status(g, f.exit, f.signal);
@@ -153,6 +177,8 @@ static int follow(struct get *g, struct page *page, const struct msg *m, int out
 		return get_not_printed(g, &f.reader, READ_CANNOT_READ);
 	case FOLLOW_DIFFERS:
 		return get_not_printed(g, &f.reader, READ_DIFFERS);
+	case FOLLOW_OVERTAKEN:
+		return get_not_printed(g, &f.reader, READ_OVERTAKEN);
 	}
 	return EXIT_FAILED;
 }
@@ -258,8 +284,15 @@ static int refused(struct get *g, const struct msg *m)
 {
 	char why[320], text[256];
 
+	const char *mend;
+
 	if (m->reason == REFUSE_NESTED)
 		return nested(g);
+	if (m->reason == REFUSE_UNKEPT) {
+		snprintf(why, sizeof why, "not shared, a moment ago it could not be kept: %s",
+			 why_unkept((int)m->error, &mend));
+		return get_bypass(g, why, mend);
+	}
 	snprintf(why, sizeof why, "the cache cannot take it: %s",
 		 m->error ? strerror((int)m->error) : human_escape(m->text.p, m->text.n, text, sizeof text));
 	return get_bypass(g, why, m->error == ENOSPC ? "free some space" : NULL);

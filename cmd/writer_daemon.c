@@ -53,8 +53,8 @@ static void send_register(struct writer *w)
 			.gen = w->run->gen,
 			.bucket = w->run->bucket,
 			.key = w->run->key,
-			.flags = (w->run->foreground ? STARTED_FOREGROUND : 0u) |
-				 (w->stopping && !w->capture.broken ? REGISTER_STOPPING : 0u)};
+			.flags = (w->run->foreground ? STARTED_FOREGROUND : 0u) | (w->stopping ? REGISTER_STOPPING : 0u) |
+				 (w->capture.spilled ? REGISTER_STREAMING : 0u)};
 	int fds[4] = {page_fd(w->run->page), w->run->out_fd, w->run->err_fd, w->child.pidfd};
 	size_t n = 3;
 
@@ -135,6 +135,17 @@ void writer_listen(struct writer *w)
 	}
 }
 
+void writer_tell_spilled(struct writer *w)
+{
+	struct msg m = {.type = MSG_STREAMING, .gen = w->run->gen, .error = (uint64_t)w->capture.spilled};
+
+	if (!w->capture.spilled || w->told_spilled || !w->registered)
+		return;
+	w->told_spilled = true;
+	tell(w, &m, NULL, 0);
+	KILLPOINT("spilled_told");
+}
+
 /* ---- does anybody read? ---- */
 
 /* The mark in our own flight's file: a caller that came later may have given --finish. */
@@ -176,16 +187,14 @@ static void say_done(struct writer *w)
 	uint8_t out_sum[SC_SUM_SIZE], err_sum[SC_SUM_SIZE];
 	struct msg m = {.type = MSG_DONE,
 			.gen = w->run->gen,
-			.outcome = w->capture.broken ? OUTCOME_BROKEN
-				   : w->stopping     ? OUTCOME_CANCELLED
-						     : OUTCOME_ENDED,
+			.outcome = w->stopping ? OUTCOME_CANCELLED : OUTCOME_ENDED,
 			.exit = w->exit,
 			.signal = w->signal,
 			.out_len = w->capture.out_len,
 			.err_len = w->capture.err_len,
 			.out_sum = {out_sum, sizeof out_sum},
 			.err_sum = {err_sum, sizeof err_sum},
-			.error = (uint64_t)w->capture.broken};
+			.error = (uint64_t)w->capture.spilled};
 
 	checksum_get(w->capture.out_sum, out_sum);
 	checksum_get(w->capture.err_sum, err_sum);

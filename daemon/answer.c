@@ -165,7 +165,7 @@ static void answer(struct conn *c, struct ask *ask)
 			v = decide(&ask->q, &k);
 		}
 	}
-	if (v.kind != VERDICT_HIT && v.kind != VERDICT_MISS) {
+	if (v.kind != VERDICT_HIT && v.kind != VERDICT_MISS && v.kind != VERDICT_ALONE) {
 		if (nesting_locate(c, ask->chain, ask->nchain)) {
 			say_refused(c, REFUSE_BUSY, ENOMEM, "");
 			return;
@@ -198,6 +198,9 @@ static void answer(struct conn *c, struct ask *ask)
 		break;
 	case VERDICT_NESTED:
 		say_refused(c, REFUSE_NESTED, 0, "");
+		break;
+	case VERDICT_ALONE:
+		say_refused(c, REFUSE_UNKEPT, key_unkept(key_find(c->d, bucket, key), clock_boot_ms()), "");
 		break;
 	}
 }

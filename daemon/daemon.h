@@ -25,7 +25,9 @@ struct daemon {
 	struct log *log;
 	struct index *index;
 	struct flights *flights;
-	struct key *keys; /* those that are run or waited for */
+	struct key *keys;   /* those that are run, waited for, or could not be stored a moment ago … */
+	struct key *unkept; /* … the last ones, oldest first */
+	unsigned nunkept;
 	struct uv_loop_s *loop;
 	struct lockfile *lock;
 	struct listener *listener;

@@ -120,6 +120,7 @@ static void on_remove(struct conn *c, const struct msg *m, int *fds, size_t nfds
 	daemon_owe(c->d);
 	/* Runs first: one that commits while the index removes must find itself doomed. */
 	r->runs = flights_doom(c->d, m->bucket, m->key);
+	key_forget_unkept(c->d, m->bucket, m->key);
 	KILLPOINT("runs_doomed");
 	if (index_remove(c->d->index, m->bucket, m->key, UINT64_MAX, on_removed, r)) {
 		c->removal = NULL;
@@ -270,6 +271,13 @@ static void on_may_stop(struct conn *c, const struct msg *m, int *fds, size_t nf
 		flight_may_stop(c->leads);
 }
 
+static void on_streaming(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	(void)fds, (void)nfds;
+	if (speaks_of_its_run(c, m))
+		flight_streaming(c->leads, (int)m->error);
+}
+
 static const struct {
 	enum msg_type type;
 	unsigned states; /* in which it may come */
@@ -288,6 +296,7 @@ static const struct {
 	{MSG_STARTED, CONN_WRITING, on_started},
 	{MSG_DONE, CONN_WRITING, on_done},
 	{MSG_MAY_STOP, CONN_WRITING, on_may_stop},
+	{MSG_STREAMING, CONN_WRITING, on_streaming},
 };
 
 void dispatch(struct conn *c, const struct msg *m, int *fds, size_t nfds)

@@ -274,6 +274,7 @@ int flight_register(struct flight *f, struct conn *c, const struct msg *m, int *
 	f->writer = c;
 	c->leads = f;
 	c->state = CONN_WRITING;
+	f->streaming = m->flags & REGISTER_STREAMING;
 	flight_set_state(f, m->flags & REGISTER_STOPPING ? FLIGHT_STOPPING : FLIGHT_RUNNING, "registered");
 	KILLPOINT("run_registered");
 	conn_send(c, &answer, NULL, 0);
@@ -294,6 +295,17 @@ void flight_started(struct flight *f, int pidfd, const struct msg *m)
 	f->foreground = m->flags & STARTED_FOREGROUND;
 	if (!f->foreground)
 		nesting_recheck(f->d, nesting_learn(f));
+}
+
+void flight_streaming(struct flight *f, int error)
+{
+	if (f->streaming || f->state == FLIGHT_SETTLED)
+		return;
+	f->streaming = true;
+	KILLPOINT("streaming_taken");
+	flight_set_state(f, f->state, "streaming only");
+	key_set_unkept(f->d, f->key, error, clock_boot_ms());
+	key_changed(f->d, f->key);
 }
 
 void flight_may_stop(struct flight *f)

@@ -78,6 +78,9 @@ int flight_register(struct flight *f, struct conn *c, const struct msg *m, int *
 void flight_started(struct flight *f, int pidfd, const struct msg *m); /* takes pidfd */
 void flight_done(struct flight *f, const struct msg *m);
 void flight_may_stop(struct flight *f);
+/* Its objects cannot grow any more, because of this errno: from here on only those see all of it who read it already. Newcomers run
+ * their own, for a while also after its end. */
+void flight_streaming(struct flight *f, int error);
 void flight_writer_gone(struct conn *c);
 
 /* Marks those that go on now for daemon.drain: how many. */

@@ -225,6 +225,8 @@ static void on_committed(void *arg, int status, uint64_t changed)
 
 	if (status)
 		log_event(d->log, "commit-failed", "why=\"%s\"", sc_strerror(status));
+	else
+		key_forget_unkept(d, flight_bucket(f), flight_key(f));
 	if (status)
 		settle(f, 0, "commit failed");
 	else if (changed)
@@ -267,12 +269,11 @@ void flight_done(struct flight *f, const struct msg *m)
 	KILLPOINT("done_taken");
 	f->exit = (uint32_t)m->exit;
 	f->signal = (uint32_t)m->signal;
-	f->end = m->outcome == OUTCOME_CANCELLED ? PAGE_CANCELLED
-		 : m->outcome == OUTCOME_BROKEN	 ? PAGE_LOST
-		 : good				 ? PAGE_COMPLETE
-						 : PAGE_FAILED;
+	f->end = m->outcome == OUTCOME_CANCELLED ? PAGE_CANCELLED : good ? PAGE_COMPLETE : PAGE_FAILED;
 	if (!good || f->state == FLIGHT_STOPPING) {
-		settle(f, 0, m->outcome == OUTCOME_BROKEN ? "could not be stored" : good ? "nobody reads" : "failed");
+		settle(f, 0, good ? "nobody reads" : "failed");
+	} else if (m->error || f->streaming) {
+		settle(f, 0, "could not be stored");
 	} else if (f->doomed || f->ttl_ms == 0) {
 		settle(f, SETTLED_OVERTAKEN, f->doomed ? "doomed" : "not to be kept");
 	} else if (!is_whole(f->out_fd, m->out_len) || !is_whole(f->err_fd, m->err_len)) {

@@ -16,6 +16,7 @@ struct flight {
 	struct flight *next, *prev; /* in key->flights */
 	enum flight_state state;
 	bool doomed, finish;
+	bool streaming;	  /* not to be joined, not to be committed: its objects are not all of it */
 	bool foreground;  /* its command is in its caller's process group */
 	bool drain;	  /* counted in daemon.drain */
 	bool told_lonely; /* the writer was asked whether anybody reads */

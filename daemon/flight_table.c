@@ -59,9 +59,10 @@ void flights_known(struct daemon *d, struct bytes bucket, struct bytes key, stru
 	if (!at)
 		return;
 	k->heirs |= at->heirs > 0;
+	k->unkept = key_unkept(at, clock_boot_ms()) != 0;
 	DL_FOREACH (at->flights, f) {
 		k->runs++;
-		if (f->doomed || (*run && (*run)->order > f->order))
+		if (f->doomed || f->streaming || (*run && (*run)->order > f->order))
 			continue;
 		*run = f;
 		k->run = meaning[f->state];

@@ -17,6 +17,7 @@
 #include "daemon/daemon.h"
 #include "daemon/flight.h"
 #include "daemon/index.h"
+#include "daemon/key.h"
 #include "daemon/listener.h"
 #include "daemon/ticker.h"
 #include "lib/build.h"
@@ -385,6 +386,7 @@ static void finish(struct main *m)
 		conn_close(c, NULL);
 	}
 	flights_close(d);
+	keys_forget_unkept(d);
 	ticker_free(d->idle);
 	ticker_free(d->expiry);
 	ticker_free(d->pulse);

@@ -66,6 +66,13 @@
 #define SC_SLOTS 4096
 #define SC_RING_SIZE (4 * 1024 * 1024)
 
+/* A key whose output could not be stored is run by everybody for himself for so long; of so many keys it is known. */
+#define SC_UNKEPT_MS 60000
+#define SC_UNKEPT_MAX 1024
+
+/* A reader of a streaming-only run that has not moved for so long while others wait for it is left behind. */
+#define SC_STUCK_MS 10000
+
 /* How far a run may be ahead of its fastest reader: a reader is never without work, and a command that prints for ever into a pager
  * does not fill the disk. */
 #define SC_WINDOW (16 * 1024 * 1024)

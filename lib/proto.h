@@ -42,6 +42,7 @@ enum msg_type {
 	MSG_STARTED = 61,
 	MSG_DONE = 62,
 	MSG_MAY_STOP = 63,
+	MSG_STREAMING = 65,
 
 	/* the daemon to a writer */
 	MSG_REGISTERED = 70,
@@ -89,13 +90,13 @@ enum refusal {
 	REFUSE_STORE = 2,   /* an object, page or flight could not be made; `errno` and `text` say why */
 	REFUSE_VERSION = 3, /* we do not speak the same protocol */
 	REFUSE_BUSY = 4,    /* too many at once */
+	REFUSE_UNKEPT = 5,  /* what it prints could not be stored a moment ago (`errno`): do not share it */
 };
 
 /* How a run ended: DONE.outcome, ENDED.outcome. */
 enum outcome {
 	OUTCOME_ENDED = 1,     /* the command ended by itself; exit and signal say how */
 	OUTCOME_CANCELLED = 2, /* it was stopped because nobody read it */
-	OUTCOME_BROKEN = 3,    /* the object could not be written */
 };
 
 /* The descriptors of LEAD and (the first three) of FOLLOW, in their order. */
@@ -103,7 +104,10 @@ enum lead_fd { LEAD_OUT, LEAD_ERR, LEAD_PAGE, LEAD_OUT_WRITE, LEAD_ERR_WRITE, LE
 #define FOLLOW_FDS 3
 
 /* REGISTER.flags */
-enum { REGISTER_STOPPING = 1u << 1 }; /* the command is being stopped: nobody is to join */
+enum {
+	REGISTER_STOPPING = 1u << 1,  /* the command is being stopped: nobody is to join */
+	REGISTER_STREAMING = 1u << 2, /* as STREAMING says */
+};
 
 /* LEFT.flags, VERDICT.flags, SETTLED.flags */
 enum { LEFT_STOPPING = 1u << 0, LEFT_STAYED = 1u << 1 };

@@ -158,6 +158,7 @@ static void finish(void *arg)
 		conn_close(c, NULL);
 	}
 	flights_close(d);
+	keys_forget_unkept(d);
 	conns_bury();
 	forget_all();
 	conns_die(); /* only those not accepted are left */
