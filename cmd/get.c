@@ -152,11 +152,11 @@ static int follow(struct get *g, struct page *page, const struct msg *m, int out
 	g->status.bytes = f.reader.printed;
 	g->status.stderr_bytes = f.reader.err_bytes;
 	reader_release(&f.reader);
-	/* One of those who read it says so: who began it. */
-	if (f.spill_error && !f.joined)
-		warn_unkept(g, f.spill_error);
 	switch (rc) {
 	case FOLLOW_ENDED:
+		/* One of those who read it says so: who began it. */
+		if (f.spill_error && !f.joined)
+			warn_unkept(g, f.spill_error);
 		return get_command_status(g, f.exit, f.signal);
 	case FOLLOW_CANCELLED:
 		return on_lost(g, &f, "the run was stopped");

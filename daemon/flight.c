@@ -274,10 +274,11 @@ int flight_register(struct flight *f, struct conn *c, const struct msg *m, int *
 	f->writer = c;
 	c->leads = f;
 	c->state = CONN_WRITING;
-	f->streaming = m->flags & REGISTER_STREAMING;
 	flight_set_state(f, m->flags & REGISTER_STOPPING ? FLIGHT_STOPPING : FLIGHT_RUNNING, "registered");
 	KILLPOINT("run_registered");
 	conn_send(c, &answer, NULL, 0);
+	if (m->flags & REGISTER_STREAMING)
+		flight_streaming(f, page_spill_error(f->page));
 	/* Its readers come back within the bound of their sleep; then it is told if none did. */
 	ticker_start(f->d->flights->census, 2 * SC_PAGE_WAIT_MS);
 	if (f->key)

@@ -33,7 +33,6 @@ struct page_view {
 	uint64_t out_len, err_len;
 	uint32_t exit, signal;	       /* meaningful when state is complete or failed */
 	uint64_t out_spill, err_spill; /* what lies behind is in the ring, not in the objects; SC_FOREVER: nothing */
-	int spill_error;	       /* … because of this errno */
 };
 
 /* Makes the memory and its descriptor. `window`: bytes the writer may be ahead of the fastest reader, SC_FOREVER for any number.
@@ -98,6 +97,9 @@ uint64_t page_ring_room(struct page *p, uint64_t now_ms);
 /* Sleeps until a reader has moved, page_poke_writer, a signal, or timeout_ms (bounded by SC_PAGE_WAIT_MS). Returns at once if there is
  * room. The caller looks again. */
 void page_wait_room(struct page *p, uint64_t timeout_ms);
+
+/* The errno of page_spill, 0: the objects grow. */
+int page_spill_error(const struct page *p);
 
 /* ---- a reader ---- */
 
