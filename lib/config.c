@@ -383,12 +383,12 @@ static void check_against(const struct reading *r, uint64_t *value, int *line, e
 
 	if (*line == 0 || *value == SC_FOREVER || *value <= most)
 		return;
-	if (what == SET_MAX_FILES) {
+	if (settings[what].kind == SETTING_COUNT) {
 		snprintf(is, sizeof is, "%llu", (unsigned long long)*value);
 		snprintf(may, sizeof may, "%llu", (unsigned long long)most);
 	} else {
-		human_format_size(*value, is);
-		human_format_size(most, may);
+		human_format_exact_size(*value, is);
+		human_format_exact_size(most, may);
 	}
 	sayf(r, *line, "%s = %s: larger than %s, %s", settings[what].name, is, of, may);
 	*value = SC_FOREVER;

@@ -253,9 +253,9 @@ static void a_limit_that_another_makes_senseless_is_refused_wherever_it_stands(v
 			     "[bucket b]\nmax-size = 2G\nmax-files = 101\nmax-entry = 3G\n");
 	assert_int_equal(read_config(&c), 0);
 	check_complaints("config:4: max-entry = 60M: larger than max-size of the bucket, 50M\n"
-			 "config:7: max-size = 2.0G: larger than max-size of the cache, 1.0G\n"
+			 "config:7: max-size = 2G: larger than max-size of the cache, 1G\n"
 			 "config:8: max-files = 101: larger than max-files of the cache, 100\n"
-			 "config:9: max-entry = 3.0G: larger than max-size of the cache, 1.0G\n");
+			 "config:9: max-entry = 3G: larger than max-size of the cache, 1G\n");
 	assert_int_equal(config_max_entry(&c, "a"), 50 << 20);
 	assert_int_equal(config_max_entry(&c, "b"), 1 << 30);
 	assert_int_equal(config_bucket(&c, "a")->limits.max_size, 50 << 20);
