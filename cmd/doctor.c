@@ -205,6 +205,8 @@ static void check_space(struct doctor *d)
 	least = config_min_free(&d->set.config, bytes);
 	human_format_size(bytes_free, is);
 	human_format_size(least, want);
+	if (least == 0)
+		snprintf(want, sizeof want, "none");
 	if (bytes_free < least)
 		found(d, PROBLEM, "make room, or set min-free", "%s free, less than min-free, %s: nothing new is kept", is,
 		      want);
