@@ -10,9 +10,12 @@
 
 json_t *row_text(const char *text)
 {
-	json_t *j = text ? json_string(text) : json_null();
-	char shown[4 * 256];
+	char shown[4 * SC_PATH_MAX];
+	json_t *j;
 
+	if (!text)
+		return json_null();
+	j = json_string(text);
 	return j ? j : json_string(human_escape(text, strlen(text), shown, sizeof shown));
 }
 

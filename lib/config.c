@@ -329,6 +329,11 @@ static const char *read_line(struct reading *r, char *out, int size)
 			n = 0;
 	}
 	out[n] = '\0';
+	/* Nobody minds what a comment is like. */
+	if (out[0] == '#' || out[0] == ';') {
+		out[0] = '\0';
+		why = NULL;
+	}
 	r->line++;
 	r->ended = c == EOF;
 	/* A value that is cut may be a good one, and another. */

@@ -442,6 +442,20 @@ static void long_lines_and_nuls_cost_only_themselves(void **state)
 	assert_int_equal(c.idle_exit_ms, 240000);
 }
 
+static void a_comment_may_be_as_long_as_it_likes(void **state)
+{
+	char text[1000] = "  # ";
+	struct config c;
+
+	(void)state;
+	memset(text + 4, '=', 600);
+	memcpy(text + 604, "\n;\0\nttl = 7m\n", 14);
+	write_bytes("config", text, 604 + 13);
+	assert_int_equal(read_config(&c), 0);
+	check_complaints("");
+	assert_int_equal(c.ttl_ms, 420000);
+}
+
 static void an_endless_file_is_not_read_to_its_end(void **state)
 {
 	static char text[100000];
@@ -573,6 +587,7 @@ int main(void)
 		T(a_directory_that_is_not_there_yet_has_no_config),
 		T(what_is_shown_of_a_bad_line_is_safe_for_a_terminal),
 		T(long_lines_and_nuls_cost_only_themselves),
+		T(a_comment_may_be_as_long_as_it_likes),
 		T(an_endless_file_is_not_read_to_its_end),
 		T(the_cache_directory_comes_first_then_xdg_then_home),
 		T(a_file_that_others_could_have_written_is_not_read),
