@@ -15,6 +15,8 @@
 
 /* Rows of one expiry: the loop's other jobs wait behind it. */
 #define EXPIRE_MAX 1024
+/* … and of one batch of an eviction: objects that go for their size may be large, and each takes its time to unlink. */
+#define EVICT_MAX 64
 /* What a file takes of the disk. More than all of ours together ever are: sums of it stay within what SQLite can hold. */
 #define BLOCK 4096
 #define BYTES_MAX (UINT64_C(1) << 50)
@@ -463,6 +465,17 @@ int index_visit(struct index *ix, const struct visit *v, size_t n, index_done do
 	}
 	memcpy(j->visits, v, n * sizeof *v);
 	j->nvisits = n;
+	jobs_put(&ix->jobs, j);
+	return 0;
+}
+
+int index_evict(struct index *ix, struct eviction *ev, index_done done, void *arg)
+{
+	struct job *j = job_new(JOB_EVICT, EVICT_MAX, done, arg);
+
+	if (!j)
+		return SC_ENOMEM;
+	j->ev = ev;
 	jobs_put(&ix->jobs, j);
 	return 0;
 }
