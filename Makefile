@@ -87,12 +87,14 @@ DAEMON_SRC = \
 	daemon/conn.c \
 	daemon/decide.c \
 	daemon/dispatch.c \
+	daemon/evict.c \
 	daemon/flight.c \
 	daemon/flight_begin.c \
 	daemon/flight_end.c \
 	daemon/flight_table.c \
 	daemon/flightfile.c \
 	daemon/index.c \
+	daemon/index_evict.c \
 	daemon/index_file.c \
 	daemon/index_thread.c \
 	daemon/jobs.c \
@@ -100,6 +102,7 @@ DAEMON_SRC = \
 	daemon/listener.c \
 	daemon/main.c \
 	daemon/nesting.c \
+	daemon/sieve.c \
 	daemon/sql.c \
 	daemon/ticker.c
 

@@ -12,6 +12,7 @@
 
 struct uv_loop_s;
 struct conn;
+struct evict;
 struct flights;
 struct index;
 struct key;
@@ -25,6 +26,7 @@ struct daemon {
 	struct log *log;
 	struct index *index;
 	struct flights *flights;
+	struct evict *evict;
 	struct key *keys;   /* those that are run, waited for, or could not be stored a moment ago … */
 	struct key *unkept; /* … the last ones, oldest first */
 	unsigned nunkept;
