@@ -318,6 +318,7 @@ static void draw_lateness(void)
 	sim.zombie_percent = chance(40) ? (unsigned)rnd(80) : 0;
 	sim.old_kernel = chance(10);
 	sim.chains = chance(50);
+	sim.full_permille = chance(40) ? 1 + (unsigned)rnd(200) : 0;
 	sim.deaf_permille = chance(25) ? (unsigned)rnd(60) : 0;
 }
 

@@ -397,8 +397,12 @@ bool page_end(struct page *p, enum page_state state, uint32_t exit, uint32_t sig
 
 void page_view(const struct page *p, struct page_view *v)
 {
-	*v = (struct page_view){
-		.word = p->run->word, .state = p->run->state, .out_len = p->run->out_len, .err_len = p->run->err_len};
+	*v = (struct page_view){.word = p->run->word,
+				.state = p->run->state,
+				.out_len = p->run->out_len,
+				.err_len = p->run->err_len,
+				.out_spill = SC_FOREVER,
+				.err_spill = SC_FOREVER};
 }
 
 bool page_span(const struct page *p, uint64_t *slowest, uint64_t *fastest)
