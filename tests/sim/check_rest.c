@@ -86,19 +86,19 @@ static void check_key(const struct key *k)
 static void check_unkept_line(void)
 {
 	const struct key *last = NULL, *k;
-	unsigned n = 0;
+	unsigned in_line = 0, marked = 0;
 
 	DL_FOREACH2(life.d.unkept, k, unkept_next)
 	{
-		if (!k->unkept_until_ms || (last && k->unkept_until_ms < last->unkept_until_ms))
+		if (last && k->unkept_until_ms < last->unkept_until_ms)
 			sim_fail("the keys that could not be stored are in disorder");
 		last = k;
-		n++;
+		in_line++;
 	}
 	for (k = life.d.keys; k; k = k->hh.next)
-		n -= k->unkept_until_ms != 0;
-	if (n || life.d.nunkept > SC_UNKEPT_MAX)
-		sim_fail("keys that could not be stored are counted wrong");
+		marked += k->unkept_until_ms != 0;
+	if (in_line != marked || in_line != life.d.nunkept)
+		sim_fail("%u keys could not be stored, %u are in the line, %u counted", marked, in_line, life.d.nunkept);
 }
 
 static void check_tables(void)

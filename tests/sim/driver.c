@@ -32,6 +32,7 @@ enum action {
 	LOSE_INDEX,
 	LOSE_OBJECT,
 	ROGUE,
+	LULL,
 	NOTHING,
 	ACTIONS,
 };
@@ -47,6 +48,7 @@ static const unsigned usual[ACTIONS] = {
 	[LOSE_INDEX] = 1,    [LOSE_OBJECT] = 1,
 	[PAUSE_DAEMON] = 1,  [NOTHING] = 20,
 	[ROGUE] = 1,	     [PUT_SIGNAL] = 2,
+	[LULL] = 1,
 };
 
 struct driver {
@@ -230,6 +232,16 @@ static void lose_object(void)
 	world.orphans = true;
 }
 
+static void pass(uint64_t ms)
+{
+	uint64_t until = sim.now + ms;
+
+	while (sim_next() <= until && sim_step())
+		;
+	if (sim.now < until)
+		sim.now = until;
+}
+
 static void act(enum action a)
 {
 	switch (a) {
@@ -284,6 +296,9 @@ static void act(enum action a)
 			rogue_start();
 		else
 			disturb_writer(a);
+		break;
+	case LULL:
+		pass(rnd(2 * SC_UNKEPT_MS));
 		break;
 	case NOTHING:
 	case ACTIONS:
@@ -380,12 +395,7 @@ void driver_run(uint64_t seed)
 	n = 5 + (unsigned)rnd(40);
 	join();
 	for (unsigned i = 0; i < n; i++) {
-		uint64_t next = sim.now + rnd(drv.gap + 1);
-
-		while (sim_next() <= next && sim_step())
-			;
-		if (sim.now < next)
-			sim.now = next;
+		pass(rnd(drv.gap + 1));
 		act(some_action());
 	}
 	rest();
