@@ -175,6 +175,13 @@ static void errand(enum errand e)
 	client_start(c);
 }
 
+/* Never shorter than it was: what is put off till then is put off. */
+static void pause_until(struct proc *p, uint64_t until)
+{
+	if (until > p->paused_until)
+		p->paused_until = until;
+}
+
 static void pause_somebody(void)
 {
 	uint64_t until = sim.now + (chance(70) ? rnd(200) : rnd(8000));
@@ -183,9 +190,9 @@ static void pause_somebody(void)
 
 	sim.paused = true;
 	if (w && chance(50))
-		w->proc.paused_until = until;
+		pause_until(&w->proc, until);
 	else if (c)
-		c->proc.paused_until = until;
+		pause_until(&c->proc, until);
 }
 
 static void disturb_client(enum action a)
