@@ -1,5 +1,5 @@
 /* What the files of the page share: page.c (its life, its lengths, its slots) and page_ring.c (the way round a disk that fails). Nobody
- * else includes this. */
+ * else includes this, but a test whose threads share one mapping. */
 #ifndef SC_PAGE_PARTS_H
 #define SC_PAGE_PARTS_H
 
