@@ -111,7 +111,8 @@ static size_t least(uint64_t a, uint64_t b, size_t c)
 
 bool capture_out(struct capture *c, int fd, int *error)
 {
-	size_t most = least(c->out_rest, c->spilled ? c->room : SC_FOREVER, sizeof chunk);
+	/* Without room only a run that is being stopped is read on: whoever is in the way of that reads in vain. */
+	size_t most = least(c->out_rest, c->spilled && c->room ? c->room : SC_FOREVER, sizeof chunk);
 	ssize_t n = read(fd, chunk, most);
 
 	*error = 0;

@@ -27,6 +27,8 @@
 
 /* A kernel-side copy that need not wait could go on for long; so much is one piece. */
 #define STEP (1024 * 1024)
+/* A writer that waits for us must see us move, however slowly our bytes are taken. */
+#define STEP_PACED (16 * 1024)
 
 static unsigned char buffer[COPY_SIZE];
 
@@ -164,8 +166,8 @@ static enum read_result no_bytes(struct reader *r, int rc)
 
 static enum read_result copy_some(struct reader *r, uint64_t n)
 {
-	size_t got;
-	int rc = source_read(&r->from, STREAM_OUT, r->out_pos, buffer, n < sizeof buffer ? n : sizeof buffer, &got);
+	size_t got, most = r->from.page ? STEP_PACED : sizeof buffer;
+	int rc = source_read(&r->from, STREAM_OUT, r->out_pos, buffer, n < most ? n : most, &got);
 
 	return rc ? no_bytes(r, rc) : write_all(r, r->to_fd, buffer, got, &r->out_pos);
 }
@@ -352,28 +354,27 @@ static enum read_result keep(struct reader *r, uint64_t out_len, uint64_t err_le
 
 enum read_result reader_advance(struct reader *r, uint64_t out_len, uint64_t err_len)
 {
+	uint64_t to = out_len;
 	enum read_result rc;
 
 	if (r->held)
 		return keep(r, out_len, err_len);
-	for (;;) {
-		uint64_t to = out_len;
-
-		rc = find_record(r, err_len);
-		if (rc)
-			return rc;
-		if (r->has_record && r->record.position < to)
-			to = r->record.position;
-		rc = print_out(r, to);
-		if (rc)
-			return rc;
-		/* A record that stands behind output we were not told of yet waits for the next call. */
-		if (!r->has_record || r->record.position > r->out_pos)
-			return READ_ALL;
-		rc = print_record(r);
-		if (rc)
-			return rc;
-	}
+	/* At once, and not when we come to what is gone: who has printed nothing yet can still run its own. */
+	if (!r->mute && !r->skip && source_is_overtaken(&r->from, r->out_pos, r->err_pos))
+		return READ_OVERTAKEN;
+	rc = find_record(r, err_len);
+	if (rc)
+		return rc;
+	if (r->has_record && r->record.position < to)
+		to = r->record.position;
+	rc = print_out(r, to);
+	if (rc)
+		return rc;
+	/* A record that stands behind output we were not told of yet waits for the next call. */
+	if (!r->has_record || r->record.position > r->out_pos)
+		return READ_ALL;
+	rc = print_record(r);
+	return rc ? rc : READ_MORE;
 }
 
 enum read_result reader_print(struct reader *r, uint64_t out_len, uint64_t err_len)

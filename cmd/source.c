@@ -14,7 +14,10 @@
 
 void source_init(struct source *s, int out_fd, int err_fd)
 {
-	*s = (struct source){.fd = {out_fd, err_fd}, .spill = {SC_FOREVER, SC_FOREVER}, .spool_fd = {-1, -1}};
+	*s = (struct source){.fd = {out_fd, err_fd},
+			     .spill = {SC_FOREVER, SC_FOREVER},
+			     .spool_fd = {-1, -1},
+			     .spooled = {SC_FOREVER, SC_FOREVER}};
 }
 
 void source_release(struct source *s)
@@ -43,6 +46,18 @@ static uint64_t least(uint64_t a, uint64_t b)
 uint64_t source_in_object(const struct source *s, enum stream stream, uint64_t at, uint64_t n)
 {
 	return at < s->spill[stream] ? least(n, s->spill[stream] - at) : 0;
+}
+
+static bool is_gone(const struct source *s, enum stream stream, uint64_t at)
+{
+	unsigned char none;
+
+	return page_ring_get(s->page, stream, at > s->spooled[stream] ? at : s->spooled[stream], &none, 0) == SC_ENOENT;
+}
+
+bool source_is_overtaken(const struct source *s, uint64_t out_pos, uint64_t err_pos)
+{
+	return s->page && (is_gone(s, STREAM_OUT, out_pos) || is_gone(s, STREAM_ERR, err_pos));
 }
 
 static int read_file(int fd, void *bytes, size_t n, uint64_t at, size_t *got)

@@ -19,7 +19,7 @@ struct source {
 	struct page *page; /* of a streaming-only run, the caller's; else NULL */
 	uint64_t spill[2];
 	int spool_fd[2];     /* -1: none */
-	uint64_t spooled[2]; /* … up to this position */
+	uint64_t spooled[2]; /* … needed behind this position; SC_FOREVER: nowhere, all of it is in the objects */
 };
 
 void source_init(struct source *s, int out_fd, int err_fd);
@@ -30,6 +30,9 @@ void source_spill(struct source *s, struct page *page, const struct page_view *v
 
 /* Of the n bytes of a stream at a position, how many lie in its object, one after the other from there. */
 uint64_t source_in_object(const struct source *s, enum stream stream, uint64_t at, uint64_t n);
+
+/* Whether the writer did not wait for us any longer: of what lies behind these positions something is gone. */
+bool source_is_overtaken(const struct source *s, uint64_t out_pos, uint64_t err_pos);
 
 /* At least one and at most n of the next bytes: *got. SC_ECORRUPT: there are none · SC_ENOENT: the writer did not wait for us any
  * longer · SC_ESYS (EINTR: a signal came first). */

@@ -203,7 +203,7 @@ static void answer(struct conn *c, struct ask *ask)
 		say_refused(c, REFUSE_NESTED, 0, "");
 		break;
 	case VERDICT_ALONE:
-		say_refused(c, REFUSE_UNKEPT, key_unkept(key_find(c->d, bucket, key), clock_boot_ms()), "");
+		say_refused(c, REFUSE_UNKEPT, k.unkept, "");
 		break;
 	}
 }

@@ -48,8 +48,8 @@ static struct verdict refresh(const struct question *q, const struct known *k)
 		return verdict(VERDICT_NESTED);
 	if (!q->has_command)
 		return q->wait ? waiting(WAIT_ABSENT) : verdict(VERDICT_MISS);
-	/* One run from before the question and one newer: never a third beside them. */
-	if (k->runs >= 2)
+	/* One run from before the question and one newer: never a third beside them, but who is to run alone need not wait for that. */
+	if (k->runs >= 2 && !k->unkept)
 		return waiting(WAIT_REFRESHING);
 	return begin(k);
 }

@@ -34,7 +34,7 @@ struct known {
 	enum run run;
 	uint64_t run_order;
 	unsigned runs; /* of this key, the doomed ones too */
-	bool unkept;   /* what a run of it prints could not be stored a moment ago */
+	int unkept;    /* errno: what a run of it prints could not be stored a moment ago. 0: as far as one knows it can */
 	bool heirs;    /* somebody may be about to lead a lost run of it again */
 	bool nested;   /* the asker would wait for itself */
 };

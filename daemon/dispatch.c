@@ -119,9 +119,10 @@ static void on_remove(struct conn *c, const struct msg *m, int *fds, size_t nfds
 	r->c = c;
 	c->removal = r;
 	daemon_owe(c->d);
+	/* Before those who wait are asked again. */
+	key_forget_unkept(c->d, m->bucket, m->key);
 	/* Runs first: one that commits while the index removes must find itself doomed. */
 	r->runs = flights_doom(c->d, m->bucket, m->key);
-	key_forget_unkept(c->d, m->bucket, m->key);
 	KILLPOINT("runs_doomed");
 	if (index_remove(c->d->index, m->bucket, m->key, UINT64_MAX, on_removed, r)) {
 		c->removal = NULL;

@@ -307,8 +307,8 @@ void flight_started(struct flight *f, int pidfd, const struct msg *m)
 
 void flight_streaming(struct flight *f, int error)
 {
-	if (f->streaming || f->state == FLIGHT_SETTLED)
-		return;
+	if (f->state == FLIGHT_COMMITTING || f->state == FLIGHT_SETTLED)
+		return; /* it has said that it is whole, or that it is over */
 	f->streaming = true;
 	KILLPOINT("streaming_taken");
 	flight_set_state(f, f->state, "streaming only");

@@ -59,7 +59,7 @@ void flights_known(struct daemon *d, struct bytes bucket, struct bytes key, stru
 	if (!at)
 		return;
 	k->heirs |= at->heirs > 0;
-	k->unkept = key_unkept(at, clock_boot_ms()) != 0;
+	k->unkept = key_unkept(at, clock_boot_ms());
 	DL_FOREACH (at->flights, f) {
 		k->runs++;
 		if (f->doomed || f->streaming || (*run && (*run)->order > f->order))

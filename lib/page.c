@@ -235,7 +235,7 @@ int page_take_slot(struct page *p, uint32_t hint)
 		if (fcntl(p->fd, F_SETLK, &l) == 0) {
 			atomic_store(&slot_at(p, n)->out_pos, 0);
 			atomic_store(&slot_at(p, n)->err_pos, 0);
-			slot_at(p, n)->stuck_since_ms = 0;
+			atomic_store(&slot_at(p, n)->stuck_since_ms, 0);
 			raise_high(p, n + 1);
 			p->slot = n;
 			return 0;

@@ -1,5 +1,5 @@
 /* What the files of the page share: page.c (its life, its lengths, its slots) and page_ring.c (the way round a disk that fails). Nobody
- * else includes this. */
+ * else includes this, but a test whose threads share one mapping. */
 #ifndef SC_PAGE_PARTS_H
 #define SC_PAGE_PARTS_H
 
@@ -16,7 +16,8 @@ struct slot {
 	_Alignas(LINE) _Atomic uint64_t out_pos;
 	_Atomic uint64_t err_pos;
 	/* the writer's notes of one that is in its way: where it was, since when */
-	uint64_t stuck_at, stuck_since_ms;
+	uint64_t stuck_at;
+	_Atomic uint64_t stuck_since_ms; /* 0: it was not; whoever takes the slot begins anew */
 };
 
 /* What is constant, what the writer stores at each step, and what readers store lie on lines of their own. */
@@ -64,6 +65,8 @@ struct page {
 	struct head *head;
 	int fd;
 	uint32_t slot; /* what this process holds: a number, SC_SLOTS for the shared place, or NO_SLOT */
+	/* Of a writer that waits for room: when it last looked for it, and when it last came to do so after a break. */
+	uint64_t looked_ms, back_ms;
 };
 
 static inline struct slot *slot_at(const struct page *p, uint32_t i)

@@ -56,8 +56,9 @@ void page_spill(struct page *p, uint64_t out_at, uint64_t err_at, int error)
 	atomic_store(&h->spill_error, (uint32_t)error);
 	atomic_store(&h->put[STREAM_OUT], out_at);
 	atomic_store(&h->put[STREAM_ERR], err_at);
-	atomic_store(&h->spill[STREAM_OUT], out_at);
+	/* By the output's a reader knows that there is a spill, and looks at it first: last. */
 	atomic_store(&h->spill[STREAM_ERR], err_at);
+	atomic_store(&h->spill[STREAM_OUT], out_at);
 }
 
 int page_spill_error(const struct page *p)
@@ -129,19 +130,29 @@ static bool somebody_waits(const struct page *p, uint32_t but)
 static bool is_stuck(const struct page *p, uint32_t n, uint64_t now_ms)
 {
 	struct slot *slot = slot_at(p, n);
-	uint64_t at = atomic_load(&slot->out_pos) + atomic_load(&slot->err_pos);
+	uint64_t at = atomic_load(&slot->out_pos) + atomic_load(&slot->err_pos), since = atomic_load(&slot->stuck_since_ms);
 
-	if (slot->stuck_at != at || slot->stuck_since_ms == 0) {
+	if (slot->stuck_at != at || since < p->back_ms || since == 0) {
 		slot->stuck_at = at;
-		slot->stuck_since_ms = now_ms;
+		since = now_ms;
+		atomic_store(&slot->stuck_since_ms, since);
 	}
-	return now_ms - slot->stuck_since_ms >= SC_STUCK_MS && somebody_waits(p, n);
+	return now_ms - since >= SC_STUCK_MS && somebody_waits(p, n);
+}
+
+/* Time in which we did not look, stopped or the machine asleep, may have been nobody else's either. */
+static void note_look(struct page *p, uint64_t now_ms)
+{
+	if (now_ms - p->looked_ms > 2 * SC_PAGE_WAIT_MS)
+		p->back_ms = now_ms;
+	p->looked_ms = now_ms;
 }
 
 uint64_t page_ring_room(struct page *p, uint64_t now_ms)
 {
 	struct room least = {OUT_SIZE, ERR_SIZE};
 
+	note_look(p, now_ms);
 	for (uint32_t i = 0; i < page_high(p); i++) {
 		struct room r = room_of(p, slot_at(p, i));
 

@@ -315,3 +315,40 @@ is_held() { grep -q pipe_write "/proc/$(gate_pid)/wchan"; }
 	{ flood $((3 * MIB)) && echo last; } | cmp - "$T/a.all"
 	step "$G:rest" exit 0
 }
+
+@test "B21: an output larger than max-entry: all who read get all of it, nothing is kept, newcomers run their own at once" {
+	mkdir -m 700 "$SC_DIR"
+	printf '[bucket default]\nmax-entry = 1M\n' >"$SC_DIR/config"
+	bg a "$SC" get k -- gate "$G"
+	gate_up
+	bg b "$SC" get k
+	step "$G" fill 500000
+	wait_until '[ "$(stat -c %s "$T/b.out")" = 500000 ]'
+	step "$G" fill $((50 * MIB))
+	run -0 --separate-stderr "$SC" get k -- echo own
+	assert_output own
+	[[ $stderr = *'not shared'*'max-entry'* ]]
+	step "$G" exit 0
+	assert_rc 0 a b
+	is_flood "$T/a.out" $((50 * MIB + 500000))
+	is_flood "$T/b.out" $((50 * MIB + 500000))
+	is_message "$T/a.err" 'not kept: too large .*max-entry'
+	is_empty "$T/b.err"
+	wait_until nothing_kept
+	# What just fits is kept.
+	"$SC" get fits -- head -c $((1024 * 1024)) /dev/zero | cmp - <(head -c $((1024 * 1024)) /dev/zero)
+	run -0 "$SC" ls
+	assert_output fits
+}
+
+@test "B04: nothing is left that could be evicted for a run: it is streaming-only from there" {
+	mkdir -m 700 "$SC_DIR"
+	printf 'max-size = 40M\n' >"$SC_DIR/config"
+	entry old 'old\n'
+	bg a "$SC" get k -- flood $((200 * MIB))
+	assert_rc 0 a
+	is_flood "$T/a.out" $((200 * MIB))
+	is_message "$T/a.err" 'not kept'
+	wait_until '[ "$(flights)" = 0 ]'
+	wait_until '[ "$(du -sm "$SC_DIR/objects" | cut -f 1)" -le 40 ]'
+}

@@ -8,6 +8,7 @@
 #include "daemon/conn.h"
 #include "daemon/evict.h"
 #include "daemon/flight.h"
+#include "daemon/key.h"
 #include "daemon/ticker.h"
 #include "lib/build.h"
 #include "lib/clock.h"

@@ -114,6 +114,8 @@ static void answer(struct job *j)
 	if (j->kind == JOB_COMMIT) {
 		j->run->commit_answered = true;
 		j->run->committed = j->status == 0 && j->changed;
+		if (j->status == 0)
+			check_kept(j->run->key);
 	}
 	if (j->done)
 		j->done(j->arg, j->status, j->changed);

@@ -397,8 +397,12 @@ bool page_end(struct page *p, enum page_state state, uint32_t exit, uint32_t sig
 
 void page_view(const struct page *p, struct page_view *v)
 {
-	*v = (struct page_view){
-		.word = p->run->word, .state = p->run->state, .out_len = p->run->out_len, .err_len = p->run->err_len};
+	*v = (struct page_view){.word = p->run->word,
+				.state = p->run->state,
+				.out_len = p->run->out_len,
+				.err_len = p->run->err_len,
+				.out_spill = SC_FOREVER,
+				.err_spill = SC_FOREVER};
 }
 
 bool page_span(const struct page *p, uint64_t *slowest, uint64_t *fastest)
@@ -410,4 +414,14 @@ bool page_span(const struct page *p, uint64_t *slowest, uint64_t *fastest)
 void page_tell_command(struct page *p, pid_t pid)
 {
 	(void)p, (void)pid;
+}
+
+void page_set_limit(struct page *p, uint64_t bytes)
+{
+	(void)p, (void)bytes; /* what is too large is a fault like a full disk */
+}
+
+int page_spill_error(const struct page *p)
+{
+	return p->run->spilled;
 }
