@@ -143,6 +143,21 @@ scene_fail() { # the command fails: nothing is kept
 	scene_run
 }
 
+scene_spill() { # the objects may not grow in the middle: the rest goes through the ring. Then they may
+	echo 'max-entry = 100' >"$SC_DIR/config"
+	scene_run
+	rm "$SC_DIR/config"
+	daemon=$(daemon_pid)
+	kill_it "$daemon"
+	[ -z "$daemon" ] || wait_until "dead $daemon"
+}
+
+scene_grow() { # a run that is large enough for room to be made
+	scd daemon
+	client x other get big -- flood 17000000
+	rc x 20 >>"$T/.quiet" || fault "I1: x has not ended"
+}
+
 scene_hit() { # there is an entry
 	scd daemon
 	entry_is_there k || struck
