@@ -2,6 +2,8 @@
  * readers, and the daemon that made it. A memfd sealed against shrinking, growing and further seals; whoever maps one
  * checks that first. Nothing in it is trusted further than its bounds.
  *
+ * What its objects cannot take (a full disk) goes through a ring in it, from a position of each stream on: streaming-only.
+ *
  *   running ──▶ complete | failed | cancelled | lost        once, by compare-and-swap
  *
  * Order. The writer appends to the files, stores out_len, then err_len (release), then bumps the word (seq_cst) and wakes.
