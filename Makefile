@@ -54,6 +54,7 @@ CMD_SRC = \
 	cmd/admin.c \
 	cmd/again.c \
 	cmd/capture.c \
+	cmd/doctor.c \
 	cmd/follow.c \
 	cmd/get.c \
 	cmd/get_end.c \
@@ -67,7 +68,9 @@ CMD_SRC = \
 	cmd/reader.c \
 	cmd/remove.c \
 	cmd/request.c \
+	cmd/row.c \
 	cmd/session.c \
+	cmd/settings.c \
 	cmd/signals.c \
 	cmd/spawn.c \
 	cmd/spool.c \

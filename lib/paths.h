@@ -3,6 +3,8 @@
 #ifndef SC_PATHS_H
 #define SC_PATHS_H
 
+#include <stdbool.h>
+
 #include "lib/limits.h"
 
 struct place {
@@ -23,6 +25,10 @@ int place_open(struct place *p, int create);
 
 /* The same checks for a path given outright: what the daemon does with its argument. */
 int place_open_at(struct place *p, const char *path, int create);
+
+/* The file system it lies on, for people: "ext4", "NFS", or its number in hex. *network: one on which locks, mmap and unlinked
+ * files may not do what they do on a local disk. */
+void place_file_system(const struct place *p, char name[16], bool *network);
 void place_close(struct place *p);
 
 /* Where `config` lies if not in the cache directory: XDG_CONFIG_HOME/sc/config, else HOME/.config/sc/config. SC_ENOENT: the
