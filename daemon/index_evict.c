@@ -108,8 +108,8 @@ static int choose(struct index *ix, struct job *j, struct sieve *s)
 			break;
 		}
 	}
-	if (i == n && n < LOOK_MAX)
-		sieve_turn(s);
+	if (i < n || n < LOOK_MAX)
+		sieve_rest(s, i < n ? found[i].row.id : 0);
 	return rc;
 }
 

@@ -32,7 +32,8 @@ enum sieve_choice sieve_choose(struct sieve *s, const struct sieve_row *row)
 	return SIEVE_TAKE;
 }
 
-void sieve_turn(struct sieve *s)
+void sieve_rest(struct sieve *s, int64_t next)
 {
-	s->hand = 0;
+	if (next == 0 || next == s->newest)
+		s->hand = 0;
 }

@@ -38,7 +38,8 @@ bool sieve_is_stuck(const struct sieve *s);
 /* What becomes of the row at the hand, which moves on behind it. */
 enum sieve_choice sieve_choose(struct sieve *s, const struct sieve_row *row);
 
-/* There is no row behind the hand. */
-void sieve_turn(struct sieve *s);
+/* The first row behind the hand is this one; 0: there is none. At the end the hand begins again, and it does not wait at the newest:
+ * what comes next would be looked at before all that is older. */
+void sieve_rest(struct sieve *s, int64_t next);
 
 #endif
