@@ -96,7 +96,9 @@ DAEMON_SRC = \
 	daemon/main.c \
 	daemon/nesting.c \
 	daemon/sql.c \
-	daemon/ticker.c
+	daemon/ticker.c \
+	daemon/upkeep.c \
+	daemon/walk.c
 
 # What the tests bring, found by name.
 UNIT_SRC   = $(wildcard tests/unit/test_*.c)

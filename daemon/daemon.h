@@ -18,6 +18,7 @@ struct key;
 struct listener;
 struct lockfile;
 struct ticker;
+struct upkeep;
 
 struct daemon {
 	struct place place;
@@ -29,6 +30,7 @@ struct daemon {
 	struct uv_loop_s *loop;
 	struct lockfile *lock;
 	struct listener *listener;
+	struct upkeep *upkeep;
 	uint8_t boot_id[16];
 	uint64_t order;	     /* the highest order number given to a run */
 	uint64_t started_ms; /* CLOCK_BOOTTIME */

@@ -7,8 +7,10 @@
 #include "daemon/index.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "daemon/index_parts.h"
 #include "lib/err.h"
@@ -93,6 +95,7 @@ void index_close(struct index *ix)
 	sql_close(ix->reader);
 	sql_close(ix->writer);
 	jobs_release(&ix->jobs);
+	walk_free(ix->walk);
 	free(ix);
 }
 
@@ -129,17 +132,22 @@ static int ready_reader(struct index *ix)
 	return rc;
 }
 
-/* Has the thread move a corrupt file aside: once each. */
-static void tell_corrupt(struct index *ix)
+/* Has the thread move a bad file aside: once each. */
+static void tell_bad(struct index *ix, unsigned epoch, const char *why)
 {
 	struct job *j;
 
-	if (ix->told_epoch == ix->reader_epoch || !(j = job_new(JOB_RENEW, 0, NULL, NULL)))
+	if (ix->told_epoch == epoch || !(j = job_new(JOB_RENEW, 0, NULL, NULL)))
 		return;
-	ix->told_epoch = ix->reader_epoch;
-	j->epoch = ix->reader_epoch;
-	log_event(ix->log, "index-corrupt", "epoch=%u", j->epoch);
+	ix->told_epoch = epoch;
+	j->epoch = epoch;
+	log_event(ix->log, "index-found", "epoch=%u why=%s", epoch, why);
 	jobs_put(&ix->jobs, j);
+}
+
+static void tell_corrupt(struct index *ix)
+{
+	tell_bad(ix, ix->reader_epoch, "corrupt");
 }
 
 /* A row of SQL_COLUMNS. The schema checks what is written, but the file may have been altered since. */
@@ -389,6 +397,33 @@ int index_discard(struct index *ix, const struct gen *g, index_done done, void *
 	j->e.gen = *g;
 	jobs_put(&ix->jobs, j);
 	return 0;
+}
+
+int index_walk(struct index *ix, struct walk_order *order, index_done done, void *arg)
+{
+	struct job *j = job_new(JOB_WALK, WALK_ROWS, done, arg);
+
+	if (!j)
+		return SC_ENOMEM;
+	j->walk = order;
+	jobs_put(&ix->jobs, j);
+	return 0;
+}
+
+unsigned index_epoch(struct index *ix)
+{
+	return ix->epoch;
+}
+
+void index_check(struct index *ix)
+{
+	unsigned epoch = ix->epoch;
+	struct stat st;
+
+	if (fstatat(ix->dir_fd, "index.db", &st, AT_SYMLINK_NOFOLLOW) < 0 ? errno != ENOENT
+									  : st.st_ino == ix->inode && st.st_dev == ix->device)
+		return;
+	tell_bad(ix, epoch, "removed");
 }
 
 int index_fd(const struct index *ix)

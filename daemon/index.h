@@ -19,6 +19,7 @@
 #include "lib/log.h"
 
 struct index;
+struct walk_order;
 
 /* One row. */
 struct entry {
@@ -81,8 +82,17 @@ int index_expire(struct index *ix, const struct now *now, unsigned limit, index_
 /* Unlinks the objects of a generation that was never committed, off the loop. done may be NULL. */
 int index_discard(struct index *ix, const struct gen *g, index_done done, void *arg);
 
+/* One step of a walk (walk.h): the first one if none is under way. `order` stays until the callback of the step after which it is
+ * over (order->over), or has failed (status), or the index is closed. */
+int index_walk(struct index *ix, struct walk_order *order, index_done done, void *arg);
+
 /* In how many ms the next row's life is over: 0 if one is over already, SC_FOREVER if none ever is. */
 uint64_t index_next_expiry(struct index *ix, const struct now *now);
+
+/* A look from outside, cheap: index.db removed or replaced while it is open is begun anew, like one found corrupt. */
+void index_check(struct index *ix);
+/* Stepped for each file that is begun or opened. */
+unsigned index_epoch(struct index *ix);
 
 int index_fd(const struct index *ix); /* borrowed; readable when index_collect has something to do */
 void index_collect(struct index *ix);

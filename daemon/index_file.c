@@ -158,6 +158,16 @@ static const char *const parts[] = {"index.db", "index.db-wal", "index.db-shm", 
 static const char *const tails[] = {"", "-wal", "-shm", "-journal"};
 #define PARTS (sizeof parts / sizeof parts[0])
 
+/* By which index_check knows it again. One that was removed in this very moment is unlike any other. */
+static void remember_file(struct index *ix)
+{
+	struct stat st = {0};
+
+	fstatat(ix->dir_fd, "index.db", &st, AT_SYMLINK_NOFOLLOW);
+	ix->device = st.st_dev;
+	ix->inode = st.st_ino;
+}
+
 /* By name and never by descriptor: closing one would drop the locks SQLite holds on the file. */
 static int check_files(struct index *ix)
 {
@@ -224,6 +234,8 @@ int index_open_writer(struct index *ix, bool bad)
 		rc = bad ? move_aside(ix) : check_files(ix);
 		if (!rc)
 			rc = make_file(ix);
+		if (!rc)
+			remember_file(ix);
 		if (!rc)
 			rc = begin_writing(ix);
 		if (!rc)

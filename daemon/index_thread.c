@@ -108,6 +108,8 @@ static int do_commit(struct index *ix, struct job *j, struct tally *t)
 	rc = put_row(q, &j->e, boot);
 	if (rc)
 		return rc;
+	if (ix->walk)
+		walk_note(ix->walk, &j->e.gen);
 	if (stands && !again)
 		doom(j, 0, &old);
 	if (!stands)
@@ -199,6 +201,50 @@ static int do_expire(struct index *ix, struct job *j, struct tally *t)
 	return rc;
 }
 
+/* A step among the rows; one among the objects is of files only. */
+static int do_walk(struct index *ix, struct job *j, struct tally *t)
+{
+	struct sql *q = ix->writer;
+	bool go_on = true;
+	struct gen g;
+	int rc = 0;
+
+	if (!ix->walk) {
+		ix->walk = walk_new(ix->dir_fd, ix->log, ix->count, j->walk);
+		ix->walked = 0;
+	}
+	if (!ix->walk)
+		return SC_ENOMEM;
+	if (ix->walked < 0)
+		return 0;
+	walk_step(ix->walk);
+	sql_bind_number(q, SQL_ROWS, 1, ix->walked);
+	sql_bind_u64(q, SQL_ROWS, 2, j->room);
+	while (go_on && (rc = sql_step(q, SQL_ROWS)) > 0) {
+		if (!sql_exact(q, SQL_ROWS, 1, g.b, sizeof g.b)) {
+			rc = SC_ECORRUPT;
+			break;
+		}
+		ix->walked = sql_number(q, SQL_ROWS, 0);
+		if (!walk_row(ix->walk, &g, sql_u64(q, SQL_ROWS, 2), sql_u64(q, SQL_ROWS, 3)))
+			doom(j, ix->walked, &g);
+		go_on = walk_may_go_on(ix->walk);
+	}
+	sql_done(q, SQL_ROWS);
+	if (rc < 0)
+		return rc;
+	if (go_on)
+		ix->walked = -1; /* there are no more */
+	if (j->walk->only_look)
+		j->ndead = 0;
+	for (unsigned i = 0; i < j->ndead; i++) {
+		rc = delete_row(q, j->dead[i].id, t);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
 static int do_job(struct index *ix, struct job *j, struct tally *t)
 {
 	j->changed = 0;
@@ -212,6 +258,8 @@ static int do_job(struct index *ix, struct job *j, struct tally *t)
 		return do_expire(ix, j, t);
 	case JOB_DISCARD: /* is of files only */
 		return 0;
+	case JOB_WALK:
+		return do_walk(ix, j, t);
 	case JOB_RENEW:
 		return j->epoch == ix->epoch ? SC_ECORRUPT : 0;
 	}
@@ -275,6 +323,17 @@ static int unlink_objects(struct index *ix, const struct gen *g)
 	return rc;
 }
 
+/* A walk that met an error is over: what it has noted may not be all. */
+static void go_on_walking(struct index *ix, struct job *j)
+{
+	if (!j->status && ix->walked < 0)
+		j->walk->over = !walk_objects(ix->walk);
+	if (j->status || j->walk->over) {
+		walk_free(ix->walk);
+		ix->walk = NULL;
+	}
+}
+
 /* In order. Commits are answered before the older objects go, because somebody's prompt waits for them and a large file takes
  * its time; everything else after. A job that failed has changed nothing, so nothing goes. */
 static void answer(struct index *ix, struct job *first)
@@ -293,6 +352,8 @@ static void answer(struct index *ix, struct job *first)
 			for (unsigned i = 0; i < j->ndead; i++)
 				unlink_objects(ix, &j->dead[i].gen);
 		}
+		if (j->kind == JOB_WALK)
+			go_on_walking(ix, j);
 		jobs_answer(&ix->jobs, j);
 	}
 	KILLPOINT("jobs_answered");
@@ -308,7 +369,7 @@ static void work(struct index *ix, struct job *group)
 
 	for (struct job *j = group; j; j = j->next) {
 		n++;
-		rows += j->kind != JOB_DISCARD;
+		rows += j->kind != JOB_DISCARD && !(j->kind == JOB_WALK && ix->walk && ix->walked < 0);
 	}
 	if (rows)
 		rc = transact_anew(ix, group, n);

@@ -10,7 +10,7 @@
 
 #include "daemon/index.h"
 
-enum job_kind { JOB_COMMIT, JOB_REMOVE, JOB_EXPIRE, JOB_DISCARD, JOB_RENEW };
+enum job_kind { JOB_COMMIT, JOB_REMOVE, JOB_EXPIRE, JOB_DISCARD, JOB_RENEW, JOB_WALK };
 
 struct dead {
 	int64_t id; /* its row, while it has one */
@@ -26,7 +26,8 @@ struct job {
 	struct entry e; /* commit: all of it; remove: bucket and key; discard: gen */
 	uint64_t max_order;
 	struct now now;
-	unsigned epoch; /* renew: of the index that was found corrupt */
+	unsigned epoch;		 /* renew: of the index that was found corrupt */
+	struct walk_order *walk; /* walk: borrowed */
 
 	int status, err; /* err: errno of SC_ESYS */
 	uint64_t changed;

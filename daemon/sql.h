@@ -32,6 +32,8 @@ enum sql_who { SQL_READ = 1, SQL_WRITE = 2 };
 	X(OF_BOOT, SQL_READ | SQL_WRITE,                                                                                       \
 	  "SELECT id, gen, created_wall_ms, created_boot_ms, ttl_ms, stale_ms FROM entry"                                      \
 	  " WHERE boot = ?1 AND purge_boot >= 0 ORDER BY purge_boot LIMIT ?2")                                                 \
+	/* the walk */                                                                                                         \
+	X(ROWS, SQL_WRITE, "SELECT id, gen, out_len, err_len FROM entry WHERE id > ?1 ORDER BY id LIMIT ?2")                   \
 	/* changes */                                                                                                          \
 	X(STANDING, SQL_WRITE, "SELECT id, ord, gen FROM entry WHERE bucket = ?1 AND key = ?2")                                \
 	X(PUT, SQL_WRITE,                                                                                                      \
