@@ -223,7 +223,7 @@ void answer_ask(struct conn *c, const struct msg *m)
 	memcpy(ask.key, m->key.p, m->key.n);
 	if (m->chain.n)
 		memcpy(ask.chain, m->chain.p, m->chain.n);
-	ask.ttl_ms = m->ttl == SC_TTL_UNSET ? c->d->config.ttl_ms : m->ttl;
+	ask.ttl_ms = m->ttl == SC_TTL_UNSET ? config_ttl(&c->d->config, ask.bucket) : m->ttl;
 	c->can_lead = ask.q.has_command;
 	answer(c, &ask);
 	/* Only now: if it was told to lead, those who waited for that are its followers. */

@@ -12,7 +12,7 @@
 #include "lib/err.h"
 
 #define APPLICATION_ID 0x53436978 /* as schema.sql says */
-#define VERSION 2
+#define VERSION 3
 
 /* Corrupt files that are kept for people to look at; later ones take the last one's place. */
 #define BAD_MAX 8
@@ -81,15 +81,10 @@ static int make_tables(struct sql *q)
 	return rc;
 }
 
-int index_find_boot(struct index *ix, const uint8_t boot_id[16], int64_t *id)
+int index_get_boot(struct sql *q, const uint8_t boot_id[16], int64_t *id)
 {
-	struct sql *q = ix->writer;
 	int rc;
 
-	sql_bind_blob(q, SQL_ADD_BOOT, 1, boot_id, 16);
-	rc = sql_run(q, SQL_ADD_BOOT);
-	if (rc)
-		return rc;
 	sql_bind_blob(q, SQL_GET_BOOT, 1, boot_id, 16);
 	rc = sql_step(q, SQL_GET_BOOT);
 	if (rc <= 0)
@@ -99,12 +94,42 @@ int index_find_boot(struct index *ix, const uint8_t boot_id[16], int64_t *id)
 	return 0;
 }
 
+int index_find_boot(struct index *ix, const uint8_t boot_id[16], int64_t *id)
+{
+	int rc;
+
+	sql_bind_blob(ix->writer, SQL_ADD_BOOT, 1, boot_id, 16);
+	rc = sql_run(ix->writer, SQL_ADD_BOOT);
+	return rc ? rc : index_get_boot(ix->writer, boot_id, id);
+}
+
+int index_read_meta(struct index *ix, struct meta *m)
+{
+	struct sql *q = ix->writer;
+	int rc = sql_step(q, SQL_META);
+
+	if (rc <= 0)
+		return rc ? rc : SC_ECORRUPT;
+	m->order = sql_u64(q, SQL_META, 0);
+	m->total.entries = sql_u64(q, SQL_META, 1);
+	m->total.bytes = sql_u64(q, SQL_META, 2);
+	sql_done(q, SQL_META);
+	return 0;
+}
+
+void index_tell_meta(struct index *ix, const struct meta *m)
+{
+	ix->order = m->order;
+	ix->count = m->total.entries;
+	ix->bytes = m->total.bytes;
+}
+
 /* Our boot's row, and what the index knows by heart. In a file that takes a bad one's place the order goes on where it was. */
-static int read_meta(struct index *ix)
+static int begin_epoch(struct index *ix)
 {
 	struct sql *q = ix->writer;
 	int64_t boot = 0;
-	uint64_t order, count;
+	struct meta m;
 	int rc = sql_run(q, SQL_BEGIN);
 
 	if (!rc)
@@ -114,23 +139,16 @@ static int read_meta(struct index *ix)
 		rc = sql_run(q, SQL_DROP_BOOTS);
 	}
 	if (!rc) {
-		sql_bind_u64(q, SQL_TALLY, 1, ix->order);
-		sql_bind_number(q, SQL_TALLY, 2, 0);
-		rc = sql_run(q, SQL_TALLY);
+		sql_bind_u64(q, SQL_ORDER, 1, ix->order);
+		rc = sql_run(q, SQL_ORDER);
 	}
+	if (!rc)
+		rc = index_read_meta(ix, &m);
+	if (!rc)
+		rc = sql_run(q, SQL_COMMIT);
 	if (rc)
 		return rc;
-	rc = sql_step(q, SQL_META);
-	if (rc <= 0)
-		return rc ? rc : SC_ECORRUPT;
-	order = sql_u64(q, SQL_META, 0);
-	count = sql_u64(q, SQL_META, 1);
-	sql_done(q, SQL_META);
-	rc = sql_run(q, SQL_COMMIT);
-	if (rc)
-		return rc;
-	ix->order = order;
-	ix->count = count;
+	index_tell_meta(ix, &m);
 	ix->boot = boot;
 	ix->epoch++;
 	return 0;
@@ -150,7 +168,7 @@ static int begin_writing(struct index *ix)
 	if (!rc)
 		rc = sql_prepare(ix->writer);
 	if (!rc)
-		rc = read_meta(ix);
+		rc = begin_epoch(ix);
 	return rc;
 }
 

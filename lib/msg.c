@@ -162,16 +162,21 @@ static bool is_bucket_byte(uint8_t b)
 	return (b >= 'a' && b <= 'z') || (b >= '0' && b <= '9') || b == '.' || b == '_' || b == '-';
 }
 
+bool msg_is_bucket(struct bytes name)
+{
+	for (size_t i = 0; i < name.n; i++)
+		if (!is_bucket_byte(name.p[i]))
+			return false;
+	return name.n > 0 && name.n <= SC_BUCKET_MAX;
+}
+
 static bool follows_rule(struct bytes b, enum bytes_rule rule)
 {
 	switch (rule) {
 	case RULE_NONE:
 		return true;
 	case RULE_BUCKET:
-		for (size_t i = 0; i < b.n; i++)
-			if (!is_bucket_byte(b.p[i]))
-				return false;
-		return true;
+		return msg_is_bucket(b);
 	case RULE_NO_NUL:
 		return memchr(b.p, 0, b.n) == NULL;
 	case RULE_GENS:
