@@ -158,13 +158,13 @@ static void tell_bad(struct index *ix, unsigned epoch, const char *why)
 		return;
 	ix->told_epoch = epoch;
 	j->epoch = epoch;
-	log_event(ix->log, "index-found", "epoch=%u why=%s", epoch, why);
+	j->why = why;
 	jobs_put(&ix->jobs, j);
 }
 
 static void tell_corrupt(struct index *ix)
 {
-	tell_bad(ix, ix->reader_epoch, "corrupt");
+	tell_bad(ix, ix->reader_epoch, "");
 }
 
 /* A row of SQL_COLUMNS. The schema checks what is written, but the file may have been altered since. */
@@ -246,6 +246,24 @@ int index_bucket_total(struct index *ix, struct bytes bucket, struct total *t)
 
 	*t = (struct total){0};
 	rc = bucket_total(ix, bucket, t);
+	if (rc == SC_ECORRUPT)
+		tell_corrupt(ix);
+	return rc;
+}
+
+int index_next(struct index *ix, int64_t id, struct entry *out)
+{
+	int rc = ready_reader(ix);
+
+	if (!rc) {
+		sql_bind_number(ix->reader, SQL_NEXT, 1, id);
+		rc = sql_step(ix->reader, SQL_NEXT);
+		if (rc <= 0)
+			rc = rc ? rc : SC_ENOENT;
+		else
+			rc = read_entry(ix, SQL_NEXT, out);
+		sql_done(ix->reader, SQL_NEXT);
+	}
 	if (rc == SC_ECORRUPT)
 		tell_corrupt(ix);
 	return rc;
@@ -499,7 +517,7 @@ void index_check(struct index *ix)
 	if (fstatat(ix->dir_fd, "index.db", &st, AT_SYMLINK_NOFOLLOW) < 0 ? errno != ENOENT
 									  : st.st_ino == ix->inode && st.st_dev == ix->device)
 		return;
-	tell_bad(ix, epoch, "removed");
+	tell_bad(ix, epoch, "removed or replaced");
 }
 
 int index_prove(struct index *ix, struct bytes bucket, struct bytes key, const struct gen *g, index_done done, void *arg)

@@ -81,6 +81,10 @@ int index_find(struct index *ix, struct bytes bucket, struct bytes key, struct e
 /* The same of one bucket; no scan. SC_ECORRUPT (logged), SC_ESYS. */
 int index_bucket_total(struct index *ix, struct bytes bucket, struct total *t);
 
+/* The entry behind a row (entry.id; 0: the first), of whatever bucket and age, in the order of first commits. SC_ENOENT: there are no
+ * more · SC_ECORRUPT. */
+int index_next(struct index *ix, int64_t id, struct entry *out);
+
 /* Up to `limit` entries of a bucket whose key begins with prefix and sorts (bytewise) behind `after` (n == 0 and p == NULL: from
  * the first). each() returning non-zero stops. Returns how many were given, or an error. */
 typedef int (*index_row)(void *arg, const struct entry *e);

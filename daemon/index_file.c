@@ -66,7 +66,7 @@ static int identify(struct index *ix, bool *fresh)
 	*fresh = application == 0 && version == 0 && !tables;
 	if (*fresh || (application == APPLICATION_ID && version == VERSION))
 		return 0;
-	log_event(ix->log, "index-foreign", "application=%lld version=%lld", (long long)application, (long long)version);
+	snprintf(ix->why, sizeof ix->why, "application %lld, version %lld", (long long)application, (long long)version);
 	return SC_ECORRUPT;
 }
 
@@ -198,8 +198,8 @@ static int check_files(struct index *ix)
 			return SC_ESYS;
 		}
 		if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1 || (st.st_mode & 022)) {
-			log_event(ix->log, "index-unsafe", "file=%s mode=%o uid=%u links=%u", parts[i], (unsigned)st.st_mode,
-				  (unsigned)st.st_uid, (unsigned)st.st_nlink);
+			snprintf(ix->why, sizeof ix->why, "%s: mode %o, uid %u, %u links", parts[i], (unsigned)st.st_mode,
+				 (unsigned)st.st_uid, (unsigned)st.st_nlink);
 			return SC_ECORRUPT;
 		}
 	}
@@ -238,7 +238,8 @@ static int move_aside(struct index *ix)
 		if (renameat(ix->dir_fd, parts[i], ix->dir_fd, name) < 0 && errno != ENOENT)
 			return SC_ESYS;
 	}
-	log_event(ix->log, "index-bad", "kept=index.db.bad-%d", n);
+	log_event(ix->log, "index-bad", "kept=index.db.bad-%d why=\"%s\"", n, ix->why[0] ? ix->why : "corrupt");
+	ix->why[0] = '\0';
 	return 0;
 }
 

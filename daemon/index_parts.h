@@ -28,6 +28,7 @@ struct index {
 
 	/* the index thread; before it is born and after it has died the loop's */
 	struct sql *writer; /* NULL: could not be opened anew; the next job tries */
+	char why[128];	    /* the file is bad; empty: corrupt */
 	struct walk *walk;  /* NULL: none is under way */
 	int64_t walked;	    /* … and the last row it looked at; -1: it is among the objects */
 

@@ -3,6 +3,7 @@
  * job that cannot be done is answered with its error, and the next one is taken. */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "daemon/index_parts.h"
@@ -302,7 +303,10 @@ static int do_job(struct index *ix, struct job *j, uint64_t *highest)
 	case JOB_PROVE:
 		return do_prove(ix, j);
 	case JOB_RENEW:
-		return j->epoch == ix->epoch ? SC_ECORRUPT : 0;
+		if (j->epoch != ix->epoch)
+			return 0;
+		snprintf(ix->why, sizeof ix->why, "%s", j->why);
+		return SC_ECORRUPT;
 	}
 	BUG("no such job");
 }

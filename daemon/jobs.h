@@ -28,6 +28,7 @@ struct job {
 	struct now now;
 	struct visit *visits; /* owned */
 	size_t nvisits;
+	const char *why;	 /* renew; static */
 	unsigned epoch;		 /* renew: of the index that was found corrupt */
 	struct walk_order *walk; /* walk: borrowed */
 
