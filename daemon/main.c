@@ -19,6 +19,7 @@
 #include "daemon/index.h"
 #include "daemon/listener.h"
 #include "daemon/ticker.h"
+#include "daemon/trust.h"
 #include "daemon/upkeep.h"
 #include "lib/build.h"
 #include "lib/clock.h"
@@ -378,6 +379,7 @@ static void finish(struct main *m)
 	conn_flush_all(d);
 	index_close(d->index);
 	upkeep_free(d->upkeep);
+	trust_close(d);
 	KILLPOINT("index_closed");
 	conn_flush_all(d);
 	/* Under the lock, so it can be nobody else's; but somebody may have put something else there. */
