@@ -509,15 +509,18 @@ unsigned index_epoch(struct index *ix)
 	return ix->epoch;
 }
 
-void index_check(struct index *ix)
+bool index_is_there(struct index *ix)
 {
-	unsigned epoch = ix->epoch;
 	struct stat st;
 
-	if (fstatat(ix->dir_fd, "index.db", &st, AT_SYMLINK_NOFOLLOW) < 0 ? errno != ENOENT
-									  : st.st_ino == ix->inode && st.st_dev == ix->device)
-		return;
-	tell_bad(ix, epoch, "removed or replaced");
+	if (fstatat(ix->dir_fd, "index.db", &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno != ENOENT;
+	return st.st_ino == ix->inode && st.st_dev == ix->device;
+}
+
+void index_renew(struct index *ix)
+{
+	tell_bad(ix, ix->epoch, "removed or replaced");
 }
 
 int index_prove(struct index *ix, struct bytes bucket, struct bytes key, const struct gen *g, index_done done, void *arg)

@@ -125,8 +125,10 @@ int index_walk(struct index *ix, struct walk_order *order, index_done done, void
 /* In how many ms the next row's life is over: 0 if one is over already, SC_FOREVER if none ever is. */
 uint64_t index_next_expiry(struct index *ix, const struct now *now);
 
-/* A look from outside, cheap: index.db removed or replaced while it is open is begun anew, like one found corrupt. */
-void index_check(struct index *ix);
+/* Whether index.db is still the file that is open. Cheap. */
+bool index_is_there(struct index *ix);
+/* Begins it anew, like one found corrupt: it was removed or replaced. */
+void index_renew(struct index *ix);
 /* Stepped for each file that is begun or opened. */
 unsigned index_epoch(struct index *ix);
 

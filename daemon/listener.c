@@ -14,7 +14,6 @@
 
 #include "daemon/conn.h"
 #include "daemon/daemon.h"
-#include "daemon/index.h"
 #include "lib/err.h"
 #include "lib/sock.h"
 
@@ -26,10 +25,10 @@
 struct listener {
 	uv_poll_t poll;
 	uv_timer_t pause;
-	uv_poll_t watch;	       /* of what happens to names in the cache directory, and to itself */
-	int watch_fd;		       /* -1: the kernel would not; then nobody watches */
-	struct stat directory, socket; /* as we found the one and bound the other */
-	bool lost;		       /* said already */
+	uv_poll_t watch;    /* of what happens to names in the cache directory, and to itself */
+	int watch_fd;	    /* -1: the kernel would not; then nobody watches */
+	struct stat socket; /* of ours, as it was bound */
+	bool lost;	    /* said already */
 	unsigned handles;
 	struct daemon *d;
 	int fd;
@@ -115,26 +114,19 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	}
 }
 
-/* Whether a name leads to that file. What cannot be looked at now may be there as ever. */
-static bool leads_to(int dir_fd, const char *name, int flags, const struct stat *it)
+static bool has_our_socket(const struct listener *l)
 {
 	struct stat st;
 
-	if (fstatat(dir_fd, name, &st, flags) < 0)
-		return errno != ENOENT && errno != ENOTDIR && errno != ELOOP;
-	return st.st_dev == it->st_dev && st.st_ino == it->st_ino;
-}
-
-/* Another directory lies at our path, or none, or another socket in ours? */
-static bool is_lost(const struct listener *l)
-{
-	return !leads_to(AT_FDCWD, l->d->place.path, AT_SYMLINK_NOFOLLOW, &l->directory) ||
-	       !leads_to(l->d->place.dir_fd, "sock", AT_SYMLINK_NOFOLLOW, &l->socket);
+	/* What cannot be looked at now may be there as ever. */
+	if (fstatat(l->d->place.dir_fd, "sock", &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno != ENOENT;
+	return st.st_dev == l->socket.st_dev && st.st_ino == l->socket.st_ino;
 }
 
 void listener_check(struct listener *l)
 {
-	if (!l->lost && is_lost(l)) {
+	if (!l->lost && !(place_is_there(&l->d->place) && has_our_socket(l))) {
 		l->lost = true;
 		daemon_stop(l->d, "the cache directory or its socket was removed or replaced");
 	}
@@ -155,7 +147,6 @@ static void on_watch(uv_poll_t *watch, int status, int events)
 		return;
 	while (read(l->watch_fd, news, sizeof news) > 0)
 		;
-	index_check(l->d->index);
 	listener_check(l);
 }
 
@@ -193,8 +184,7 @@ int listener_open(struct listener **out, struct daemon *d)
 	l->d = d;
 	l->spare_fd = -1;
 	/* With so few descriptors nobody could be answered, or told so. */
-	if (!has_spare(l) || fstat(d->place.dir_fd, &l->directory) < 0 ||
-	    fstatat(d->place.dir_fd, "sock", &l->socket, AT_SYMLINK_NOFOLLOW) < 0) {
+	if (!has_spare(l) || fstatat(d->place.dir_fd, "sock", &l->socket, AT_SYMLINK_NOFOLLOW) < 0) {
 		close(l->fd);
 		free(l);
 		return SC_ESYS;
@@ -212,7 +202,7 @@ int listener_open(struct listener **out, struct daemon *d)
 
 void listener_unlink(struct listener *l)
 {
-	if (leads_to(l->d->place.dir_fd, "sock", AT_SYMLINK_NOFOLLOW, &l->socket))
+	if (has_our_socket(l))
 		unlinkat(l->d->place.dir_fd, "sock", 0);
 }
 

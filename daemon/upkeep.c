@@ -37,6 +37,7 @@ struct upkeep {
 	struct request waits, has; /* somebody's walk: behind the one under way · under way */
 	unsigned epoch;		   /* of the index, when the last walk began */
 	uint64_t due_ms;	   /* CLOCK_BOOTTIME: the next one that nobody has asked for */
+	bool index_gone;	   /* at the last look */
 	bool walking, stopped;
 	bool stepping; /* the index has a step to do */
 };
@@ -124,11 +125,14 @@ static void on_look(struct daemon *d, void *arg)
 	struct upkeep *u = arg;
 
 	ticker_start(u->look, listener_watches(d->listener) && !FAULT("walk") ? LOOK_MS : LOOK_OFTEN_MS);
-	index_check(d->index);
+	listener_check(d->listener);
+	if (!index_is_there(d->index) && u->index_gone)
+		index_renew(d->index);
+	/* Not at the first look: somebody may just be removing the directory, and be in need of an empty one. */
+	u->index_gone = !index_is_there(d->index);
 	/* All that was in the old one is an orphan now. */
 	if (index_epoch(d->index) != u->epoch && !u->walking)
 		begin(u);
-	listener_check(d->listener);
 }
 
 int upkeep_start(struct daemon *d)
