@@ -424,6 +424,7 @@ invariants() {
 	status=0
 	whole_or_prefix again 0
 	! grep -q '^sc: ' "$T/again.err" || fault "I3: get afterwards has something to say"
+	timeout $((20 * SLACK)) "$SC" doctor >"$T/doctor" 2>&1 || fault "I3: doctor: status $?: $(grep -v '^ok: ' "$T/doctor")"
 	wait_until '[ "$(flights)" = 0 ]' 10 || fault "I4: a flight is left"
 	if [ $orphans = 1 ]; then
 		timeout $((20 * SLACK)) "$SC" daemon stop --now >>"$T/.quiet" 2>&1 || fault "I3: daemon stop: status $?"
