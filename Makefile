@@ -65,6 +65,7 @@ CMD_SRC = \
 	cmd/options.c \
 	cmd/output.c \
 	cmd/progress.c \
+	cmd/prove.c \
 	cmd/put.c \
 	cmd/reader.c \
 	cmd/remove.c \
@@ -78,6 +79,7 @@ CMD_SRC = \
 	cmd/spool.c \
 	cmd/status.c \
 	cmd/talk.c \
+	cmd/verify.c \
 	cmd/writer.c \
 	cmd/writer_daemon.c
 
@@ -104,7 +106,10 @@ DAEMON_SRC = \
 	daemon/nesting.c \
 	daemon/sieve.c \
 	daemon/sql.c \
-	daemon/ticker.c
+	daemon/ticker.c \
+	daemon/trust.c \
+	daemon/upkeep.c \
+	daemon/walk.c
 
 # What the tests bring, found by name.
 UNIT_SRC   = $(wildcard tests/unit/test_*.c)

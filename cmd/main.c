@@ -16,6 +16,7 @@ const struct command commands[] = {
 	{"rm", "remove keys", "KEY...", rm_options, false, run_rm},
 	{"ls", "list the keys of finished entries", "[PREFIX]", ls_options, false, run_ls},
 	{"ps", "list the runs in progress", "", ps_options, false, run_ps},
+	{"verify", "check every entry's bytes, and what lies in the cache", "", verify_options, false, run_verify},
 	{"config", "every setting, its value, and where that comes from", "", config_options, false, run_config},
 	{"doctor", "look at everything sc stands on, and say what to mend", "", doctor_options, false, run_doctor},
 	{"daemon", "the daemon's life, by hand", "start|stop|restart|status|run", daemon_options, false, run_daemon},

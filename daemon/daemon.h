@@ -12,6 +12,7 @@
 
 struct uv_loop_s;
 struct conn;
+struct distrusted;
 struct evict;
 struct flights;
 struct index;
@@ -19,6 +20,7 @@ struct key;
 struct listener;
 struct lockfile;
 struct ticker;
+struct upkeep;
 
 struct daemon {
 	struct place place;
@@ -33,6 +35,10 @@ struct daemon {
 	struct uv_loop_s *loop;
 	struct lockfile *lock;
 	struct listener *listener;
+	struct upkeep *upkeep;
+	struct distrusted *distrusted; /* entries found bad that the index has not removed yet */
+	unsigned ndistrusted;
+	uint64_t nbad; /* entries found bad since our start */
 	uint8_t boot_id[16];
 	uint64_t order;	     /* the highest order number given to a run */
 	uint64_t started_ms; /* CLOCK_BOOTTIME */

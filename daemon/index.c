@@ -7,8 +7,10 @@
 #include "daemon/index.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "daemon/index_parts.h"
 #include "lib/err.h"
@@ -105,6 +107,7 @@ void index_close(struct index *ix)
 	sql_close(ix->reader);
 	sql_close(ix->writer);
 	jobs_release(&ix->jobs);
+	walk_free(ix->walk);
 	free(ix);
 }
 
@@ -148,17 +151,22 @@ static int ready_reader(struct index *ix)
 	return rc;
 }
 
-/* Has the thread move a corrupt file aside: once each. */
-static void tell_corrupt(struct index *ix)
+/* Has the thread move a bad file aside: once each. */
+static void tell_bad(struct index *ix, unsigned epoch, const char *why)
 {
 	struct job *j;
 
-	if (ix->told_epoch == ix->reader_epoch || !(j = job_new(JOB_RENEW, 0, NULL, NULL)))
+	if (ix->told_epoch == epoch || !(j = job_new(JOB_RENEW, 0, NULL, NULL)))
 		return;
-	ix->told_epoch = ix->reader_epoch;
-	j->epoch = ix->reader_epoch;
-	log_event(ix->log, "index-corrupt", "epoch=%u", j->epoch);
+	ix->told_epoch = epoch;
+	j->epoch = epoch;
+	j->why = why;
 	jobs_put(&ix->jobs, j);
+}
+
+static void tell_corrupt(struct index *ix)
+{
+	tell_bad(ix, ix->reader_epoch, "");
 }
 
 /* A row of SQL_COLUMNS. The schema checks what is written, but the file may have been altered since. */
@@ -240,6 +248,24 @@ int index_bucket_total(struct index *ix, struct bytes bucket, struct total *t)
 
 	*t = (struct total){0};
 	rc = bucket_total(ix, bucket, t);
+	if (rc == SC_ECORRUPT)
+		tell_corrupt(ix);
+	return rc;
+}
+
+int index_next(struct index *ix, int64_t id, struct entry *out)
+{
+	int rc = ready_reader(ix);
+
+	if (!rc) {
+		sql_bind_number(ix->reader, SQL_NEXT, 1, id);
+		rc = sql_step(ix->reader, SQL_NEXT);
+		if (rc <= 0)
+			rc = rc ? rc : SC_ENOENT;
+		else
+			rc = read_entry(ix, SQL_NEXT, out);
+		sql_done(ix->reader, SQL_NEXT);
+	}
 	if (rc == SC_ECORRUPT)
 		tell_corrupt(ix);
 	return rc;
@@ -452,6 +478,17 @@ int index_discard(struct index *ix, const struct gen *g, index_done done, void *
 	return 0;
 }
 
+int index_walk(struct index *ix, struct walk_order *order, index_done done, void *arg)
+{
+	struct job *j = job_new(JOB_WALK, WALK_ROWS, done, arg);
+
+	if (!j)
+		return SC_ENOMEM;
+	j->walk = order;
+	jobs_put(&ix->jobs, j);
+	return 0;
+}
+
 int index_visit(struct index *ix, const struct visit *v, size_t n, index_done done, void *arg)
 {
 	struct job *j = job_new(JOB_VISIT, 0, done, arg);
@@ -467,6 +504,25 @@ int index_visit(struct index *ix, const struct visit *v, size_t n, index_done do
 	j->nvisits = n;
 	jobs_put(&ix->jobs, j);
 	return 0;
+}
+
+unsigned index_epoch(struct index *ix)
+{
+	return ix->epoch;
+}
+
+bool index_is_there(struct index *ix)
+{
+	struct stat st;
+
+	if (fstatat(ix->dir_fd, "index.db", &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno != ENOENT;
+	return st.st_ino == ix->inode && st.st_dev == ix->device;
+}
+
+void index_renew(struct index *ix)
+{
+	tell_bad(ix, ix->epoch, "removed or replaced");
 }
 
 int index_evict(struct index *ix, struct eviction *ev, index_done done, void *arg)

@@ -19,6 +19,7 @@
 #include "lib/log.h"
 
 struct index;
+struct walk_order;
 
 /* One row. */
 struct entry {
@@ -94,6 +95,10 @@ int index_find(struct index *ix, struct bytes bucket, struct bytes key, struct e
 /* The same of one bucket; no scan. SC_ECORRUPT (logged), SC_ESYS. */
 int index_bucket_total(struct index *ix, struct bytes bucket, struct total *t);
 
+/* The entry behind a row (entry.id; 0: the first), of whatever bucket and age, in the order of first commits. SC_ENOENT: there are no
+ * more · SC_ECORRUPT. */
+int index_next(struct index *ix, int64_t id, struct entry *out);
+
 /* Up to `limit` entries of a bucket whose key begins with prefix and sorts (bytewise) behind `after` (n == 0 and p == NULL: from
  * the first). each() returning non-zero stops. Returns how many were given, or an error. */
 typedef int (*index_row)(void *arg, const struct entry *e);
@@ -131,8 +136,19 @@ int index_evict(struct index *ix, struct eviction *ev, index_done done, void *ar
  * key's row is of another generation by now. */
 int index_prove(struct index *ix, struct bytes bucket, struct bytes key, const struct gen *g, index_done done, void *arg);
 
+/* One step of a walk (walk.h): the first one if none is under way. `order` stays until the callback of the step after which it is
+ * over (order->over), or has failed (status), or the index is closed. */
+int index_walk(struct index *ix, struct walk_order *order, index_done done, void *arg);
+
 /* In how many ms the next row's life is over: 0 if one is over already, SC_FOREVER if none ever is. */
 uint64_t index_next_expiry(struct index *ix, const struct now *now);
+
+/* Whether index.db is still the file that is open. Cheap. */
+bool index_is_there(struct index *ix);
+/* Begins it anew, like one found corrupt: it was removed or replaced. */
+void index_renew(struct index *ix);
+/* Stepped for each file that is begun or opened. */
+unsigned index_epoch(struct index *ix);
 
 int index_fd(const struct index *ix); /* borrowed; readable when index_collect has something to do */
 void index_collect(struct index *ix);

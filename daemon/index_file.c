@@ -66,7 +66,7 @@ static int identify(struct index *ix, bool *fresh)
 	*fresh = application == 0 && version == 0 && !tables;
 	if (*fresh || (application == APPLICATION_ID && version == VERSION))
 		return 0;
-	log_event(ix->log, "index-foreign", "application=%lld version=%lld", (long long)application, (long long)version);
+	snprintf(ix->why, sizeof ix->why, "application %lld, version %lld", (long long)application, (long long)version);
 	return SC_ECORRUPT;
 }
 
@@ -176,6 +176,16 @@ static const char *const parts[] = {"index.db", "index.db-wal", "index.db-shm", 
 static const char *const tails[] = {"", "-wal", "-shm", "-journal"};
 #define PARTS (sizeof parts / sizeof parts[0])
 
+/* By which index_check knows it again. One that was removed in this very moment is unlike any other. */
+static void remember_file(struct index *ix)
+{
+	struct stat st = {0};
+
+	fstatat(ix->dir_fd, "index.db", &st, AT_SYMLINK_NOFOLLOW);
+	ix->device = st.st_dev;
+	ix->inode = st.st_ino;
+}
+
 /* By name and never by descriptor: closing one would drop the locks SQLite holds on the file. */
 static int check_files(struct index *ix)
 {
@@ -188,8 +198,8 @@ static int check_files(struct index *ix)
 			return SC_ESYS;
 		}
 		if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1 || (st.st_mode & 022)) {
-			log_event(ix->log, "index-unsafe", "file=%s mode=%o uid=%u links=%u", parts[i], (unsigned)st.st_mode,
-				  (unsigned)st.st_uid, (unsigned)st.st_nlink);
+			snprintf(ix->why, sizeof ix->why, "%s: mode %o, uid %u, %u links", parts[i], (unsigned)st.st_mode,
+				 (unsigned)st.st_uid, (unsigned)st.st_nlink);
 			return SC_ECORRUPT;
 		}
 	}
@@ -228,7 +238,8 @@ static int move_aside(struct index *ix)
 		if (renameat(ix->dir_fd, parts[i], ix->dir_fd, name) < 0 && errno != ENOENT)
 			return SC_ESYS;
 	}
-	log_event(ix->log, "index-bad", "kept=index.db.bad-%d", n);
+	log_event(ix->log, "index-bad", "kept=index.db.bad-%d why=\"%s\"", n, ix->why[0] ? ix->why : "corrupt");
+	ix->why[0] = '\0';
 	return 0;
 }
 
@@ -242,6 +253,8 @@ int index_open_writer(struct index *ix, bool bad)
 		rc = bad ? move_aside(ix) : check_files(ix);
 		if (!rc)
 			rc = make_file(ix);
+		if (!rc)
+			remember_file(ix);
 		if (!rc)
 			rc = begin_writing(ix);
 		if (!rc)

@@ -9,6 +9,10 @@
 #include "daemon/index.h"
 #include "daemon/jobs.h"
 #include "daemon/sql.h"
+#include "daemon/walk.h"
+
+/* Rows of one step of the walk. */
+#define WALK_ROWS 256
 
 struct index {
 	int dir_fd; /* borrowed */
@@ -24,13 +28,17 @@ struct index {
 
 	/* the index thread; before it is born and after it has died the loop's */
 	struct sql *writer; /* NULL: could not be opened anew; the next job tries */
+	char why[128];	    /* the file is bad; empty: corrupt */
+	struct walk *walk;  /* NULL: none is under way */
+	int64_t walked;	    /* … and the last row it looked at; -1: it is among the objects */
 
 	/* both */
 	pthread_t thread;
 	struct jobs jobs;
 	_Atomic uint64_t order, count, bytes;
-	_Atomic int64_t boot;	/* boots.id of boot_id in the file of this epoch */
-	_Atomic unsigned epoch; /* stepped for each file that is opened; from 1 */
+	_Atomic uint64_t device, inode; /* of the file of this epoch */
+	_Atomic int64_t boot;		/* boots.id of boot_id in the file of this epoch */
+	_Atomic unsigned epoch;		/* stepped for each file that is opened; from 1 */
 };
 
 /* Where SQLite finds index.db in dir_fd. Before anything else. SC_ESYS. */

@@ -3,6 +3,7 @@
  * job that cannot be done is answered with its error, and the next one is taken. */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "daemon/index_parts.h"
@@ -114,6 +115,8 @@ static int do_commit(struct index *ix, struct job *j, uint64_t *highest)
 	rc = stands ? replace_row(q, id, &j->e, boot) : add_row(q, &j->e, boot);
 	if (rc)
 		return rc;
+	if (ix->walk)
+		walk_note(ix->walk, &j->e.gen);
 	if (stands && !again)
 		index_doom(j, 0, &old);
 	if (*highest < j->e.order)
@@ -235,6 +238,50 @@ static int do_expire(struct index *ix, struct job *j)
 	return rc;
 }
 
+/* A step among the rows; one among the objects is of files only. */
+static int do_walk(struct index *ix, struct job *j)
+{
+	struct sql *q = ix->writer;
+	bool go_on = true;
+	struct gen g;
+	int rc = 0;
+
+	if (!ix->walk) {
+		ix->walk = walk_new(ix->dir_fd, ix->log, ix->count, j->walk);
+		ix->walked = 0;
+	}
+	if (!ix->walk)
+		return SC_ENOMEM;
+	if (ix->walked < 0)
+		return 0;
+	walk_step(ix->walk);
+	sql_bind_number(q, SQL_ROWS, 1, ix->walked);
+	sql_bind_u64(q, SQL_ROWS, 2, j->room);
+	while (go_on && (rc = sql_step(q, SQL_ROWS)) > 0) {
+		if (!sql_exact(q, SQL_ROWS, 1, g.b, sizeof g.b)) {
+			rc = SC_ECORRUPT;
+			break;
+		}
+		ix->walked = sql_number(q, SQL_ROWS, 0);
+		if (!walk_row(ix->walk, &g, sql_u64(q, SQL_ROWS, 2), sql_u64(q, SQL_ROWS, 3)))
+			index_doom(j, ix->walked, &g);
+		go_on = walk_may_go_on(ix->walk);
+	}
+	sql_done(q, SQL_ROWS);
+	if (rc < 0)
+		return rc;
+	if (go_on)
+		ix->walked = -1; /* there are no more */
+	if (j->walk->only_look)
+		j->ndead = 0;
+	for (unsigned i = 0; i < j->ndead; i++) {
+		rc = index_delete_row(q, j->dead[i].id);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
 /* *highest: raised to the order number of what was committed. */
 static int do_job(struct index *ix, struct job *j, uint64_t *highest)
 {
@@ -249,6 +296,8 @@ static int do_job(struct index *ix, struct job *j, uint64_t *highest)
 		return do_expire(ix, j);
 	case JOB_DISCARD: /* is of files only */
 		return 0;
+	case JOB_WALK:
+		return do_walk(ix, j);
 	case JOB_VISIT:
 		return do_visit(ix, j);
 	case JOB_PROVE:
@@ -256,7 +305,10 @@ static int do_job(struct index *ix, struct job *j, uint64_t *highest)
 	case JOB_EVICT:
 		return index_do_evict(ix, j);
 	case JOB_RENEW:
-		return j->epoch == ix->epoch ? SC_ECORRUPT : 0;
+		if (j->epoch != ix->epoch)
+			return 0;
+		snprintf(ix->why, sizeof ix->why, "%s", j->why);
+		return SC_ECORRUPT;
 	}
 	BUG("no such job");
 }
@@ -318,6 +370,17 @@ static int unlink_objects(struct index *ix, const struct gen *g)
 	return rc;
 }
 
+/* A walk that met an error is over: what it has noted may not be all. */
+static void go_on_walking(struct index *ix, struct job *j)
+{
+	if (!j->status && ix->walked < 0)
+		j->walk->over = !walk_objects(ix->walk);
+	if (j->status || j->walk->over) {
+		walk_free(ix->walk);
+		ix->walk = NULL;
+	}
+}
+
 /* In order. Commits are answered before the older objects go, because somebody's prompt waits for them and a large file takes
  * its time; everything else after. A job that failed has changed nothing, so nothing goes. */
 static void answer(struct index *ix, struct job *first)
@@ -336,6 +399,8 @@ static void answer(struct index *ix, struct job *first)
 			for (unsigned i = 0; i < j->ndead; i++)
 				unlink_objects(ix, &j->dead[i].gen);
 		}
+		if (j->kind == JOB_WALK)
+			go_on_walking(ix, j);
 		if (j->kind == JOB_EVICT) {
 			KILLPOINT("evicted_unlinked");
 			index_measure(ix, j->ev);
@@ -355,7 +420,7 @@ static void work(struct index *ix, struct job *group)
 
 	for (struct job *j = group; j; j = j->next) {
 		n++;
-		rows += j->kind != JOB_DISCARD;
+		rows += j->kind != JOB_DISCARD && !(j->kind == JOB_WALK && ix->walk && ix->walked < 0);
 	}
 	if (rows)
 		rc = transact_anew(ix, group, n);

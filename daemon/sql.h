@@ -27,12 +27,17 @@ enum sql_who { SQL_READ = 1, SQL_WRITE = 2 };
 	X(LIST, SQL_READ,                                                                                                      \
 	  "SELECT " SQL_COLUMNS " FROM entry AS e CROSS JOIN boots AS b WHERE e.bucket = ?1 AND e.key >= ?2"                   \
 	  " AND e.key < ?3 AND b.id = e.boot ORDER BY e.key LIMIT ?4")                                                         \
+	X(NEXT, SQL_READ,                                                                                                      \
+	  "SELECT " SQL_COLUMNS " FROM entry AS e CROSS JOIN boots AS b WHERE e.id > ?1 AND b.id = e.boot"                     \
+	  " ORDER BY e.id LIMIT 1")                                                                                            \
 	X(FIRST_END, SQL_READ, "SELECT purge_boot FROM entry WHERE boot = ?1 AND purge_boot >= 0 ORDER BY purge_boot LIMIT 1") \
 	X(BUCKET, SQL_READ, "SELECT entries, bytes FROM buckets WHERE name = ?1")                                              \
 	X(OTHER_BOOTS, SQL_READ | SQL_WRITE, "SELECT id, boot_id FROM boots WHERE id <> ?1")                                   \
 	X(OF_BOOT, SQL_READ | SQL_WRITE,                                                                                       \
 	  "SELECT id, gen, created_wall_ms, created_boot_ms, ttl_ms, stale_ms FROM entry"                                      \
 	  " WHERE boot = ?1 AND purge_boot >= 0 ORDER BY purge_boot LIMIT ?2")                                                 \
+	/* the walk */                                                                                                         \
+	X(ROWS, SQL_WRITE, "SELECT id, gen, out_len, err_len FROM entry WHERE id > ?1 ORDER BY id LIMIT ?2")                   \
 	/* changes */                                                                                                          \
 	X(STANDING, SQL_WRITE, "SELECT id, ord, gen FROM entry WHERE bucket = ?1 AND key = ?2")                                \
 	X(PUT, SQL_WRITE,                                                                                                      \

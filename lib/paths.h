@@ -31,6 +31,9 @@ int place_open_at(struct place *p, const char *path, int create);
 void place_file_system(const struct place *p, char name[16], bool *network);
 void place_close(struct place *p);
 
+/* Whether its path still leads to the directory that was opened. What cannot be looked at now may be there as ever. */
+bool place_is_there(const struct place *p);
+
 /* Where `config` lies if not in the cache directory: XDG_CONFIG_HOME/sc/config, else HOME/.config/sc/config. SC_ENOENT: the
  * environment names neither, or is not to be looked at. Whether the file is there is not asked. */
 int place_config(char out[SC_PATH_MAX]);

@@ -1043,7 +1043,6 @@ static void rot_found_by_a_lookup_costs_the_entries_but_not_the_daemon(void **st
 	assert_true(there(r, "index.db.bad-1"));
 	assert_false(there(r, "index.db.bad-2"));
 	close_index(r);
-	assert_true(logged(r, "index-corrupt"));
 	assert_true(logged(r, "index-bad"));
 	open_index(r);
 	assert_int_equal(order_of(r, "key"), 2001);
@@ -1065,6 +1064,100 @@ static void rot_found_by_a_commit_does_not_lose_the_commit(void **state)
 	assert_int_equal(find(r, "00000999", &got), SC_ENOENT);
 	assert_int_equal(index_count(r->ix), 1);
 	assert_true(there(r, "index.db.bad-1"));
+}
+
+static void look(struct index *ix)
+{
+	if (!index_is_there(ix))
+		index_renew(ix);
+}
+
+static void an_index_removed_or_replaced_while_it_is_open_is_begun_anew(void **state)
+{
+	struct room *r = *state;
+	struct entry e = make_entry("key", 2001), got;
+
+	open_index(r);
+	fill(r, 2000);
+	look(r->ix);
+	settle(r);
+	assert_int_equal(index_count(r->ix), 2000);
+	for (int way = 0; way < 2; way++) {
+		unsigned epoch = index_epoch(r->ix);
+
+		assert_int_equal(unlinkat(r->dir_fd, "index.db", 0), 0);
+		if (way == 1)
+			write_file(r, "index.db", "something else", 14);
+		look(r->ix);
+		look(r->ix);
+		settle(r);
+		assert_int_equal(index_epoch(r->ix), epoch + 1);
+		look(r->ix);
+		settle(r);
+		assert_int_equal(index_epoch(r->ix), epoch + 1);
+		assert_int_equal(find(r, "00001000", &got), SC_ENOENT);
+		assert_int_equal(index_count(r->ix), 0);
+		e.order++;
+		assert_int_equal(commit(r, &e), 1);
+	}
+	close_index(r);
+	assert_true(logged(r, "removed or replaced"));
+	open_index(r);
+	assert_int_equal(order_of(r, "key"), e.order);
+}
+
+static bool disk_is_broken;
+static ssize_t (*real_pread)(int, void *, size_t, off_t);
+
+static ssize_t pread_of_a_broken_disk(int fd, void *to, size_t n, off_t at)
+{
+	if (!disk_is_broken)
+		return real_pread(fd, to, n, at);
+	errno = EIO;
+	return -1;
+}
+
+static void break_reads(void)
+{
+	static const char *const names[] = {"pread64", "pread"};
+	sqlite3_vfs *vfs = sqlite3_vfs_find("unix");
+
+	for (unsigned i = 0; i < 2 && !real_pread; i++) {
+		real_pread = (ssize_t(*)(int, void *, size_t, off_t))vfs->xGetSystemCall(vfs, names[i]);
+		if (real_pread)
+			vfs->xSetSystemCall(vfs, names[i], (sqlite3_syscall_ptr)pread_of_a_broken_disk);
+	}
+	assert_non_null(real_pread);
+	disk_is_broken = true;
+}
+
+/* B06, B07: a disk that refuses to read proves nothing about what is on it. */
+static void a_disk_that_cannot_be_read_does_not_cost_the_index(void **state)
+{
+	struct room *r = *state;
+	struct entry e = make_entry("00001000", 2001), got;
+	struct said s = {0};
+
+	open_index(r);
+	fill(r, 2000);
+	close_index(r);
+	open_index(r);
+	break_reads();
+	assert_int_equal(find(r, "00001000", &got), SC_ESYS);
+	assert_int_equal(index_commit(r->ix, &e, on_done, &s), 0);
+	await(r, &s, 1);
+	assert_int_equal(s.status, SC_ESYS);
+	assert_int_equal(s.err, EIO);
+	disk_is_broken = false;
+	assert_int_equal(find(r, "00001000", &got), 0);
+	assert_int_equal(index_count(r->ix), 2000);
+	close_index(r);
+	break_reads();
+	assert_int_equal(index_open(&r->ix, r->dir_fd, BOOT, r->log), SC_ESYS);
+	disk_is_broken = false;
+	open_index(r);
+	assert_int_equal(index_count(r->ix), 2000);
+	assert_false(there(r, "index.db.bad-1"));
 }
 
 /* ---- trouble ---- */
@@ -1724,6 +1817,8 @@ int main(void)
 		T(bad_files_do_not_pile_up),
 		T(rot_found_by_a_lookup_costs_the_entries_but_not_the_daemon),
 		T(rot_found_by_a_commit_does_not_lose_the_commit),
+		T(an_index_removed_or_replaced_while_it_is_open_is_begun_anew),
+		T(a_disk_that_cannot_be_read_does_not_cost_the_index),
 		T(a_bad_job_fails_alone),
 		T(a_full_disk_fails_the_jobs_and_nothing_else),
 		T(a_directory_that_is_gone_is_an_error),
