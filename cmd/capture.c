@@ -183,8 +183,8 @@ static bool is_ahead(struct capture *c)
 bool capture_must_wait(struct capture *c)
 {
 	/* The ring is smaller than any window worth the name, and its slowest reader no faster than the fastest. */
-	if (!c->spilled)
-		return is_ahead(c);
+	if (!c->spilled) /* what is left in the pipes when they are given up is not much more, and somebody waits for the end */
+		return c->out_rest == SC_FOREVER && is_ahead(c);
 	c->room = page_ring_room(c->page, clock_boot_ms());
 	return c->room == 0;
 }
