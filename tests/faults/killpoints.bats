@@ -8,7 +8,7 @@ load ../helper
 scenes=(
 	run:daemon run:leader run:follower cold:leader fail:daemon fail:leader hit:leader hit:daemon refresh:leader refresh:daemon
 	remove:other remove:daemon remove_run:other remove_run:daemon leave:leader leave:daemon restart:leader restart:follower
-	restart:next stop:leader stop:daemon stop:other idle:daemon expire:daemon lost:leader lost:follower lost:daemon both:next
+	restart:next stop:leader stop:daemon stop:other idle:daemon expire:daemon evict:daemon lost:leader lost:follower lost:daemon both:next
 	awaited:next leftover:leader remove_restart:next refresh_restart:next
 )
 
