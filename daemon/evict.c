@@ -7,9 +7,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "daemon/flight.h"
+#include "daemon/table.h"
 #include "daemon/ticker.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -31,6 +31,8 @@ struct evict {
 	int scope;    /* that is at work: an index in config.buckets, ALL, or NONE */
 	bool all_due, bucket_due[SC_BUCKETS_MAX];
 
+	bool grown; /* something has, since the file system was measured */
+	struct ticker *measure;
 	uint64_t fs_size, fs_free, measured_ms; /* 0: never */
 };
 
@@ -161,13 +163,21 @@ static bool reckon(struct daemon *d, int scope, uint64_t *entries, uint64_t *byt
 	return *entries || *bytes;
 }
 
-static bool must_measure(const struct daemon *d)
+/* Whether the file system's free space is to be asked for. If it is too early for that, it will be: the last of many that grow in
+ * a moment must not go unseen. */
+static bool must_measure(struct daemon *d)
 {
-	const struct evict *e = d->evict;
+	struct evict *e = d->evict;
+	uint64_t passed = clock_boot_ms() - e->measured_ms;
 
-	if (d->config.limits.min_free == 0)
+	if (d->config.limits.min_free == 0 || !e->grown)
 		return false;
-	return !e->measured_ms || clock_boot_ms() - e->measured_ms >= SC_MEASURE_MS;
+	if (e->measured_ms && passed < SC_MEASURE_MS) {
+		if (!ticker_is_running(e->measure))
+			ticker_start(e->measure, SC_MEASURE_MS - passed);
+		return false;
+	}
+	return true;
 }
 
 /* ---- batches ---- */
@@ -239,6 +249,7 @@ static void start_batch(struct daemon *d)
 	struct eviction *b = &e->batch;
 
 	KILLPOINT("before_evict");
+	e->grown = false;
 	if (list_readers(d, b) == 0)
 		e->busy = index_evict(d->index, b, on_evicted, d) == 0;
 	if (e->busy)
@@ -280,10 +291,20 @@ void evict_look(struct daemon *d, const char *bucket)
 {
 	struct evict *e = d->evict;
 
-	e->all_due = true;
+	e->all_due = e->grown = true;
 	for (unsigned i = 0; i < d->config.nbuckets; i++)
 		if (!bucket || strcmp(d->config.buckets[i].name, bucket) == 0)
 			e->bucket_due[i] = true;
+	if (!e->busy)
+		go_on(d);
+}
+
+static void on_measure(struct daemon *d, void *arg)
+{
+	struct evict *e = d->evict;
+
+	(void)arg;
+	e->all_due = true;
 	if (!e->busy)
 		go_on(d);
 }
@@ -312,7 +333,8 @@ int evict_open(struct daemon *d)
 	d->evict = e;
 	e->scope = NONE;
 	e->tell = ticker_new(d, on_tell, NULL);
-	return e->tell ? 0 : SC_ENOMEM;
+	e->measure = ticker_new(d, on_measure, NULL);
+	return e->tell && e->measure ? 0 : SC_ENOMEM;
 }
 
 void evict_close(struct daemon *d)
@@ -325,6 +347,7 @@ void evict_close(struct daemon *d)
 		free(at);
 	}
 	ticker_free(e->tell);
+	ticker_free(e->measure);
 	free(e);
 	d->evict = NULL;
 }

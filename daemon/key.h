@@ -7,10 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What could not be added for want of memory has no table afterwards (hh.tbl); by default the process would end. */
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
-
+#include "daemon/table.h"
 #include "lib/buf.h"
 
 struct conn;

@@ -100,6 +100,7 @@ go() { : >"$T/go"; }
 readers() { "$SC" ps 2>>"$T/.quiet" | sed -nE 's/.* ([0-9]+) readers? .*/\1/p'; }
 first_writer() { parent_of "$(head -n 1 "$T/runs")" 2>>"$T/.quiet" || true; }
 kill_it() { [ -z "$1" ] || kill -9 "$1" 2>>"$T/.quiet" || true; }
+ask() { sqlite3 -readonly "$SC_DIR/index.db" "$1" 2>>"$T/.quiet"; }
 entry_is_there() { "$SC" get "${@:2}" "$1" -- pieces >"$T/entry.out" 2>&1; }
 
 # The leader, three followers that join while it runs; everybody has got the first lines or has ended.
@@ -270,6 +271,22 @@ scene_expire() { # an entry's time is over
 	scd daemon
 	entry_is_there k -t 100ms || struck
 	wait_until '[ "$(objects)" = 0 ] || struck'
+}
+
+scene_evict() { # the cache is above its limit: entries go, and the totals are those of what is left
+	local n
+	orphans=1
+	echo 'max-files = 3' >"$SC_DIR/config"
+	scd daemon
+	entry_is_there k || struck
+	entry_is_there k || struck
+	for n in 1 2 3 4 5; do entry_is_there "x$n" || struck; done
+	wait_until '[ "$(ask "SELECT count(*) FROM entry")" -le 3 ] || struck'
+	# Who has died is followed by one that goes on with it.
+	"$SC" get x1 -- pieces >"$T/x1.out" 2>&1 || fault "I3: x1: status $?"
+	wait_until '[ "$(ask "SELECT count(*) FROM entry")" -le 3 ]' || fault "B04: above the limit"
+	[ "$(ask 'SELECT entries, bytes FROM meta')" = "$(ask 'SELECT count(*), sum(bytes) FROM entry')" ] || fault "B04: totals"
+	[ "$(ask 'SELECT entries, bytes FROM buckets')" = "$(ask 'SELECT count(*), sum(bytes) FROM entry')" ] || fault "B04: totals of buckets"
 }
 
 scene_lost() { # the writer is killed before anything was printed
