@@ -152,6 +152,8 @@ static int follow(struct get *g, struct page *page, const struct msg *m, int out
 	g->status.bytes = f.reader.printed;
 	g->status.stderr_bytes = f.reader.err_bytes;
 	reader_release(&f.reader);
+	/* Who runs the command itself from here on, and waits for it, is nobody's reader. */
+	page_leave_slot(page);
 	/* One of those who read it says so: who began it. */
 	if (f.spill_error && !f.joined)
 		warn_unkept(g, f.spill_error);
