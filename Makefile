@@ -55,6 +55,7 @@ CMD_SRC = \
 	cmd/admin.c \
 	cmd/again.c \
 	cmd/capture.c \
+	cmd/doctor.c \
 	cmd/follow.c \
 	cmd/get.c \
 	cmd/get_end.c \
@@ -64,17 +65,21 @@ CMD_SRC = \
 	cmd/options.c \
 	cmd/output.c \
 	cmd/progress.c \
+	cmd/prove.c \
 	cmd/put.c \
 	cmd/reader.c \
 	cmd/remove.c \
 	cmd/request.c \
+	cmd/row.c \
 	cmd/session.c \
+	cmd/settings.c \
 	cmd/signals.c \
 	cmd/spawn.c \
 	cmd/source.c \
 	cmd/spool.c \
 	cmd/status.c \
 	cmd/talk.c \
+	cmd/verify.c \
 	cmd/writer.c \
 	cmd/writer_daemon.c
 
@@ -84,12 +89,14 @@ DAEMON_SRC = \
 	daemon/conn.c \
 	daemon/decide.c \
 	daemon/dispatch.c \
+	daemon/evict.c \
 	daemon/flight.c \
 	daemon/flight_begin.c \
 	daemon/flight_end.c \
 	daemon/flight_table.c \
 	daemon/flightfile.c \
 	daemon/index.c \
+	daemon/index_evict.c \
 	daemon/index_file.c \
 	daemon/index_thread.c \
 	daemon/jobs.c \
@@ -97,8 +104,12 @@ DAEMON_SRC = \
 	daemon/listener.c \
 	daemon/main.c \
 	daemon/nesting.c \
+	daemon/sieve.c \
 	daemon/sql.c \
-	daemon/ticker.c
+	daemon/ticker.c \
+	daemon/trust.c \
+	daemon/upkeep.c \
+	daemon/walk.c
 
 # What the tests bring, found by name.
 UNIT_SRC   = $(wildcard tests/unit/test_*.c)

@@ -103,7 +103,10 @@ static int keep_stream(struct source *s, enum stream stream, uint64_t len)
 
 int source_keep(struct source *s, uint64_t out_len, uint64_t err_len)
 {
-	int rc = keep_stream(s, STREAM_OUT, out_len);
+	int rc;
 
+	if (!s->page)
+		return 0; /* what is in the objects stays there */
+	rc = keep_stream(s, STREAM_OUT, out_len);
 	return rc ? rc : keep_stream(s, STREAM_ERR, err_len);
 }

@@ -212,7 +212,7 @@ static void turn(struct writer *w)
 			pump_out(w);
 		if (p[ERR].revents)
 			pump_err(w);
-		writer_tell_spilled(w);
+		writer_tell_growth(w);
 		capture_publish_if_due(&w->capture);
 		if (p[EXIT].revents)
 			look_at_exit(w);

@@ -21,6 +21,7 @@ static void lose_daemon(struct writer *w)
 	/* At once, but for one that had not taken us: it would be asked in a circle. */
 	w->next_try_ms = w->registered ? 0 : clock_boot_ms() + SC_RECONNECT_MS;
 	w->registered = false;
+	w->told_bytes = 0; /* the next daemon knows nothing of it */
 	w->asked = false;
 	w->look_ms = clock_boot_ms() + ALONE_MS;
 	w->empty_once = false;
@@ -135,15 +136,31 @@ void writer_listen(struct writer *w)
 	}
 }
 
-void writer_tell_spilled(struct writer *w)
+static void tell_spilled(struct writer *w)
 {
 	struct msg m = {.type = MSG_STREAMING, .gen = w->run->gen, .error = (uint64_t)w->capture.spilled};
 
-	if (!w->capture.spilled || w->told_spilled || !w->registered)
+	if (w->told_spilled)
 		return;
 	w->told_spilled = true;
 	tell(w, &m, NULL, 0);
 	KILLPOINT("spilled_told");
+}
+
+void writer_tell_growth(struct writer *w)
+{
+	uint64_t bytes = w->capture.out_len + w->capture.err_len;
+	struct msg m = {.type = MSG_GROWN, .gen = w->run->gen, .out_len = w->capture.out_len, .err_len = w->capture.err_len};
+
+	if (!w->registered)
+		return;
+	if (w->capture.spilled) {
+		tell_spilled(w);
+	} else if (bytes - w->told_bytes >= SC_GROWN_STEP) {
+		w->told_bytes = bytes;
+		tell(w, &m, NULL, 0);
+		KILLPOINT("growth_told");
+	}
 }
 
 /* ---- does anybody read? ---- */

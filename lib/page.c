@@ -383,7 +383,6 @@ void page_view(const struct page *p, struct page_view *v)
 	v->out_len = atomic_load_explicit(&p->head->out_len, memory_order_acquire);
 	v->out_spill = atomic_load(&p->head->spill[STREAM_OUT]);
 	v->err_spill = atomic_load(&p->head->spill[STREAM_ERR]);
-	v->spill_error = (int)atomic_load(&p->head->spill_error);
 }
 
 bool page_wait(struct page *p, const struct page_view *v, uint64_t timeout_ms)

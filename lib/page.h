@@ -2,6 +2,8 @@
  * readers, and the daemon that made it. A memfd sealed against shrinking, growing and further seals; whoever maps one
  * checks that first. Nothing in it is trusted further than its bounds.
  *
+ * What its objects cannot take (a full disk) goes through a ring in it, from a position of each stream on: streaming-only.
+ *
  *   running ──▶ complete | failed | cancelled | lost        once, by compare-and-swap
  *
  * Order. The writer appends to the files, stores out_len, then err_len (release), then bumps the word (seq_cst) and wakes.
@@ -33,7 +35,6 @@ struct page_view {
 	uint64_t out_len, err_len;
 	uint32_t exit, signal;	       /* meaningful when state is complete or failed */
 	uint64_t out_spill, err_spill; /* what lies behind is in the ring, not in the objects; SC_FOREVER: nothing */
-	int spill_error;	       /* … because of this errno */
 };
 
 /* Makes the memory and its descriptor. `window`: bytes the writer may be ahead of the fastest reader, SC_FOREVER for any number.
@@ -98,6 +99,9 @@ uint64_t page_ring_room(struct page *p, uint64_t now_ms);
 /* Sleeps until a reader has moved, page_poke_writer, a signal, or timeout_ms (bounded by SC_PAGE_WAIT_MS). Returns at once if there is
  * room. The caller looks again. */
 void page_wait_room(struct page *p, uint64_t timeout_ms);
+
+/* The errno of page_spill, 0: the objects grow. */
+int page_spill_error(const struct page *p);
 
 /* ---- a reader ---- */
 

@@ -61,6 +61,11 @@ void page_spill(struct page *p, uint64_t out_at, uint64_t err_at, int error)
 	atomic_store(&h->spill[STREAM_OUT], out_at);
 }
 
+int page_spill_error(const struct page *p)
+{
+	return (int)atomic_load(&p->head->spill_error);
+}
+
 void page_ring_put(struct page *p, enum stream s, const void *bytes, size_t n)
 {
 	struct head *h = p->head;

@@ -451,7 +451,7 @@ static void said_registered(struct model *r)
 	if (r->pidfd_offered)
 		r->pidfd_life = life.proc.number;
 	if (r->streaming_offered)
-		r->streaming_life = life.proc.number;
+		heard_streaming(r, r->spilled);
 }
 
 static void said_stop(struct model *r)
