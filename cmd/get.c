@@ -215,6 +215,8 @@ static int follow(struct get *g, struct page *page, const struct msg *m, int out
 	g->status.bytes = f.reader.printed;
 	g->status.stderr_bytes = f.reader.err_bytes;
 	reader_release(&f.reader);
+	/* Who runs the command itself from here on, and waits for it, is nobody's reader. */
+	page_leave_slot(page);
 	switch (rc) {
 	case FOLLOW_ENDED:
 		/* One of those who read it says so: who began it. */

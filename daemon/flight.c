@@ -250,6 +250,14 @@ static int prove_object(struct flight *f, enum stream s, int theirs, int *ours)
 	return rc ? rc : object_same(*ours, theirs);
 }
 
+static void become_streaming(struct flight *f, int error)
+{
+	f->streaming = true;
+	KILLPOINT("streaming_taken");
+	flight_set_state(f, f->state, "streaming only");
+	key_set_unkept(f->d, f->key, error, clock_boot_ms());
+}
+
 int flight_register(struct flight *f, struct conn *c, const struct msg *m, int *fds, size_t nfds)
 {
 	struct msg answer = {.type = MSG_REGISTERED, .gen = f->gen, .flags = f->finish};
@@ -285,7 +293,7 @@ int flight_register(struct flight *f, struct conn *c, const struct msg *m, int *
 	KILLPOINT("run_registered");
 	conn_send(c, &answer, NULL, 0);
 	if (m->flags & REGISTER_STREAMING)
-		flight_streaming(f, page_spill_error(f->page));
+		become_streaming(f, page_spill_error(f->page));
 	/* Its readers come back within the bound of their sleep; then it is told if none did. */
 	ticker_start(f->d->flights->census, 2 * SC_PAGE_WAIT_MS);
 	if (f->key)
@@ -309,10 +317,7 @@ void flight_streaming(struct flight *f, int error)
 {
 	if (f->state == FLIGHT_COMMITTING || f->state == FLIGHT_SETTLED)
 		return; /* it has said that it is whole, or that it is over */
-	f->streaming = true;
-	KILLPOINT("streaming_taken");
-	flight_set_state(f, f->state, "streaming only");
-	key_set_unkept(f->d, f->key, error, clock_boot_ms());
+	become_streaming(f, error);
 	key_changed(f->d, f->key);
 }
 

@@ -157,7 +157,7 @@ uint64_t page_ring_room(struct page *p, uint64_t now_ms)
 		struct room r = room_of(p, slot_at(p, i));
 
 		/* Whether it lives costs a system call: only those in the way are asked. */
-		if (r.out == SC_FOREVER || (!is_enough(r) && (!page_slot_is_taken(p, i) || is_stuck(p, i, now_ms))))
+		if (!is_enough(r) && (!page_slot_is_taken(p, i) || is_stuck(p, i, now_ms)))
 			continue;
 		least.out = r.out < least.out ? r.out : least.out;
 		least.err = r.err < least.err ? r.err : least.err;

@@ -462,6 +462,7 @@ static void one_that_moves_however_slowly_is_waited_for(void **state)
 	struct peer slow = reader(r), waits = reader(r);
 	uint64_t at = OUT_AT;
 
+	put(r, STREAM_ERR, 100);
 	fill_up(r);
 	catch_up(r, &waits);
 	for (unsigned i = 0; i < 100; i++) {
@@ -485,11 +486,11 @@ static void while_nobody_else_waits_it_may_be_stuck_for_ever(void **state)
 	struct peer stuck = reader(r), too = reader(r), dead = reader(r);
 
 	fill_up(r);
+	/* One that has almost everything still has something to do. */
+	catch_up(r, &too);
+	put(r, STREAM_ERR, 1);
 	catch_up(r, &dead);
 	kill_off(&dead);
-	/* One that has almost everything still has something to do. */
-	move(&too, r->put[STREAM_OUT], r->put[STREAM_ERR]);
-	put(r, STREAM_ERR, 1);
 	assert_int_equal(wait_for_room(r, 3600 * 1000), 0);
 	assert_got(r->page, STREAM_OUT, OUT_AT, r->put[STREAM_OUT] - OUT_AT);
 	kill_off(&too);
