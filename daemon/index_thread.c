@@ -408,8 +408,10 @@ static void answer(struct index *ix, struct job *first)
 		jobs_answer(&ix->jobs, j);
 	}
 	KILLPOINT("jobs_answered");
-	for (unsigned i = 0; i < nlater; i++)
+	for (unsigned i = 0; i < nlater; i++) {
+		KILLPOINT("before_older_unlinked");
 		unlink_objects(ix, &later[i]);
+	}
 }
 
 /* A group that fails is tried again one by one, so that a bad job fails alone. */

@@ -100,6 +100,9 @@ void trust_proved(struct conn *c, const struct msg *m)
 
 void trust_close(struct daemon *d)
 {
-	while (d->distrusted)
-		drop(d->distrusted);
+	struct distrusted *x, *next;
+
+	DL_FOREACH_SAFE (d->distrusted, x, next)
+		free(x);
+	d->distrusted = NULL;
 }
