@@ -281,7 +281,8 @@ demo:
 	@$(MAKE) --no-print-directory $(JOBS) all
 	@SC=$(abspath $(PLAIN)/$(BIN)) B=$(B) tests/demo.sh
 
-# The programs that measure need nothing of ours.
+# The programs that measure need nothing of ours, but the one that asks how well the daemon chooses.
+$(B)/bench/eviction: $(B)/libscd.a
 $(B)/bench/%: $(B)/obj/tests/bench/%.o
 	@mkdir -p $(@D)
 	$(call SAY,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -pie -o $@ $^

@@ -5,6 +5,7 @@
  * was taken finishes from its descriptors. */
 #include "daemon/evict.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,13 +16,12 @@
 #include "lib/err.h"
 #include "lib/killpoint.h"
 
-struct visited {
-	struct visit v;
-	UT_hash_handle hh; /* by v.id */
-};
+/* Twice as many as are ever taken, so that a free one is near. */
+#define VISITS ((size_t)2 * SC_VISITS_MAX)
 
 struct evict {
-	struct visited *visits; /* not yet told */
+	struct visit visits[VISITS]; /* not yet told; each at or behind its id's place, id 0: free */
+	size_t nvisits;
 	struct ticker *tell;
 
 	struct eviction batch;
@@ -44,24 +44,18 @@ struct evict {
 void evict_tell(struct daemon *d)
 {
 	struct evict *e = d->evict;
-	struct visit *v = NULL;
-	struct visited *at, *next;
 	size_t n = 0;
 
 	ticker_stop(e->tell);
-	if (e->visits)
-		v = malloc(HASH_COUNT(e->visits) * sizeof *v);
-	HASH_ITER (hh, e->visits, at, next) {
-		if (v)
-			v[n++] = at->v;
-		HASH_DEL(e->visits, at);
-		free(at);
-	}
-	if (n) {
-		KILLPOINT("before_visits");
-		index_visit(d->index, v, n, NULL, NULL);
-	}
-	free(v);
+	if (!e->nvisits)
+		return;
+	for (size_t i = 0; i < VISITS; i++)
+		if (e->visits[i].id)
+			e->visits[n++] = e->visits[i];
+	KILLPOINT("before_visits");
+	index_visit(d->index, e->visits, n, NULL, NULL); /* without memory they are not counted */
+	memset(e->visits, 0, sizeof e->visits);
+	e->nvisits = 0;
 }
 
 static void on_tell(struct daemon *d, void *arg)
@@ -70,29 +64,21 @@ static void on_tell(struct daemon *d, void *arg)
 	evict_tell(d);
 }
 
-/* Without memory a visit is not counted. */
 void evict_visited(struct daemon *d, const struct entry *entry)
 {
 	struct evict *e = d->evict;
-	struct visited *at;
+	size_t i = (size_t)entry->id % VISITS;
+	struct visit *v;
 
-	HASH_FIND(hh, e->visits, &entry->id, sizeof entry->id, at);
-	/* The row's id went to another generation meanwhile. */
-	if (at && !gen_equal(&at->v.gen, &entry->gen))
-		at->v = (struct visit){entry->id, entry->gen, 0};
-	if (!at) {
-		at = calloc(1, sizeof *at);
-		if (!at)
-			return;
-		at->v = (struct visit){entry->id, entry->gen, 0};
-		HASH_ADD(hh, e->visits, v.id, sizeof at->v.id, at);
-		if (!at->hh.tbl) {
-			free(at);
-			return;
-		}
-	}
-	at->v.hits += at->v.hits < UINT32_MAX;
-	if (HASH_COUNT(e->visits) >= SC_VISITS_MAX)
+	while (e->visits[i].id && e->visits[i].id != entry->id)
+		i = (i + 1) % VISITS;
+	v = &e->visits[i];
+	e->nvisits += v->id == 0;
+	/* A row's id may have gone to another generation meanwhile. */
+	if (v->id == 0 || !gen_equal(&v->gen, &entry->gen))
+		*v = (struct visit){entry->id, entry->gen, 0};
+	v->hits += v->hits < UINT32_MAX;
+	if (e->nvisits == SC_VISITS_MAX)
 		evict_tell(d);
 	else if (!ticker_is_running(e->tell))
 		ticker_start(e->tell, SC_VISITS_MS);
@@ -105,14 +91,15 @@ static int list_readers(struct daemon *d, struct eviction *b)
 	struct conn *c;
 
 	b->nread = 0;
-	b->read = d->nconns ? malloc(d->nconns * sizeof *b->read) : NULL;
-	if (d->nconns && !b->read)
+	if (d->nconns == 0)
+		return 0;
+	b->read = malloc(d->nconns * sizeof *b->read);
+	if (!b->read)
 		return SC_ENOMEM;
 	for (c = d->conns; c; c = c->next)
 		if (!gen_is_none(&c->holds))
 			b->read[b->nread++] = c->holds;
-	if (b->nread)
-		qsort(b->read, b->nread, sizeof *b->read, gen_compare);
+	qsort(b->read, b->nread, sizeof *b->read, gen_compare);
 	return 0;
 }
 
@@ -239,7 +226,7 @@ static void begin(struct daemon *d, int scope)
 	e->scope = scope;
 	e->working = false;
 	e->batch.passed = 0;
-	strcpy(e->batch.bucket, bucket ? bucket : "");
+	snprintf(e->batch.bucket, sizeof e->batch.bucket, "%s", bucket ? bucket : "");
 	evict_tell(d);
 }
 
@@ -340,12 +327,7 @@ int evict_open(struct daemon *d)
 void evict_close(struct daemon *d)
 {
 	struct evict *e = d->evict;
-	struct visited *at, *next;
 
-	HASH_ITER (hh, e->visits, at, next) {
-		HASH_DEL(e->visits, at);
-		free(at);
-	}
 	ticker_free(e->tell);
 	ticker_free(e->measure);
 	free(e);

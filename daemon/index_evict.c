@@ -84,12 +84,14 @@ static int spare(struct sql *q, int64_t id)
 	return sql_run(q, SQL_SPARE);
 }
 
-static int choose(struct index *ix, struct job *j, struct sieve *s)
+/* *whole: all rows there are were looked at, and passed over. */
+static int choose(struct index *ix, struct job *j, struct sieve *s, bool *whole)
 {
 	struct found found[LOOK_MAX];
 	struct sql *q = ix->writer;
 	struct eviction *ev = j->ev;
-	unsigned n, i;
+	unsigned n, i, passed = 0;
+	bool first = s->hand == 0;
 	int rc = find_rows(q, ev, s->hand, found, &n);
 
 	for (i = 0; i < n && !rc && sieve_goes_on(s) && j->ndead < j->room; i++) {
@@ -97,6 +99,7 @@ static int choose(struct index *ix, struct job *j, struct sieve *s)
 
 		switch (sieve_choose(s, &f->row)) {
 		case SIEVE_PASS:
+			passed++;
 			break;
 		case SIEVE_SPARE:
 			rc = spare(q, f->row.id);
@@ -110,6 +113,7 @@ static int choose(struct index *ix, struct job *j, struct sieve *s)
 	}
 	if (i < n || n < LOOK_MAX)
 		sieve_rest(s, i < n ? found[i].row.id : 0);
+	*whole = first && n < LOOK_MAX && passed == n;
 	return rc;
 }
 
@@ -117,6 +121,7 @@ int index_do_evict(struct index *ix, struct job *j)
 {
 	struct eviction *ev = j->ev;
 	struct sieve s = {.passed = ev->passed, .entries = ev->entries, .bytes = ev->bytes};
+	bool whole = false;
 	int rc = find_hand(ix->writer, ev, &s);
 
 	/* From the beginning also if the group is done a second time. */
@@ -124,13 +129,14 @@ int index_do_evict(struct index *ix, struct job *j)
 	if (!rc && sieve_goes_on(&s)) {
 		int64_t hand = s.hand;
 
-		rc = choose(ix, j, &s);
+		rc = choose(ix, j, &s, &whole);
 		KILLPOINT("evict_chosen");
 		if (!rc && s.hand != hand)
 			rc = put_hand(ix->writer, ev, s.hand);
 	}
 	ev->passed_now = s.passed;
-	ev->stuck = sieve_is_stuck(&s);
+	/* Also if an altered file says that there are more: that would never end. */
+	ev->stuck = sieve_is_stuck(&s) || whole;
 	j->changed = j->ndead;
 	return rc;
 }

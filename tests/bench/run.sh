@@ -8,7 +8,7 @@
 set -u
 set -m # children get groups of their own: an interrupt ends them by cleanup, in order
 
-ROWS='hit pipe copy miss capture window followers delay takeover callers idle'
+ROWS='hit pipe copy miss capture window followers delay takeover callers idle eviction'
 : "${SC:?}" "${BENCH:?}"
 unset SC_TTL SC_BUCKET SC_STRICT SC_DISABLE SC_FLIGHTS
 PATH=$BENCH:$PATH
@@ -284,6 +284,21 @@ row_idle() {
 	get n -- idle_followers
 	print_row 'idle: 64 followers' "$(calc "$n/6e6" %.3f) ms/s" 'processor time, with the daemon' \
 		"$(calc "$n/6e9*600" %.2f)" '<=' 1 ' s/10 min'
+}
+
+# SEED=n takes the traces of a run that printed n.
+row_eviction() {
+	local seed=${SEED:-$(date +%s)} trace percent what sieve lru fifo
+	for trace in zipf scan; do
+		what='Zipf'
+		[ $trace = zipf ] || what='Zipf and scans'
+		for percent in 1 10; do
+			get sieve lru fifo -- eviction "$seed" $trace $percent
+			print_row "hits: $what, room $percent %" "$(calc "$sieve/1000" %.1f) %" \
+				"LRU $(calc "$lru/1000" %.1f) %, FIFO $(calc "$fifo/1000" %.1f) %" "$(calc "$sieve/$lru")" '>=' 1.00 ×
+		done
+	done
+	note "by SIEVE, of 1000000 requests (1500000 with scans) of 100000 keys; SEED=$seed"
 }
 
 # ---- all of it ------------------------------------------------------------------------------------------------------

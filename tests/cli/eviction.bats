@@ -10,7 +10,7 @@ limits() { # LINE…
 
 # Of the index; sqlite3 waits for nobody.
 ask() { sqlite3 -readonly "$SC_DIR/index.db" "$1"; }
-rows() { ask 'SELECT count(*) FROM entry'; }
+rows() { ask "SELECT count(*) FROM entry${1:+ WHERE bucket = '$1'}"; }
 fill() { # PREFIX FIRST LAST SIZE: entries that can be told from each other
 	local nr
 	for nr in $(seq "$2" "$3"); do
@@ -71,6 +71,19 @@ totals_are_right() {
 	wait_until '[ "$(ask "SELECT bytes FROM buckets")" -le 51200 ]'
 	is_kept l10
 	all_whole 15K
+	totals_are_right
+}
+
+@test "what is too much in one bucket drives nothing out of another; what is too much in all of them does" {
+	limits 'max-files = 12' '[bucket small]' 'max-files = 2'
+	fill k 1 8 10
+	SC_BUCKET=small fill s 1 20 10
+	wait_until '[ "$(rows small)" = 2 ]'
+	[ "$(rows default)" = 8 ]
+	SC_BUCKET=small run -0 "$SC" get s20
+	assert_line s20
+	SC_BUCKET=third fill t 1 8 10
+	wait_until '[ "$(rows)" = 12 ]'
 	totals_are_right
 }
 

@@ -1612,6 +1612,24 @@ static void the_hand_keeps_its_place(void **state)
 	assert_int_equal(find(r, "a", &got), SC_ENOENT);
 }
 
+static void totals_that_were_altered_do_not_keep_an_eviction_going(void **state)
+{
+	struct room *r = *state;
+	struct eviction ev = {.entries = 3};
+
+	open_index(r);
+	commit_abc(r);
+	close_index(r);
+	alter(r, "UPDATE meta SET entries = 1000, hand = 1 << 40");
+	open_index(r);
+	for (unsigned batches = 0; !ev.stuck; batches++) {
+		evict(r, &ev);
+		assert_true(batches < 10);
+	}
+	/* It is not known to be alone. */
+	assert_int_equal(ask(r, "SELECT count(*) FROM entry"), 1);
+}
+
 static void an_eviction_goes_in_batches(void **state)
 {
 	struct room *r = *state;
@@ -1835,6 +1853,7 @@ int main(void)
 		T(a_bucket_is_evicted_by_its_own_hand),
 		T(what_is_read_is_passed_over),
 		T(the_hand_keeps_its_place),
+		T(totals_that_were_altered_do_not_keep_an_eviction_going),
 		T(an_eviction_goes_in_batches),
 		T(an_entry_is_proved_in_the_boot_that_wrote_or_compared_it),
 		T(a_boots_number_is_never_used_twice),
