@@ -326,7 +326,7 @@ static void checkpoint(struct index *ix)
 {
 	int rc;
 
-	if (!ix->writer || sql_wal_pages(ix->writer) < WAL_PAGES)
+	if (!ix->writer || sql_wal_pages(ix->writer) < (FAULT("small_wal") ? 16 : WAL_PAGES))
 		return;
 	rc = sql_checkpoint(ix->writer);
 	if (rc && !(rc == SC_ESYS && errno == EBUSY))
