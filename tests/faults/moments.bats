@@ -27,7 +27,7 @@ most_at_once() {
 }
 
 @test "G12: a hundred refreshers meet a run: one newer run and no third beside them, which they all share" {
-	local g2
+	local g2 n=1
 	g2=$(new_gate g2)
 	mkdir "$T/crowd"
 	entry k 'good\n'
@@ -37,23 +37,23 @@ most_at_once() {
 	gate_up "$g2"
 	run -0 "$SC" get k
 	assert_output good
-	step "$g2" out newer
-	wait_until 'grep -q newer "$T"/crowd/*.out'
-	step "$g2" exit 0
-	# Those that had come when it began have it; who came later shares the next one.
-	wait_until '! is_running c || [ "$(runs "$g2")" = 2 ]'
-	if is_running c; then
-		step "$g2" out newest
+	# Those that had come when a run began have it; who came later shares the next one.
+	while is_running c; do
+		[ "$(flights)" -le 2 ]
+		[ $n -le 10 ]
+		step "$g2" out newer
+		wait_until 'grep -q newer "$T"/crowd/*.out'
 		step "$g2" exit 0
-	fi
+		n=$((n + 1))
+		wait_until '! is_running c || [ "$(runs "$g2")" = '$n' ]'
+	done
 	assert_rc 0 c
-	[ "$(runs "$g2")" -le 2 ]
 	run -0 "$SC" get k
-	assert_output --regexp '^newe(r|st)$'
+	assert_output newer
 	step "$G" exit 0
 	assert_rc 0 a
 	run -0 "$SC" get k
-	assert_output --regexp '^newe(r|st)$'
+	assert_output newer
 }
 
 @test "G19: callers come at the instant a run ends, well or badly: all get all of it and its status, nobody a message" {
