@@ -264,8 +264,10 @@ static int transact_anew(struct index *ix, struct job *j, unsigned n)
 
 static int unlink_objects(struct index *ix, const struct gen *g)
 {
-	int rc = object_unlink(ix->dir_fd, g);
+	int rc;
 
+	DISK_WORK("unlink");
+	rc = object_unlink(ix->dir_fd, g);
 	if (rc) {
 		char hex[SC_GEN_HEX];
 
@@ -310,8 +312,10 @@ static void work(struct index *ix, struct job *group)
 		n++;
 		rows += j->kind != JOB_DISCARD;
 	}
-	if (rows)
+	if (rows) {
+		DISK_WORK("transaction");
 		rc = transact_anew(ix, group, n);
+	}
 	for (struct job *j = group; j; j = j->next) {
 		j->status = rc && n > 1 ? transact_anew(ix, j, 1) : rc;
 		j->err = j->status == SC_ESYS ? errno : 0;
@@ -328,6 +332,7 @@ static void checkpoint(struct index *ix)
 
 	if (!ix->writer || sql_wal_pages(ix->writer) < (FAULT("small_wal") ? 16 : WAL_PAGES))
 		return;
+	DISK_WORK("checkpoint");
 	rc = sql_checkpoint(ix->writer);
 	if (rc && !(rc == SC_ESYS && errno == EBUSY))
 		log_event(ix->log, "checkpoint-failed", "error=%s", sc_strerror(rc));
