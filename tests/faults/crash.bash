@@ -16,6 +16,7 @@ T=$1 record=$2 right=$3
 shift 3
 state=("$@")
 export T SC_DIR=$T/cache HOME=$T/home TMPDIR=$T PATH=$HELPERS:$PATH
+: "${SCD_TEST:?}"
 unset SC_KILLAT SC_STOPAT SC_FLIGHTS SC_TTL SC_STRICT SC_DISABLE SC_FAULT
 SC=$SC_TEST
 umask 022
