@@ -63,6 +63,7 @@ CMD_SRC = \
 	cmd/options.c \
 	cmd/output.c \
 	cmd/progress.c \
+	cmd/prove.c \
 	cmd/put.c \
 	cmd/reader.c \
 	cmd/remove.c \
@@ -73,6 +74,7 @@ CMD_SRC = \
 	cmd/spool.c \
 	cmd/status.c \
 	cmd/talk.c \
+	cmd/verify.c \
 	cmd/writer.c \
 	cmd/writer_daemon.c
 
@@ -96,7 +98,10 @@ DAEMON_SRC = \
 	daemon/main.c \
 	daemon/nesting.c \
 	daemon/sql.c \
-	daemon/ticker.c
+	daemon/ticker.c \
+	daemon/trust.c \
+	daemon/upkeep.c \
+	daemon/walk.c
 
 # What the tests bring, found by name.
 UNIT_SRC   = $(wildcard tests/unit/test_*.c)

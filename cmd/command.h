@@ -42,10 +42,12 @@ int run_rm(const struct command *self, int argc, char **argv);
 int run_ls(const struct command *self, int argc, char **argv);
 int run_ps(const struct command *self, int argc, char **argv);
 int run_daemon(const struct command *self, int argc, char **argv);
+int run_verify(const struct command *self, int argc, char **argv);
 int run_help(const struct command *self, int argc, char **argv);
 int run_version(const struct command *self, int argc, char **argv);
 
-extern const struct option_row get_options[], put_options[], rm_options[], ls_options[], ps_options[], daemon_options[];
+extern const struct option_row get_options[], put_options[], rm_options[], ls_options[], ps_options[], verify_options[],
+	daemon_options[];
 
 /* `sc: what: why (what to do)`, one line on stderr. A NULL mend leaves the parentheses away. */
 void complain(const char *what, const char *why, const char *mend);

@@ -11,6 +11,7 @@
 #include "cmd/get_parts.h"
 #include "cmd/key.h"
 #include "cmd/progress.h"
+#include "cmd/prove.h"
 #include "cmd/signals.h"
 #include "cmd/spawn.h"
 #include "cmd/spool.h"
@@ -33,8 +34,58 @@ static void start_reader(struct get *g, struct reader *r, int out_fd, int err_fd
 		reader_go_on(r, &g->again);
 }
 
+/* So many bad entries one after the other are no accident any more. */
+#define BAD_MAX 16
+
+static void say_proved(struct get *g, const struct msg *m, unsigned flags)
+{
+	struct msg proof = {.type = MSG_PROVED,
+			    .bucket = bytes_of(g->req.bucket),
+			    .key = bytes_of(g->req.key),
+			    .gen = m->gen,
+			    .flags = flags};
+
+	/* A daemon that does not hear it has the next reader do it again. */
+	session_say(&g->session, &proof, NULL, 0);
+	KILLPOINT("proof_sent");
+}
+
+/* Nothing of the entry has been printed, and nothing will be. -1: ask again, for the daemon gives it to nobody any more; else the
+ * exit status. */
+static int found_bad(struct get *g, const struct msg *m)
+{
+	say_proved(g, m, PROVED_BAD);
+	if (++g->bad == BAD_MAX)
+		return get_bypass(g, "one damaged entry after the other", SC_BIN " verify --repair");
+	get_verbose(g, "the entry is damaged", "; asking again");
+	return -1;
+}
+
+static void tick(uint64_t bytes)
+{
+	(void)bytes;
+	progress_tick();
+}
+
+/* 0, SC_ECORRUPT, SC_ESYS or SC_ENOMEM. */
+static int verify(struct get *g, const struct msg *m, const int *fds, size_t nfds)
+{
+	int rc;
+
+	progress_wait("the entry's bytes to be checked");
+	rc = prove_object(fds[0], m->out_len, m->out_sum.p, tick);
+	if (rc == 0 && nfds > 1)
+		rc = prove_object(fds[1], m->err_len, m->err_sum.p, tick);
+	progress_stop();
+	KILLPOINT("hit_verified");
+	if (rc == 0)
+		say_proved(g, m, 0);
+	return rc;
+}
+
 static int replay(struct get *g, const struct msg *m, const int *fds, size_t nfds)
 {
+	uint64_t before = g->again.out_fd >= 0 ? g->again.out_len : 0;
 	char age[32];
 	struct reader r;
 	enum read_result rc;
@@ -46,11 +97,23 @@ static int replay(struct get *g, const struct msg *m, const int *fds, size_t nfd
 	KILLPOINT("hit_granted");
 	if (g->req.warm)
 		return get_finish(g, 0, NULL);
+	if (m->flags & HIT_VERIFY) {
+		int proved = verify(g, m, fds, nfds);
+
+		if (proved == SC_ENOMEM)
+			return get_bypass(g, "no memory to check an entry with", NULL);
+		if (proved)
+			return found_bad(g, m);
+	}
 	start_reader(g, &r, fds[0], nfds > 1 ? fds[1] : -1);
 	reader_let_go(&r, m->exit == 0 && m->signal == 0);
 	reader_prepare(&r, m->out_len);
 	get_verbose(g, "hit, made this long ago: ", human_format_duration(m->age, age));
 	rc = reader_print(&r, m->out_len, m->err_len);
+	/* What lies in a temporary nobody has seen. */
+	if (rc == READ_CANNOT_READ && r.err_bytes == g->status.stderr_bytes &&
+	    (r.printed == before || output_restart(&g->output)))
+		return found_bad(g, m);
 	if (rc)
 		return get_not_printed(g, &r, rc);
 	KILLPOINT("hit_printed");
@@ -265,6 +328,12 @@ static int refused(struct get *g, const struct msg *m)
 	return get_bypass(g, why, m->error == ENOSPC ? "free some space" : NULL);
 }
 
+static void close_all(const int *fds, size_t nfds)
+{
+	for (size_t i = 0; i < nfds; i++)
+		close(fds[i]);
+}
+
 /* ---- the question ---- */
 
 static const char *reason_to_wait(const struct msg *m)
@@ -337,7 +406,9 @@ static int ask(struct get *g)
 		return get_bypass(g, g->session.why[0] ? g->session.why : sc_strerror(rc), g->session.mend);
 	switch (m.type) {
 	case MSG_HIT:
-		return replay(g, &m, fds, nfds);
+		rc = replay(g, &m, fds, nfds);
+		close_all(fds, nfds);
+		return rc;
 	case MSG_FOLLOW:
 		return join(g, &m, fds, nfds);
 	case MSG_LEAD:

@@ -17,6 +17,7 @@ const struct command commands[] = {
 	{"rm", "remove keys", "KEY...", rm_options, false, run_rm},
 	{"ls", "list the keys of finished entries", "[PREFIX]", ls_options, false, run_ls},
 	{"ps", "list the runs in progress", "", ps_options, false, run_ps},
+	{"verify", "check every entry's bytes, and what lies in the cache", "", verify_options, false, run_verify},
 	{"daemon", "the daemon's life, by hand", "start|stop|restart|status|run", daemon_options, false, run_daemon},
 	{"help", "this list, or the options of a verb", "[VERB]", NULL, false, run_help},
 	{"version", "print the version", "", NULL, false, run_version},

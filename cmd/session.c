@@ -83,6 +83,11 @@ static int start(struct session *s)
 		goto out;
 	}
 	KILLPOINT("before_daemon_start");
+	/* It is told a path. Started for another directory than ours it would be of no use to us. */
+	if (!place_is_there(&s->place)) {
+		rc = fail(s, SC_EUNSAFE, "the cache directory was removed or replaced", NULL);
+		goto out;
+	}
 	rc = spawn_daemon(s->place.path, why, sizeof why);
 	KILLPOINT("daemon_started");
 	/* Every one counts as a failure until the daemon has answered somebody: it may die of the first question. Not when there

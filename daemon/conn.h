@@ -74,6 +74,7 @@ struct conn {
 
 	struct listing *listing; /* owned; while CONN_LISTING */
 	struct removal *removal; /* dispatch.c's; while the index is at it */
+	struct stroll *stroll;	 /* the same, of a walk */
 
 	/* nesting.c's: what this peer is inside of, known once it was told anything but a hit */
 	struct gen *chain; /* owned */

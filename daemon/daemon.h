@@ -12,12 +12,14 @@
 
 struct uv_loop_s;
 struct conn;
+struct distrusted;
 struct flights;
 struct index;
 struct key;
 struct listener;
 struct lockfile;
 struct ticker;
+struct upkeep;
 
 struct daemon {
 	struct place place;
@@ -29,6 +31,10 @@ struct daemon {
 	struct uv_loop_s *loop;
 	struct lockfile *lock;
 	struct listener *listener;
+	struct upkeep *upkeep;
+	struct distrusted *distrusted; /* entries found bad that the index has not removed yet */
+	unsigned ndistrusted;
+	uint64_t nbad; /* entries found bad since our start */
 	uint8_t boot_id[16];
 	uint64_t order;	     /* the highest order number given to a run */
 	uint64_t started_ms; /* CLOCK_BOOTTIME */

@@ -14,6 +14,9 @@
 #include "daemon/key.h"
 #include "daemon/nesting.h"
 #include "daemon/ticker.h"
+#include "daemon/trust.h"
+#include "daemon/upkeep.h"
+#include "daemon/walk.h"
 #include "lib/build.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -27,6 +30,12 @@ struct removal {
 	struct daemon *d;
 	struct conn *c;
 	unsigned runs;
+};
+
+/* A WALK that goes on. The same. */
+struct stroll {
+	struct daemon *d;
+	struct conn *c;
 };
 
 typedef void (*handler)(struct conn *c, const struct msg *m, int *fds, size_t nfds);
@@ -174,7 +183,8 @@ static void on_status(struct conn *c, const struct msg *m, int *fds, size_t nfds
 			     .uptime = clock_boot_ms() - d->started_ms,
 			     .entries = index_count(d->index),
 			     .count = flights_count(d),
-			     .conns = d->nconns};
+			     .conns = d->nconns,
+			     .bad = d->nbad};
 
 	(void)m, (void)fds, (void)nfds;
 	conn_send(c, &answer, NULL, 0);
@@ -205,6 +215,55 @@ static void on_stop(struct conn *c, const struct msg *m, int *fds, size_t nfds)
 	d->draining = true;
 	daemon_owe(d); /* for the rest of our life */
 	conn_send(c, &answer, NULL, 0);
+}
+
+static void on_proved(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	(void)fds, (void)nfds;
+	trust_proved(c, m);
+}
+
+static void on_next(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	(void)fds, (void)nfds;
+	c->state = CONN_READING; /* the bytes of one row may take it long */
+	answer_next(c, m);
+}
+
+static void on_walked(void *arg, int status, const struct walk_order *found)
+{
+	struct stroll *s = arg;
+	struct msg ok = {.type = MSG_OK, .count = found->orphans};
+	struct msg no = {.type = MSG_REFUSE, .reason = REFUSE_STORE, .text = bytes_of(sc_strerror(status))};
+
+	if (s->c) {
+		s->c->stroll = NULL;
+		conn_send(s->c, status ? &no : &ok, NULL, 0);
+	}
+	daemon_paid(s->d);
+	free(s);
+}
+
+static void on_walk(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	struct msg busy = {.type = MSG_REFUSE, .reason = REFUSE_BUSY};
+	struct stroll *s = c->stroll ? NULL : calloc(1, sizeof *s);
+
+	(void)fds, (void)nfds;
+	if (!s) {
+		conn_close(c, c->stroll ? "a second WALK before the first was answered" : "no memory");
+		return;
+	}
+	*s = (struct stroll){c->d, c};
+	c->state = CONN_READING;
+	c->stroll = s;
+	daemon_owe(c->d);
+	if (upkeep_walk(c->d->upkeep, m->flags & WALK_ONLY_LOOK, on_walked, s)) {
+		c->stroll = NULL;
+		daemon_paid(c->d);
+		free(s);
+		conn_send(c, &busy, NULL, 0);
+	}
 }
 
 /* ---- writers ---- */
@@ -284,6 +343,9 @@ static const struct {
 	{MSG_FLIGHTS, CONN_READY, on_flights},
 	{MSG_STATUS, CONN_READY, on_status},
 	{MSG_STOP, CONN_READY, on_stop},
+	{MSG_PROVED, CONN_READY | CONN_READING, on_proved},
+	{MSG_NEXT, CONN_READY | CONN_READING, on_next},
+	{MSG_WALK, CONN_READY | CONN_READING, on_walk},
 	{MSG_REGISTER, CONN_READY, on_register},
 	{MSG_STARTED, CONN_WRITING, on_started},
 	{MSG_DONE, CONN_WRITING, on_done},
@@ -390,6 +452,8 @@ void dispatch_gone(struct conn *c)
 	c->listing = NULL;
 	if (c->removal)
 		c->removal->c = NULL;
+	if (c->stroll)
+		c->stroll->c = NULL;
 	if (c->reads)
 		flight_leave(c, 0, &stopping);
 	key_drop_heir(c);

@@ -19,6 +19,8 @@
 #include "daemon/index.h"
 #include "daemon/listener.h"
 #include "daemon/ticker.h"
+#include "daemon/trust.h"
+#include "daemon/upkeep.h"
 #include "lib/build.h"
 #include "lib/clock.h"
 #include "lib/digest.h"
@@ -313,7 +315,7 @@ static int open_loop(struct main *m)
 	d->pulse = ticker_new(d, on_pulse, NULL);
 	d->greeting = ticker_new(d, on_greeting, NULL);
 	m->signals = signals_start(d);
-	if (!d->idle || !d->expiry || !d->pulse || !d->greeting || !m->signals)
+	if (!d->idle || !d->expiry || !d->pulse || !d->greeting || !m->signals || upkeep_start(d))
 		return SC_ENOMEM;
 	uv_prepare_init(&m->loop, &m->turn);
 	m->turn.data = m;
@@ -372,13 +374,16 @@ static void finish(struct main *m)
 	listener_close(d->listener);
 	KILLPOINT("listener_closed");
 	uv_close((uv_handle_t *)&m->index_poll, NULL);
+	upkeep_stop(d->upkeep);
 	/* Who asked us to go shall know that we do, however long the index takes to close. */
 	conn_flush_all(d);
 	index_close(d->index);
+	upkeep_free(d->upkeep);
+	trust_close(d);
 	KILLPOINT("index_closed");
 	conn_flush_all(d);
-	/* Under the lock, so it can be nobody else's. */
-	unlinkat(d->place.dir_fd, "sock", 0);
+	/* Under the lock, so it can be nobody else's; but somebody may have put something else there. */
+	listener_unlink(d->listener);
 	KILLPOINT("sock_unlinked");
 	for (c = d->conns; c; c = next) {
 		next = c->next;

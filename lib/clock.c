@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "lib/err.h"
+#include "lib/killpoint.h"
 
 static uint64_t read_ms(clockid_t id)
 {
@@ -65,4 +66,6 @@ void clock_boot_id(uint8_t out[16])
 	/* Half an id would make two boots look alike. */
 	if (digits == 32)
 		memcpy(out, id, 16);
+	if (FAULT("boot"))
+		out[0] ^= 0xff;
 }

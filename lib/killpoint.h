@@ -14,9 +14,9 @@
 #ifndef SC_KILLPOINT_H
 #define SC_KILLPOINT_H
 
-#ifdef SC_TEST_BUILD
 #include <stdbool.h>
 
+#ifdef SC_TEST_BUILD
 #define KILLPOINT(name) killpoint(name)
 #define FAULT(name) fault(name)
 #define DISK_WORK(what) disk_work(what)

@@ -5,6 +5,8 @@
 /* A key is data, never a path; 4096 lets people use a path or a command line as a key. */
 #define SC_KEY_MAX 4096
 #define SC_BUCKET_MAX 64
+/* Buckets that `config` has a section for: looked through at each question, and more than anybody writes by hand. */
+#define SC_BUCKETS_MAX 128
 
 /* One frame of the protocol, header excluded. The largest message is an ASK: a key, a bucket and a chain of flights. */
 #define SC_FRAME_MAX (64 * 1024)
@@ -61,6 +63,13 @@
 #define SC_FOREVER UINT64_MAX
 /* Longest duration that is not for ever: two of them and a time of day still fit a signed 64-bit column. */
 #define SC_DURATION_MAX (1ULL << 61)
+
+/* What the cache may take, if `config` does not say: bytes, entries; and what it leaves of the file system, the smaller of a size
+ * and a part (a twentieth). */
+#define SC_MAX_SIZE (10ULL * 1024 * 1024 * 1024)
+#define SC_MAX_FILES 1000000
+#define SC_MIN_FREE (512ULL * 1024 * 1024)
+#define SC_MIN_FREE_PART 20
 
 /* Reader slots of a page, and the ring that is touched only when the disk fails. */
 #define SC_SLOTS 4096

@@ -454,3 +454,14 @@ void place_close(struct place *p)
 		close(p->dir_fd);
 	p->dir_fd = -1;
 }
+
+bool place_is_there(const struct place *p)
+{
+	struct stat named, opened;
+
+	if (fstat(p->dir_fd, &opened) < 0)
+		return true;
+	if (lstat(p->path, &named) < 0)
+		return errno != ENOENT && errno != ENOTDIR && errno != ELOOP;
+	return named.st_dev == opened.st_dev && named.st_ino == opened.st_ino;
+}

@@ -3,6 +3,8 @@
 #ifndef SC_PATHS_H
 #define SC_PATHS_H
 
+#include <stdbool.h>
+
 #include "lib/limits.h"
 
 struct place {
@@ -24,6 +26,9 @@ int place_open(struct place *p, int create);
 /* The same checks for a path given outright: what the daemon does with its argument. */
 int place_open_at(struct place *p, const char *path, int create);
 void place_close(struct place *p);
+
+/* Whether its path still leads to the directory that was opened. What cannot be looked at now may be there as ever. */
+bool place_is_there(const struct place *p);
 
 /* Where `config` lies if not in the cache directory: XDG_CONFIG_HOME/sc/config, else HOME/.config/sc/config. SC_ENOENT: the
  * environment names neither, or is not to be looked at. Whether the file is there is not asked. */

@@ -20,6 +20,9 @@ enum msg_type {
 	MSG_FLIGHTS = 15,
 	MSG_STATUS = 16,
 	MSG_STOP = 17,
+	MSG_PROVED = 18,
+	MSG_NEXT = 19,
+	MSG_WALK = 20,
 
 	/* the daemon's answers */
 	MSG_HIT = 30,
@@ -36,6 +39,8 @@ enum msg_type {
 	MSG_FLIGHT = 41,
 	MSG_END = 42,
 	MSG_REPORT = 43,
+	MSG_ROW = 44,
+	MSG_FLAW = 45,
 
 	/* a writer speaks */
 	MSG_REGISTER = 60,
@@ -109,6 +114,23 @@ enum { REGISTER_STOPPING = 1u << 1 }; /* the command is being stopped: nobody is
 enum { LEFT_STOPPING = 1u << 0, LEFT_STAYED = 1u << 1 };
 enum { VERDICT_STOP = 1u << 0 };
 enum { SETTLED_COMMITTED = 1u << 0, SETTLED_OVERTAKEN = 1u << 1 };
+
+/* HIT.flags */
+enum { HIT_VERIFY = 1u << 0 }; /* to be compared with its sums before it is used, and PROVED */
+
+/* PROVED.flags */
+enum { PROVED_BAD = 1u << 0 }; /* its bytes are not those of its sums, or cannot be read */
+
+/* WALK.flags */
+enum { WALK_ONLY_LOOK = 1u << 0 }; /* count, change nothing */
+
+/* FLAW.reason */
+enum flaw {
+	FLAW_MISSING = 1,    /* an object is not there */
+	FLAW_SIZE = 2,	     /* it is longer or shorter than the row says */
+	FLAW_UNSAFE = 3,     /* a link, no file, not ours, or writable by others */
+	FLAW_UNREADABLE = 4, /* it cannot be opened now: `error`. That proves nothing */
+};
 
 /* STARTED.flags, REGISTER.flags */
 enum { STARTED_FOREGROUND = 1u << 0 }; /* the command's session is its caller's, not one of its own */

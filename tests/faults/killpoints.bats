@@ -9,7 +9,8 @@ scenes=(
 	run:daemon run:leader run:follower cold:leader fail:daemon fail:leader hit:leader hit:daemon refresh:leader refresh:daemon
 	remove:other remove:daemon remove_run:other remove_run:daemon leave:leader leave:daemon restart:leader restart:follower
 	restart:next stop:leader stop:daemon stop:other idle:daemon expire:daemon lost:leader lost:follower lost:daemon both:next
-	awaited:next leftover:leader remove_restart:next refresh_restart:next
+	awaited:next leftover:leader remove_restart:next refresh_restart:next walk:next damaged:leader damaged:next booted:leader booted:next
+	verify:other verify:daemon
 )
 
 round() { # DIR SCENE VICTIM RUNS NAME COUNT FILE: says what is wrong, if something is

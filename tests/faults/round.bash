@@ -34,7 +34,7 @@ for n in 1 2 3 4; do
 done
 status=0     # what the command ends with
 old_out=$OUT # what callers may get instead, whole and with 0
-orphans=0    # objects no row names are no fault: FORMAT says which deaths leave them, and that nothing removes them yet
+orphans=0    # objects no row names are no fault: FORMAT says which deaths leave them. The next walk takes them
 incomplete=125 # what a caller may end with that has a clean beginning
 command=(pieces -n "$T/runs" -g "$T/go")
 
@@ -306,6 +306,57 @@ scene_leftover() { # the daemon is killed between row and file; the next one, wh
 	judge a b c d
 }
 
+orphan=$SC_DIR/objects/ab/ab0123456789abcdef0123456789abcd
+
+scene_walk() { # a daemon finds what was left behind, and a row without its object, while callers come
+	orphans=1
+	scd daemon
+	entry_is_there k || struck
+	entry_is_there l || struck
+	kill_it "$daemon"
+	mkdir -p "$SC_DIR/objects/ab"
+	echo x | tee "$orphan.out" >"$orphan.err"
+	rm -f "$(find "$SC_DIR/objects" -name '*.out' ! -path "$orphan*" | head -n 1)"
+	SC_FAULT=walk scd next
+	begin
+	wait_until all_moved
+	go
+	judge a b c d
+}
+
+scene_damaged() { # the machine was booted meanwhile, and a byte is another: one run makes it anew
+	scd daemon
+	entry_is_there k || struck
+	timeout $((20 * SLACK)) "$SC" daemon stop >>"$T/.quiet" 2>&1
+	find "$SC_DIR/objects" -name '*.out' -exec sh -c 'printf X | dd of="$1" bs=1 seek=5 conv=notrunc status=none' dd {} \;
+	SC_FAULT=boot scd next
+	begin
+	wait_until all_moved
+	go
+	judge a b c d
+}
+
+scene_booted() { # the machine was booted meanwhile: an entry is verified and printed
+	scd daemon
+	entry_is_there k || struck
+	timeout $((20 * SLACK)) "$SC" daemon stop >>"$T/.quiet" 2>&1
+	SC_FAULT=boot scd next
+	command=(pieces -n "$T/runs")
+	for name in a b c d; do client "$name" "$([ $name = a ] && echo leader || echo others)" get k -- "${command[@]}"; done
+	judge a b c d
+}
+
+scene_verify() { # everything is looked at while a run goes on
+	scd daemon
+	entry_is_there l || struck
+	begin
+	wait_until all_moved
+	client x other verify --repair
+	[[ $(rc x) =~ ^(0|125|137)$ ]] || fault "verify: status $(rc x)"
+	go
+	judge a b c d
+}
+
 # ---- the invariants --------------------------------------------------------------------------------------------------
 
 text_of() { # FILE, exactly; sc's own lines on stderr are not the command's
@@ -372,9 +423,12 @@ invariants() {
 	whole_or_prefix again 0
 	! grep -q '^sc: ' "$T/again.err" || fault "I3: get afterwards has something to say"
 	wait_until '[ "$(flights)" = 0 ]' 10 || fault "I4: a flight is left"
-	if [ $orphans = 0 ]; then
-		wait_until '[ "$(objects)" = $((2 * $("$SC" ls | wc -l))) ]' 10 || fault "I4: an object is left"
+	if [ $orphans = 1 ]; then
+		timeout $((20 * SLACK)) "$SC" daemon stop --now >>"$T/.quiet" 2>&1 || fault "I3: daemon stop: status $?"
+		SC_FAULT=walk scd walker
+		wait_until 'grep -q "pid=$daemon event=walk " "$SC_DIR/scd.log"' || fault "I4: no walk"
 	fi
+	wait_until '[ "$(objects)" = $((2 * $("$SC" ls | wc -l))) ]' 10 || fault "I4: an object is left"
 	timeout $((20 * SLACK)) "$SC" daemon stop --now >>"$T/.quiet" 2>&1 || fault "I3: daemon stop: status $?"
 	wait_until '[ -z "$(procs on "$T")" ]' 10 || fault "I1: processes are left at the end"
 	[ -z "$(strangers "$SC_DIR")" ] || fault "I4: $(strangers "$SC_DIR")"

@@ -291,6 +291,12 @@ int object_open(int dir_fd, const struct gen *g, enum stream s, int *fd, uint64_
 	return 0;
 }
 
+int object_is_linked(int fd)
+{
+	(void)fd;
+	return false;
+}
+
 int object_same(int fd_a, int fd_b)
 {
 	struct desc *a = fd_look(fd_a, DESC_OBJECT), *b = fd_look(fd_b, DESC_OBJECT);
