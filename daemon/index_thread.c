@@ -399,8 +399,10 @@ static void answer(struct index *ix, struct job *first)
 			for (unsigned i = 0; i < j->ndead; i++)
 				unlink_objects(ix, &j->dead[i].gen);
 		}
-		if (j->kind == JOB_WALK)
+		if (j->kind == JOB_WALK) {
+			DISK_WORK("walk");
 			go_on_walking(ix, j);
+		}
 		jobs_answer(&ix->jobs, j);
 	}
 	KILLPOINT("jobs_answered");

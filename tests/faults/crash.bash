@@ -2,7 +2,7 @@
 # One power loss: the directory as the disk may have it (helpers/replay.c), a daemon of the next boot on it, and what callers get.
 # Started by crash_states.bats, several at a time.
 #
-#   crash.bash DIR RECORD RIGHT STEPS BYTES NAMES SEED [-u]
+#   crash.bash DIR RECORD RIGHT STEPS BYTES NAMES SEED
 #
 # DIR is made and belongs to the round. RIGHT/KEY.* is what complete runs of a key print, stdout and stderr in one. Prints what is
 # wrong and ends with 1; else with 0. DIR.hits is how many keys were served.
@@ -37,13 +37,10 @@ fault() {
 SLACK=$((3 * SLACK))
 trap 'fault "line $LINENO: $BASH_COMMAND"' ERR
 
-# The daemon is started here, because one that a client starts is told nothing of the other boot.
 boot() {
 	replay "$record" "$SC_DIR" "${state[@]}"
-	echo 6e7a8b9c-0000-4000-8000-00000000b007 >"$T/boot_id"
 	: >"$T/ready"
-	LD_PRELOAD=$HELPERS/shim_boot.so SHIM_BOOT_ID=$T/boot_id bg daemon \
-		bash -c 'exec "$0" --ready-fd=9 "$1" 9>"$2"' "$SCD_TEST" "$SC_DIR" "$T/ready"
+	SC_FAULT=boot bg daemon bash -c 'exec "$0" --ready-fd=9 "$1" 9>"$2"' "$SCD_TEST" "$SC_DIR" "$T/ready"
 	wait_until '[ -s "$T/ready" ] || [ -e "$T/daemon.rc" ]'
 	[ "$(cat "$T/ready")" = ready ] || fault "the daemon does not start: $(cat "$T/ready")"
 }

@@ -93,6 +93,17 @@ all_is_well() {
 	assert_output x
 }
 
+@test "a walk that comes no further: hits, lists and runs go on" {
+	entry hit 'there\n'
+	"$SC" daemon stop
+	: >"$T/stuck"
+	bg daemon env "SC_STUCK=walk:$T/stuck" SC_FAULT=walk "$(dirname "$SC")/scd" "$SC_DIR"
+	wait_until is_stuck
+	all_is_well
+	let_go
+	wait_until 'grep -q "event=walk " "$T/daemon.err"'
+}
+
 @test "the blocks of a large object are not freed by the loop: it holds none that is to be unlinked" {
 	local pid held
 	stick_at unlink

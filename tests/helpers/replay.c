@@ -1,5 +1,5 @@
 /* replay count RECORD                                how many steps the record has (shim_record.c)
- * replay RECORD DIR STEPS BYTES NAMES SEED [-u]      makes DIR as it may lie on the disk after a power loss behind that many steps
+ * replay RECORD DIR STEPS BYTES NAMES SEED           makes DIR as it may lie on the disk after a power loss behind that many steps
  *
  * A step is one call. What had been synced is there, and, in every other case, all that had been done up to some step, which the
  * kernel has written back by itself. Of the rest:
@@ -14,8 +14,7 @@
  *          any      each step on its own or not, in order, as far as that is possible (not in a directory that is not there). The
  *                   sync of a file takes its making and its directories along, that of a directory what was done in it
  *
- * Not covered: bytes of one file on another's sectors, sectors that cannot be read, a sync that lied. SQLite's -shm has no bytes.
- * With -u what had been appended to objects but not synced is never zeroed nor torn, only cut: until sums are compared. */
+ * Not covered: bytes of one file on another's sectors, sectors that cannot be read, a sync that lied. SQLite's -shm has no bytes. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -290,14 +289,10 @@ static void restore(struct file *f, uint64_t from, uint64_t to)
 		f->now[i] = i < f->was_size ? f->was[i] : 0;
 }
 
-static void lose_bytes(struct file *f, enum bytes_mode mode, bool only_cut)
+static void lose_bytes(struct file *f, enum bytes_mode mode)
 {
 	if (mode == MIXED)
 		mode = (enum bytes_mode)chance(MIXED);
-	if (only_cut && f->size > f->was_size && (mode == ZEROED || mode == TORN)) {
-		resize(f, f->was_size + chance((uint32_t)((f->size - f->was_size) / SECTOR) + 1) * SECTOR);
-		return;
-	}
 	switch (mode) {
 	case KEPT:
 	case MIXED:
@@ -435,7 +430,6 @@ static unsigned mode_of(const char *word, const char *const *list, unsigned n)
 int main(int argc, char **argv)
 {
 	enum bytes_mode bytes;
-	bool cut_only = argc == 8 && strcmp(argv[7], "-u") == 0;
 	size_t n, written_back;
 
 	if (argc == 3 && strcmp(argv[1], "count") == 0) {
@@ -443,8 +437,8 @@ int main(int argc, char **argv)
 		printf("%zu\n", nsteps);
 		return 0;
 	}
-	if (argc != 7 && !cut_only) {
-		fprintf(stderr, "usage: replay RECORD DIR STEPS BYTES NAMES SEED [-u] | replay count RECORD\n");
+	if (argc != 7) {
+		fprintf(stderr, "usage: replay RECORD DIR STEPS BYTES NAMES SEED | replay count RECORD\n");
 		return 99;
 	}
 	read_record(argv[1]);
@@ -457,7 +451,7 @@ int main(int argc, char **argv)
 	fill_files(n, written_back);
 	for (unsigned i = 1; i < nfiles; i++)
 		if (files[i].kind == CREATE && files[i].made < n)
-			lose_bytes(&files[i], bytes, cut_only && strncmp(files[i].path, "objects/", 8) == 0);
+			lose_bytes(&files[i], bytes);
 	for (size_t i = 0; i < n; i++)
 		if (steps[i].applied)
 			apply(&steps[i]);
