@@ -127,13 +127,13 @@ states() { # NAMES BYTES…
 }
 
 @test "D03: power is lost behind any step, names as with a journal: right bytes or a miss, and it works on" {
-	states cut dropped zeroed torn mixed | sample 80 | play
+	states cut dropped zeroed torn mixed | sample 50 | play
 }
 
 @test "D03: power is lost behind any step, names in any order: right bytes or a miss, and it works on" {
-	states any kept dropped zeroed torn mixed | sample 80 | play
+	states any kept dropped zeroed torn mixed | sample 50 | play
 }
 
 @test "D03: power is lost behind any step, all names there, bytes not: right bytes or a miss, and it works on" {
-	states kept dropped zeroed torn mixed | sample 60 | play
+	states kept dropped zeroed torn mixed | sample 40 | play
 }
