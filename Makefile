@@ -54,6 +54,7 @@ CMD_SRC = \
 	cmd/admin.c \
 	cmd/again.c \
 	cmd/capture.c \
+	cmd/doctor.c \
 	cmd/follow.c \
 	cmd/get.c \
 	cmd/get_end.c \
@@ -68,7 +69,9 @@ CMD_SRC = \
 	cmd/reader.c \
 	cmd/remove.c \
 	cmd/request.c \
+	cmd/row.c \
 	cmd/session.c \
+	cmd/settings.c \
 	cmd/signals.c \
 	cmd/spawn.c \
 	cmd/spool.c \
@@ -84,12 +87,14 @@ DAEMON_SRC = \
 	daemon/conn.c \
 	daemon/decide.c \
 	daemon/dispatch.c \
+	daemon/evict.c \
 	daemon/flight.c \
 	daemon/flight_begin.c \
 	daemon/flight_end.c \
 	daemon/flight_table.c \
 	daemon/flightfile.c \
 	daemon/index.c \
+	daemon/index_evict.c \
 	daemon/index_file.c \
 	daemon/index_thread.c \
 	daemon/jobs.c \
@@ -97,6 +102,7 @@ DAEMON_SRC = \
 	daemon/listener.c \
 	daemon/main.c \
 	daemon/nesting.c \
+	daemon/sieve.c \
 	daemon/sql.c \
 	daemon/ticker.c \
 	daemon/trust.c \

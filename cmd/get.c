@@ -457,12 +457,7 @@ static int print_key(const struct get *g)
 {
 	key_print(bytes_of(g->req.key));
 	putchar('\n');
-	if (fflush(stdout) == 0)
-		return 0;
-	if (errno == EPIPE)
-		return EXIT_PIPE;
-	complainf(g->req.key, "write error: %s", strerror(errno));
-	return EXIT_FAILED;
+	return end_output(g->req.key);
 }
 
 static int run(struct get *g, const struct command *self, int argc, char **argv)

@@ -9,6 +9,7 @@
 
 #include "daemon/conn.h"
 #include "daemon/daemon.h"
+#include "daemon/evict.h"
 #include "daemon/flight.h"
 #include "daemon/index.h"
 #include "daemon/key.h"
@@ -101,6 +102,8 @@ static void say_hit(struct conn *c, const struct entry *e, uint64_t age_ms, cons
 			.err_sum = {e->err_sum, SC_SUM_SIZE}};
 
 	c->state = CONN_READING;
+	c->holds = e->gen;
+	evict_visited(c->d, e);
 	conn_send(c, &m, fds, n);
 }
 
@@ -215,6 +218,7 @@ void answer_ask(struct conn *c, const struct msg *m)
 	bool stopping;
 
 	flight_leave(c, 0, &stopping); /* it asks again: it reads nothing now */
+	evict_let_go(c);
 	ask.q = (struct question){.has_command = m->flags & ASK_COMMAND,
 				  .refresh = m->flags & ASK_REFRESH,
 				  .finished = m->flags & ASK_FINISHED,
@@ -255,6 +259,7 @@ static bool say_ended(struct conn *c, const struct msg *q)
 	m.signal = e.signal;
 	m.out_len = e.out_len;
 	m.err_len = e.err_len;
+	c->holds = e.gen;
 	conn_send(c, &m, NULL, 0);
 	return true;
 }
@@ -268,6 +273,7 @@ void answer_attach(struct conn *c, const struct msg *m)
 
 	KILLPOINT("attach_taken");
 	flight_leave(c, 0, &stopping);
+	evict_let_go(c);
 	c->can_lead = m->flags & ATTACH_COMMAND;
 	if (nesting_locate(c, (const struct gen *)m->chain.p, m->chain.n / SC_GEN_SIZE)) {
 		say_refused(c, REFUSE_BUSY, ENOMEM, "");

@@ -69,6 +69,8 @@ struct conn {
 	bool began;	      /* … and that it was told to lead */
 	struct conn *reads_next, *reads_prev;
 
+	struct gen holds; /* the generation it was given to read: it is not evicted meanwhile */
+
 	struct flight *leads; /* the flight this peer writes */
 	bool blameless;	      /* closed because we could not hear it */
 

@@ -13,6 +13,7 @@
 struct uv_loop_s;
 struct conn;
 struct distrusted;
+struct evict;
 struct flights;
 struct index;
 struct key;
@@ -27,6 +28,7 @@ struct daemon {
 	struct log *log;
 	struct index *index;
 	struct flights *flights;
+	struct evict *evict;
 	struct key *keys; /* those that are run or waited for */
 	struct uv_loop_s *loop;
 	struct lockfile *lock;

@@ -9,6 +9,7 @@
 #include "daemon/answer.h"
 #include "daemon/conn.h"
 #include "daemon/daemon.h"
+#include "daemon/evict.h"
 #include "daemon/flight.h"
 #include "daemon/index.h"
 #include "daemon/key.h"
@@ -329,6 +330,13 @@ static void on_may_stop(struct conn *c, const struct msg *m, int *fds, size_t nf
 		flight_may_stop(c->leads);
 }
 
+static void on_grown(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	(void)fds, (void)nfds;
+	if (speaks_of_its_run(c, m))
+		flight_grown(c->leads, m->out_len, m->err_len);
+}
+
 static const struct {
 	enum msg_type type;
 	unsigned states; /* in which it may come */
@@ -350,6 +358,7 @@ static const struct {
 	{MSG_STARTED, CONN_WRITING, on_started},
 	{MSG_DONE, CONN_WRITING, on_done},
 	{MSG_MAY_STOP, CONN_WRITING, on_may_stop},
+	{MSG_GROWN, CONN_WRITING, on_grown},
 };
 
 void dispatch(struct conn *c, const struct msg *m, int *fds, size_t nfds)
@@ -459,4 +468,5 @@ void dispatch_gone(struct conn *c)
 	key_drop_heir(c);
 	if (c->leads)
 		flight_writer_gone(c);
+	evict_let_go(c);
 }

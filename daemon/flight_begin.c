@@ -110,8 +110,10 @@ int flight_begin(struct conn *c, const struct ask *ask)
 	if (rc == 0)
 		rc = make_page(f, ask->detached, fds);
 	KILLPOINT("page_made");
-	if (rc == 0)
+	if (rc == 0) {
+		flight_set_limit(f, config_max_entry(&d->config, f->bucket));
 		rc = make_writer(f, fds);
+	}
 	if (rc) {
 		abandon(f, fds);
 		return rc;

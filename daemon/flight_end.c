@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#include "daemon/evict.h"
 #include "daemon/flight_parts.h"
 #include "daemon/flightfile.h"
 #include "daemon/index.h"
@@ -228,9 +229,11 @@ static void on_committed(void *arg, int status, uint64_t changed)
 {
 	struct flight *f = arg;
 	struct daemon *d = f->d; /* settling may free the flight */
+	char bucket[sizeof f->bucket];
 
 	if (status)
 		log_event(d->log, "commit-failed", "why=\"%s\"", sc_strerror(status));
+	memcpy(bucket, f->bucket, sizeof bucket);
 	if (status)
 		settle(f, 0, "commit failed");
 	else if (changed)
@@ -238,6 +241,7 @@ static void on_committed(void *arg, int status, uint64_t changed)
 	else
 		settle(f, SETTLED_OVERTAKEN, "a newer one is there");
 	daemon_arm_expiry(d);
+	evict_look(d, bucket);
 }
 
 static int commit(struct flight *f, const struct msg *m)

@@ -20,6 +20,8 @@ struct flight {
 	bool drain;	  /* counted in daemon.drain */
 	bool told_lonely; /* the writer was asked whether anybody reads */
 	uint64_t ttl_ms;
+	uint64_t out_len, err_len; /* as its writer has told: 0 below SC_GROWN_STEP */
+	uint64_t limit;		   /* of both together; SC_FOREVER: none */
 	uint64_t created_wall_ms;
 	uint64_t began_ms; /* the same moment by CLOCK_BOOTTIME */
 	uint64_t awaited_since_ms, dying_since_ms;

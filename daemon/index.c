@@ -17,6 +17,8 @@
 
 /* Rows of one expiry: the loop's other jobs wait behind it. */
 #define EXPIRE_MAX 1024
+/* … and of one batch of an eviction: objects that go for their size may be large, and each takes its time to unlink. */
+#define EVICT_MAX 64
 /* What a file takes of the disk. More than all of ours together ever are: sums of it stay within what SQLite can hold. */
 #define BLOCK 4096
 #define BYTES_MAX (UINT64_C(1) << 50)
@@ -521,6 +523,17 @@ bool index_is_there(struct index *ix)
 void index_renew(struct index *ix)
 {
 	tell_bad(ix, ix->epoch, "removed or replaced");
+}
+
+int index_evict(struct index *ix, struct eviction *ev, index_done done, void *arg)
+{
+	struct job *j = job_new(JOB_EVICT, EVICT_MAX, done, arg);
+
+	if (!j)
+		return SC_ENOMEM;
+	j->ev = ev;
+	jobs_put(&ix->jobs, j);
+	return 0;
 }
 
 int index_prove(struct index *ix, struct bytes bucket, struct bytes key, const struct gen *g, index_done done, void *arg)

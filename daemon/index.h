@@ -50,6 +50,20 @@ struct visit {
 	uint32_t hits;
 };
 
+/* One batch of an eviction: what is asked, and what came of it. It stays its owner's; the index's while the job is under way. */
+struct eviction {
+	char bucket[SC_BUCKET_MAX + 1]; /* its rows, by its hand; empty: all, by theirs */
+	uint64_t entries, bytes;	/* how many rows and bytes are to go: both */
+	uint64_t passed;		/* `passed_now` of the batch before; 0 in the first */
+	struct gen *read;		/* generations that are being read, sorted (gen_compare): passed over */
+	size_t nread;
+
+	uint64_t gone_bytes; /* of the `changed` rows that went */
+	uint64_t passed_now;
+	bool stuck;		   /* more was to go, but nothing can */
+	uint64_t fs_size, fs_free; /* of the file system, afterwards; 0, 0: not to be had (logged) */
+};
+
 struct total {
 	uint64_t entries;
 	uint64_t bytes; /* as entry_bytes counts */
@@ -94,7 +108,7 @@ int index_list(struct index *ix, struct bytes bucket, struct bytes prefix, struc
 /* ---- jobs ---- */
 
 /* status: 0 or an error. `changed`: commit: 1 if the entry is now the key's row, 0 if a row of a higher order stood there;
- * prove: 1 if the row is still there, else 0; remove and expire: how many rows went. */
+ * prove: 1 if the row is still there, else 0; remove, expire and evict: how many rows went. */
 typedef void (*index_done)(void *arg, int status, uint64_t changed);
 
 /* Puts the entry in place of an older one of its key; the older one's objects are unlinked afterwards. One that does not become
@@ -113,6 +127,10 @@ int index_discard(struct index *ix, const struct gen *g, index_done done, void *
 /* The entries were served: they are not the next to be evicted. Those that are no longer there are passed over. The visits are
  * copied. */
 int index_visit(struct index *ix, const struct visit *v, size_t n, index_done done, void *arg);
+
+/* Evicts some of what is to go, with its objects, and measures the file system; nothing may be to go. Asked again with what is
+ * still to go, until that is nothing or `stuck`. */
+int index_evict(struct index *ix, struct eviction *ev, index_done done, void *arg);
 
 /* The entry's bytes have been compared with their sums and are right: `proved` is true until the next boot. Nothing happens if the
  * key's row is of another generation by now. */

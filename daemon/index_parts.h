@@ -1,5 +1,5 @@
-/* What the three files of the index share, and nobody else: index.c (the loop's side), index_file.c (opening, moving aside),
- * index_thread.c (jobs). */
+/* What the files of the index share, and nobody else: index.c (the loop's side), index_file.c (opening, moving aside),
+ * index_thread.c (jobs), index_evict.c (one of them). */
 #ifndef SC_INDEX_PARTS_H
 #define SC_INDEX_PARTS_H
 
@@ -62,6 +62,14 @@ void index_tell_meta(struct index *ix, const struct meta *m);
 /* What index_expire and index_next_expiry go by. */
 void index_read_times(struct sql *q, struct entry *e); /* of a row of OF_BOOT */
 uint64_t index_life(const struct entry *e);	       /* ttl + stale, or SC_FOREVER */
+
+/* A row and its objects go: in the job's transaction, and behind it. */
+int index_delete_row(struct sql *q, int64_t id);
+void index_doom(struct job *j, int64_t id, const struct gen *g);
+
+/* index_evict.c, in the thread */
+int index_do_evict(struct index *ix, struct job *j);
+void index_measure(struct index *ix, struct eviction *ev);
 
 /* Takes jobs until it is told to stop. SC_ESYS. */
 int index_start_thread(struct index *ix);

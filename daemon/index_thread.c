@@ -16,13 +16,13 @@
 /* Checkpoint when the WAL has so many pages of 4 KiB: 4 MiB. */
 #define WAL_PAGES 1024
 
-static void doom(struct job *j, int64_t id, const struct gen *g)
+void index_doom(struct job *j, int64_t id, const struct gen *g)
 {
 	BUG_ON(j->ndead == j->room);
 	j->dead[j->ndead++] = (struct dead){id, *g};
 }
 
-static int delete_row(struct sql *q, int64_t id)
+int index_delete_row(struct sql *q, int64_t id)
 {
 	sql_bind_number(q, SQL_DELETE, 1, id);
 	return sql_run(q, SQL_DELETE);
@@ -79,7 +79,7 @@ static int put_row(struct sql *q, const struct entry *e, int64_t boot, bool visi
 /* Keeps the row's place in SIEVE's order. */
 static int replace_row(struct sql *q, int64_t id, const struct entry *e, int64_t boot)
 {
-	int rc = delete_row(q, id);
+	int rc = index_delete_row(q, id);
 
 	sql_bind_number(q, SQL_PUT, 1, id);
 	return rc ? rc : put_row(q, e, boot, true);
@@ -107,7 +107,7 @@ static int do_commit(struct index *ix, struct job *j, uint64_t *highest)
 	again = stands && gen_equal(&old, &j->e.gen);
 	if (stands && order > j->e.order) {
 		if (!again)
-			doom(j, 0, &j->e.gen);
+			index_doom(j, 0, &j->e.gen);
 		return 0;
 	}
 	if (memcmp(j->e.boot_id, ix->boot_id, sizeof ix->boot_id) != 0 && (rc = index_find_boot(ix, j->e.boot_id, &boot)))
@@ -118,7 +118,7 @@ static int do_commit(struct index *ix, struct job *j, uint64_t *highest)
 	if (ix->walk)
 		walk_note(ix->walk, &j->e.gen);
 	if (stands && !again)
-		doom(j, 0, &old);
+		index_doom(j, 0, &old);
 	if (*highest < j->e.order)
 		*highest = j->e.order;
 	j->changed = 1;
@@ -136,9 +136,9 @@ static int do_remove(struct index *ix, struct job *j)
 		return rc;
 	if (order > j->max_order)
 		return 0;
-	doom(j, id, &g);
+	index_doom(j, id, &g);
 	j->changed = 1;
-	return delete_row(ix->writer, id);
+	return index_delete_row(ix->writer, id);
 }
 
 /* A row that has gone is passed over. One whose id was given to another generation, too. */
@@ -188,7 +188,7 @@ static int find_ended(struct index *ix, struct job *j)
 			sql_done(q, SQL_ENDED);
 			return SC_ECORRUPT;
 		}
-		doom(j, sql_number(q, SQL_ENDED, 0), &g);
+		index_doom(j, sql_number(q, SQL_ENDED, 0), &g);
 	}
 	return rc;
 }
@@ -214,7 +214,7 @@ static int find_over(struct index *ix, struct job *j, int64_t boot, const uint8_
 			sql_done(q, SQL_OF_BOOT);
 			return SC_ECORRUPT;
 		}
-		doom(j, sql_number(q, SQL_OF_BOOT, 0), &g);
+		index_doom(j, sql_number(q, SQL_OF_BOOT, 0), &g);
 	}
 	return rc;
 }
@@ -233,7 +233,7 @@ static int do_expire(struct index *ix, struct job *j)
 	}
 	sql_done(q, SQL_OTHER_BOOTS);
 	for (unsigned i = 0; i < j->ndead && !rc; i++)
-		rc = delete_row(q, j->dead[i].id);
+		rc = index_delete_row(q, j->dead[i].id);
 	j->changed = j->ndead;
 	return rc;
 }
@@ -264,7 +264,7 @@ static int do_walk(struct index *ix, struct job *j)
 		}
 		ix->walked = sql_number(q, SQL_ROWS, 0);
 		if (!walk_row(ix->walk, &g, sql_u64(q, SQL_ROWS, 2), sql_u64(q, SQL_ROWS, 3)))
-			doom(j, ix->walked, &g);
+			index_doom(j, ix->walked, &g);
 		go_on = walk_may_go_on(ix->walk);
 	}
 	sql_done(q, SQL_ROWS);
@@ -275,7 +275,7 @@ static int do_walk(struct index *ix, struct job *j)
 	if (j->walk->only_look)
 		j->ndead = 0;
 	for (unsigned i = 0; i < j->ndead; i++) {
-		rc = delete_row(q, j->dead[i].id);
+		rc = index_delete_row(q, j->dead[i].id);
 		if (rc)
 			return rc;
 	}
@@ -302,6 +302,8 @@ static int do_job(struct index *ix, struct job *j, uint64_t *highest)
 		return do_visit(ix, j);
 	case JOB_PROVE:
 		return do_prove(ix, j);
+	case JOB_EVICT:
+		return index_do_evict(ix, j);
 	case JOB_RENEW:
 		if (j->epoch != ix->epoch)
 			return 0;
@@ -402,6 +404,10 @@ static void answer(struct index *ix, struct job *first)
 		if (j->kind == JOB_WALK) {
 			DISK_WORK("walk");
 			go_on_walking(ix, j);
+		}
+		if (j->kind == JOB_EVICT) {
+			KILLPOINT("evicted_unlinked");
+			index_measure(ix, j->ev);
 		}
 		jobs_answer(&ix->jobs, j);
 	}

@@ -10,7 +10,7 @@
 
 #include "daemon/index.h"
 
-enum job_kind { JOB_COMMIT, JOB_REMOVE, JOB_EXPIRE, JOB_DISCARD, JOB_VISIT, JOB_PROVE, JOB_RENEW, JOB_WALK };
+enum job_kind { JOB_COMMIT, JOB_REMOVE, JOB_EXPIRE, JOB_DISCARD, JOB_VISIT, JOB_PROVE, JOB_EVICT, JOB_RENEW, JOB_WALK };
 
 struct dead {
 	int64_t id; /* its row, while it has one */
@@ -28,6 +28,7 @@ struct job {
 	struct now now;
 	struct visit *visits; /* owned */
 	size_t nvisits;
+	struct eviction *ev;	 /* borrowed */
 	const char *why;	 /* renew; static */
 	unsigned epoch;		 /* renew: of the index that was found corrupt */
 	struct walk_order *walk; /* walk: borrowed */

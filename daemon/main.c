@@ -15,6 +15,7 @@
 
 #include "daemon/conn.h"
 #include "daemon/daemon.h"
+#include "daemon/evict.h"
 #include "daemon/flight.h"
 #include "daemon/index.h"
 #include "daemon/listener.h"
@@ -348,6 +349,8 @@ static int start(struct main *m, const char *path, char *why, size_t size)
 	/* Before anybody is let in: a run that is going on must not be taken for none. */
 	if (rc == 0)
 		rc = flights_open(d);
+	if (rc == 0)
+		rc = evict_open(d);
 	if (rc) {
 		snprintf(why, size, "%s: %s", d->place.path, sc_strerror(rc));
 		return rc;
@@ -377,6 +380,7 @@ static void finish(struct main *m)
 	upkeep_stop(d->upkeep);
 	/* Who asked us to go shall know that we do, however long the index takes to close. */
 	conn_flush_all(d);
+	evict_tell(d);
 	index_close(d->index);
 	upkeep_free(d->upkeep);
 	trust_close(d);
@@ -390,6 +394,7 @@ static void finish(struct main *m)
 		conn_close(c, NULL);
 	}
 	flights_close(d);
+	evict_close(d);
 	ticker_free(d->idle);
 	ticker_free(d->expiry);
 	ticker_free(d->pulse);
@@ -462,6 +467,7 @@ int main(int argc, char **argv)
 	tell_starter(&m, "ready");
 	KILLPOINT("ready_told");
 	daemon_arm_expiry(&m.d);
+	evict_look(&m.d, NULL);
 	daemon_reckon(&m.d);
 	uv_run(&m.loop, UV_RUN_DEFAULT);
 	finish(&m);

@@ -33,14 +33,16 @@ CREATE TABLE boots (
 	boot_id BLOB NOT NULL UNIQUE CHECK (length(boot_id) = 16)
 ) STRICT;
 
--- One finished entry. A row of a lower `ord` never takes the place of one of a higher.
+-- One finished entry. A row of a lower `ord` never takes the place of one of a higher. What SIEVE's hand looks at stands before the key,
+-- which may be long and then lies on pages of its own.
 CREATE TABLE entry (
 	id              INTEGER PRIMARY KEY, -- in order of first commit, and kept over replacement: SIEVE's hand walks it
 	visited         INTEGER NOT NULL, -- SIEVE's bit: asked for since the hand came by. Set late, in batches; so is:
 	hits            INTEGER NOT NULL, -- how often this generation was served
+	bytes           INTEGER NOT NULL, -- what it takes of the disk: out_len and err_len, each in whole blocks of 4 KiB
+	gen             BLOB NOT NULL CHECK (length(gen) = 16), -- names the objects
 	bucket          TEXT NOT NULL,
 	key             BLOB NOT NULL CHECK (length(key) BETWEEN 1 AND 4096),
-	gen             BLOB NOT NULL CHECK (length(gen) = 16), -- names the objects
 	ord             INTEGER NOT NULL,
 	exit            INTEGER NOT NULL,
 	signal          INTEGER NOT NULL, -- 0: it exited
@@ -54,7 +56,6 @@ CREATE TABLE entry (
 	ttl_ms          INTEGER,          -- NULL: for ever
 	stale_ms        INTEGER,          -- NULL: for ever
 	took_ms         INTEGER NOT NULL, -- how long the run took, from LEAD to DONE
-	bytes           INTEGER NOT NULL, -- what it takes of the disk: out_len and err_len, each in whole blocks of 4 KiB
 	proved          INTEGER NOT NULL, -- boots.id of the boot in which its bytes were written, or last compared with their sums
 	purge_boot      INTEGER,          -- created_boot_ms + ttl_ms + stale_ms: its last moment. NULL: never
 	UNIQUE (bucket, key)

@@ -48,6 +48,16 @@ enum sql_who { SQL_READ = 1, SQL_WRITE = 2 };
 	X(ENDED, SQL_WRITE, "SELECT id, gen FROM entry WHERE boot = ?1 AND purge_boot < ?2 ORDER BY purge_boot LIMIT ?3")      \
 	X(ADD_BOOT, SQL_WRITE, "INSERT OR IGNORE INTO boots (boot_id) VALUES (?1)")                                            \
 	X(VISIT, SQL_WRITE, "UPDATE entry SET visited = 1, hits = hits + ?3 WHERE id = ?1 AND gen = ?2")                       \
+	/* eviction */                                                                                                         \
+	X(HAND, SQL_WRITE, "SELECT hand, entries, (SELECT max(id) FROM entry) FROM meta WHERE id = 1")                         \
+	X(BUCKET_HAND, SQL_WRITE,                                                                                              \
+	  "SELECT hand, entries, (SELECT max(id) FROM entry WHERE bucket = ?1) FROM buckets WHERE name = ?1")                  \
+	X(PUT_HAND, SQL_WRITE, "UPDATE meta SET hand = ?1 WHERE id = 1")                                                       \
+	X(PUT_BUCKET_HAND, SQL_WRITE, "UPDATE buckets SET hand = ?1 WHERE name = ?2")                                          \
+	X(FROM_HAND, SQL_WRITE, "SELECT id, visited, bytes, gen FROM entry WHERE id >= ?1 ORDER BY id LIMIT ?2")               \
+	X(FROM_HAND_IN, SQL_WRITE,                                                                                             \
+	  "SELECT id, visited, bytes, gen FROM entry WHERE bucket = ?3 AND id >= ?1 ORDER BY id LIMIT ?2")                     \
+	X(SPARE, SQL_WRITE, "UPDATE entry SET visited = 0 WHERE id = ?1")                                                      \
 	X(PROVE, SQL_WRITE, "UPDATE entry SET proved = ?2 WHERE id = ?1")                                                      \
 	X(GET_BOOT, SQL_READ | SQL_WRITE, "SELECT id FROM boots WHERE boot_id = ?1")                                           \
 	X(ORDER, SQL_WRITE, "UPDATE meta SET ord = max(ord, ?1) WHERE id = 1")                                                 \

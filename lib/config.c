@@ -58,49 +58,56 @@ static const char *set_duration(void *field, const char *text)
 	return human_parse_duration(text, field) == 0 ? NULL : "not a duration, such as 10m or forever";
 }
 
-/* A limit of 0 would be a cache that keeps nothing, or a run that never goes on. */
-static const char *set_limit(void *field, const char *text, int rc, uint64_t value)
+#define NO_LIMIT " (none: no limit)"
+
+/* What a parser made of a limit's text, into the field. Zero is nobody's wish; `zero` says what it would do. */
+static const char *set_limit(uint64_t *field, const char *text, int rc, uint64_t value, const char *zero, const char *wants)
 {
-	if (strcmp(text, "none") == 0)
-		value = SC_FOREVER;
-	else if (rc == SC_ETOOBIG)
-		return "too large";
-	else if (rc)
-		return "";
-	else if (value == 0)
-		return "0 would keep nothing (none: no limit)";
-	*(uint64_t *)field = value;
+	bool none = strcmp(text, "none") == 0;
+
+	if (!none && rc)
+		return rc == SC_ETOOBIG ? "too large" NO_LIMIT : wants;
+	if (!none && value == 0)
+		return zero;
+	*field = none ? SC_FOREVER : value;
 	return NULL;
+}
+
+static const char *set_bytes(uint64_t *field, const char *text, const char *zero)
+{
+	uint64_t value = 0;
+	int rc = human_parse_size(text, &value);
+
+	return set_limit(field, text, rc, value, zero, "not a size, such as 16M, or none");
 }
 
 static const char *set_size(void *field, const char *text)
 {
-	uint64_t value = 0;
-	int rc = human_parse_size(text, &value);
-	const char *why = set_limit(field, text, rc, value);
+	return set_bytes(field, text, "0 would keep nothing" NO_LIMIT);
+}
 
-	return why && !*why ? "not a size, such as 16M, or none" : why;
+static const char *set_window(void *field, const char *text)
+{
+	return set_bytes(field, text, "0 would never go on" NO_LIMIT);
 }
 
 static const char *set_count(void *field, const char *text)
 {
 	uint64_t value = 0;
 	int rc = human_parse_number(text, 0, INT64_MAX, &value);
-	const char *why = set_limit(field, text, rc, value);
 
-	return why && !*why ? "not a number, such as 10000, or none" : why;
+	return set_limit(field, text, rc, value, "0 would keep nothing" NO_LIMIT, "not a number, such as 10000, or none");
 }
 
 /* Here "none" is 0: nothing has to stay free. */
 static const char *set_min_free(void *field, const char *text)
 {
-	uint64_t value = 0;
-	const char *why = strcmp(text, "auto") == 0 ? NULL : set_size(&value, text);
+	uint64_t value = SC_MIN_FREE_AUTO;
+	const char *why = strcmp(text, "auto") == 0 ? NULL : set_bytes(&value, text, "0 is said as none");
 
-	if (why)
-		return why;
-	*(uint64_t *)field = strcmp(text, "auto") == 0 ? SC_MIN_FREE_AUTO : value == SC_FOREVER ? 0 : value;
-	return NULL;
+	if (!why)
+		*(uint64_t *)field = value == SC_FOREVER ? 0 : value;
+	return why;
 }
 
 static const char *set_switch(void *field, const char *text)
@@ -118,22 +125,24 @@ static const char *set_switch(void *field, const char *text)
 /* `set` changes the field or says why not. */
 static const struct setting_row {
 	const char *name;
+	enum setting_kind kind;
 	const char *(*set)(void *field, const char *text);
 	size_t at;
 	bool of_bucket;
 	size_t at_bucket;
 } settings[SETTINGS] = {
-	[SET_TTL] = {"ttl", set_duration, offsetof(struct config, ttl_ms), true, offsetof(struct config_bucket, ttl_ms)},
-	[SET_MAX_SIZE] = {"max-size", set_size, offsetof(struct config, limits.max_size), true,
-			  offsetof(struct config_bucket, limits.max_size)},
-	[SET_MAX_FILES] = {"max-files", set_count, offsetof(struct config, limits.max_files), true,
-			   offsetof(struct config_bucket, limits.max_files)},
-	[SET_MAX_ENTRY] = {"max-entry", set_size, offsetof(struct config, limits.max_entry), true,
-			   offsetof(struct config_bucket, limits.max_entry)},
-	[SET_MIN_FREE] = {"min-free", set_min_free, offsetof(struct config, limits.min_free)},
-	[SET_WINDOW] = {"window", set_size, offsetof(struct config, window)},
-	[SET_IDLE_EXIT] = {"idle-exit", set_duration, offsetof(struct config, idle_exit_ms)},
-	[SET_NETWORK_FS] = {"network-fs", set_switch, offsetof(struct config, network_fs)},
+#define AT(field) offsetof(struct config, field)
+#define AND_OF_BUCKET(field) true, offsetof(struct config_bucket, field)
+	[SET_TTL] = {"ttl", SETTING_DURATION, set_duration, AT(ttl_ms), AND_OF_BUCKET(ttl_ms)},
+	[SET_MAX_SIZE] = {"max-size", SETTING_SIZE, set_size, AT(limits.max_size), AND_OF_BUCKET(limits.max_size)},
+	[SET_MAX_FILES] = {"max-files", SETTING_COUNT, set_count, AT(limits.max_files), AND_OF_BUCKET(limits.max_files)},
+	[SET_MAX_ENTRY] = {"max-entry", SETTING_SIZE, set_size, AT(limits.max_entry), AND_OF_BUCKET(limits.max_entry)},
+	[SET_MIN_FREE] = {"min-free", SETTING_SIZE, set_min_free, AT(limits.min_free)},
+	[SET_WINDOW] = {"window", SETTING_SIZE, set_window, AT(window)},
+	[SET_IDLE_EXIT] = {"idle-exit", SETTING_DURATION, set_duration, AT(idle_exit_ms)},
+	[SET_NETWORK_FS] = {"network-fs", SETTING_SWITCH, set_switch, AT(network_fs)},
+#undef AT
+#undef AND_OF_BUCKET
 };
 
 void config_init(struct config *c)
@@ -178,6 +187,18 @@ uint64_t config_max_entry(const struct config *c, const char *bucket)
 uint64_t config_min_free(const struct config *c, uint64_t fs_bytes)
 {
 	return c->limits.min_free == SC_MIN_FREE_AUTO ? least(SC_MIN_FREE, fs_bytes / SC_MIN_FREE_PART) : c->limits.min_free;
+}
+
+bool config_get(const struct config *c, const struct config_bucket *b, enum setting which, struct setting_value *v)
+{
+	const struct setting_row *s = &settings[which];
+	const char *field = b ? (const char *)b + s->at_bucket : (const char *)c + s->at;
+
+	if (b && !s->of_bucket)
+		return false;
+	*v = (struct setting_value){.name = s->name, .kind = s->kind, .line = b ? b->line[which] : c->line[which]};
+	v->value = s->kind == SETTING_SWITCH ? *(const bool *)field : *(const uint64_t *)(const void *)field;
+	return true;
 }
 
 /* ---- line by line ---- */
@@ -308,6 +329,11 @@ static const char *read_line(struct reading *r, char *out, int size)
 			n = 0;
 	}
 	out[n] = '\0';
+	/* Nobody minds what a comment is like. */
+	if (out[0] == '#' || out[0] == ';') {
+		out[0] = '\0';
+		why = NULL;
+	}
 	r->line++;
 	r->ended = c == EOF;
 	/* A value that is cut may be a good one, and another. */
@@ -362,12 +388,12 @@ static void check_against(const struct reading *r, uint64_t *value, int *line, e
 
 	if (*line == 0 || *value == SC_FOREVER || *value <= most)
 		return;
-	if (what == SET_MAX_FILES) {
+	if (settings[what].kind == SETTING_COUNT) {
 		snprintf(is, sizeof is, "%llu", (unsigned long long)*value);
 		snprintf(may, sizeof may, "%llu", (unsigned long long)most);
 	} else {
-		human_format_size(*value, is);
-		human_format_size(most, may);
+		human_format_exact_size(*value, is);
+		human_format_exact_size(most, may);
 	}
 	sayf(r, *line, "%s = %s: larger than %s, %s", settings[what].name, is, of, may);
 	*value = SC_FOREVER;
@@ -454,26 +480,30 @@ static int read_from(struct reading *r, int fd)
 /* O_NONBLOCK: a FIFO must not be waited for. It has no effect on a regular file. */
 int config_read(struct config *c, int dir_fd, config_complaint complain, void *arg)
 {
-	struct reading r = {.c = c, .complain = complain, .arg = arg, .name = "config"};
-	char path[SC_PATH_MAX];
-	int fd = openat(dir_fd, "config", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	struct reading r = {.c = c, .complain = complain, .arg = arg, .name = c->file};
+	int fd = -1, e = ENOENT;
 
-	if (fd < 0 && errno == ELOOP) {
+	snprintf(c->file, sizeof c->file, "config");
+	if (dir_fd >= 0) {
+		fd = openat(dir_fd, "config", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+		e = errno;
+	}
+	if (fd < 0 && e == ELOOP) {
 		say(&r, 0, "is a symbolic link, so it is not read");
 		return SC_EUNSAFE;
 	}
 	/* In somebody's home a link is nothing unusual: the file it leads to is looked at. */
-	if (fd < 0 && errno == ENOENT) {
-		if (place_config(path))
+	if (fd < 0 && e == ENOENT) {
+		if (place_config(c->file) == 0) {
+			fd = open(c->file, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+			e = errno;
+		}
+		if (fd < 0 && (e == ENOENT || e == ENOTDIR)) {
+			c->file[0] = '\0';
 			return SC_ENOENT;
-		r.name = path;
-		fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-		if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
-			return SC_ENOENT;
+		}
 	}
 	if (fd < 0) {
-		int e = errno;
-
 		say(&r, 0, strerror(e));
 		errno = e;
 		return SC_ESYS;

@@ -21,7 +21,7 @@ struct limits {
 
 #define SC_MIN_FREE_AUTO (UINT64_MAX - 1)
 
-/* Settings as rows of a table; also the index of the lines they were set in. */
+/* In the order in which they are shown. */
 enum setting {
 	SET_TTL,
 	SET_MAX_SIZE,
@@ -38,7 +38,7 @@ struct config_bucket {
 	char name[SC_BUCKET_MAX + 1];
 	struct limits limits; /* beside the cache's, which hold as well */
 	uint64_t ttl_ms;      /* the cache's where the section names none */
-	int line[SETTINGS];
+	int line[SETTINGS];   /* as below; what is the cache's has the cache's line */
 };
 
 struct config {
@@ -47,7 +47,8 @@ struct config {
 	uint64_t window;       /* `window`: bytes a run may be ahead of its fastest reader; SC_FOREVER for "none" */
 	bool network_fs;       /* `network-fs`: the cache directory may lie on a network file system; only paths.c asks */
 	struct limits limits;
-	int line[SETTINGS]; /* where it was set; 0: nowhere, the default stands */
+	char file[SC_PATH_MAX]; /* that was read, "config" for the one in the cache directory; "" for none */
+	int line[SETTINGS];	/* of it, where it was set; 0: nowhere, the default stands */
 	unsigned nbuckets;
 	struct config_bucket buckets[SC_BUCKETS_MAX]; /* in the order of the file, each name once */
 };
@@ -59,7 +60,7 @@ void config_init(struct config *c);
 
 /* SC_ENOENT: neither file is there (defaults stand). SC_ESYS: one is there and cannot be read. SC_EUNSAFE: one is there and not
  * to be trusted (a link in the cache directory, not ours or root's, writable by others), so not read. Only what the file
- * names is changed in c. complain may be NULL. */
+ * names is changed in c. dir_fd -1: there is no such directory yet. complain may be NULL. */
 int config_read(struct config *c, int dir_fd, config_complaint complain, void *arg);
 
 /* The section of a bucket; NULL: it has none. */
@@ -71,5 +72,18 @@ uint64_t config_max_entry(const struct config *c, const char *bucket); /* the le
 
 /* Bytes that must stay free on a file system of this size. */
 uint64_t config_min_free(const struct config *c, uint64_t fs_bytes);
+
+/* For who shows them all. */
+enum setting_kind { SETTING_DURATION, SETTING_SIZE, SETTING_COUNT, SETTING_SWITCH };
+
+struct setting_value {
+	const char *name;
+	enum setting_kind kind;
+	uint64_t value; /* ms, bytes, a number, 0 or 1; SC_FOREVER: forever, or none */
+	int line;
+};
+
+/* Of the cache (b NULL) or of a bucket. False: buckets have no such setting. */
+bool config_get(const struct config *c, const struct config_bucket *b, enum setting which, struct setting_value *v);
 
 #endif

@@ -71,6 +71,19 @@
 #define SC_MIN_FREE (512ULL * 1024 * 1024)
 #define SC_MIN_FREE_PART 20
 
+/* What is over a limit is brought below it by this part of the limit: one eviction is then good for many commits, instead of one for
+ * each. */
+#define SC_EVICT_PART 64
+/* A writer tells how far its run has grown in such steps, and room is made for the next one before it is written. Runs below one
+ * step are not worth a message: what they take is counted when they are kept. */
+#define SC_GROWN_STEP (16ULL * 1024 * 1024)
+/* The file system's free space is asked for this often at most, and only when something has grown. */
+#define SC_MEASURE_MS 1000
+/* Entries served are told to the index so many at once, or after so long: a hit itself writes nothing. What a killed daemon has not
+ * told is forgotten. */
+#define SC_VISITS_MAX 1024
+#define SC_VISITS_MS 5000
+
 /* Reader slots of a page, and the ring that is touched only when the disk fails. */
 #define SC_SLOTS 4096
 #define SC_RING_SIZE (4 * 1024 * 1024)

@@ -132,6 +132,7 @@ static const struct row rows[] = {
 	{MSG_DONE, "DONE", SENDER_WRITER, 0, 0,
 	 {F_gen, F_outcome, F_exit, F_signal, F_out_len, F_err_len, F_out_sum, F_err_sum, F_error}},
 	{MSG_MAY_STOP, "MAY_STOP", SENDER_WRITER, 0, 0, {F_gen}},
+	{MSG_GROWN, "GROWN", SENDER_WRITER, 0, 0, {F_gen, F_out_len, F_err_len}},
 
 	{MSG_REGISTERED, "REGISTERED", SENDER_DAEMON, 0, 0, {F_gen, F_flags}},
 	{MSG_LONELY, "LONELY", SENDER_DAEMON, 0, 0, {F_gen, F_signal}},

@@ -47,6 +47,7 @@ enum msg_type {
 	MSG_STARTED = 61,
 	MSG_DONE = 62,
 	MSG_MAY_STOP = 63,
+	MSG_GROWN = 64,
 
 	/* the daemon to a writer */
 	MSG_REGISTERED = 70,

@@ -410,14 +410,18 @@ survives() { # HOW SAVED: the index has been spoiled; SAVED: how many files of t
 		survives "$how"
 		[ "$(daemon_pid)" = "$pid" ]
 		# To the next one nothing of it matters; what is in it by then is there.
+		wait_until 'grep -q event=index-bad "$SC_DIR/scd.log"'
+		entry later 'kept\n'
+		[ "$(daemon_pid)" = "$pid" ]
 		"$SC" daemon stop
 		start_daemon
+		[ "$("$SC" get later)" = kept ]
 		survives "$how, then restarted"
 		wait_until '[ "$(objects)" = $((2 * $("$SC" ls | wc -l))) ]'
 		run -0 "$SC" verify
 		"$SC" rm $("$SC" ls)
 		"$SC" daemon stop
-		rm -f "$SC_DIR"/index.db.bad-*
+		rm -f "$SC_DIR"/index.db.bad-* "$SC_DIR/scd.log"
 	done
 }
 
@@ -508,6 +512,27 @@ survives() { # HOW SAVED: the index has been spoiled; SAVED: how many files of t
 		"$SC" daemon stop
 		rm -rf "$SC_DIR"
 	done
+}
+
+@test "B15: the cache directory moved away while a run goes on: nobody who takes part in that makes another one in its place" {
+	bg a "$SC" get k -- gate "$G"
+	step "$G" out one
+	bg b "$SC" get k
+	shows b 'one\n'
+	local pid
+	pid=$(daemon_pid)
+	mv "$SC_DIR" "$T/away"
+	wait_until "dead $pid"
+	step "$G" out two
+	step "$G" exit 0
+	assert_rc 0 a b
+	is_file "$T/a.out" 'one\ntwo\n'
+	is_file "$T/b.out" 'one\ntwo\n'
+	[ ! -e "$SC_DIR" ]
+	no_daemon
+	mv "$T/away" "$SC_DIR"
+	wait_until '[ "$("$SC" get l -- echo x)" = x ]'
+	wait_until '[ "$(flights)" = 0 ]'
 }
 
 @test "B16: the socket removed, or replaced: the daemon goes as after SIGTERM, there are never two, and everything is there" {

@@ -346,7 +346,8 @@ scene_damaged() { # the machine was booted meanwhile, and a byte is another: one
 	entry_is_there k || struck
 	timeout $((20 * SLACK)) "$SC" daemon stop >>"$T/.quiet" 2>&1
 	find "$SC_DIR/objects" -name '*.out' -exec sh -c 'printf X | dd of="$1" bs=1 seek=5 conv=notrunc status=none' dd {} \;
-	SC_FAULT=boot scd next
+	export SC_FAULT=boot # also for the one after that
+	scd next
 	begin
 	wait_until all_moved
 	go
@@ -357,7 +358,8 @@ scene_booted() { # the machine was booted meanwhile: an entry is verified and pr
 	scd daemon
 	entry_is_there k || struck
 	timeout $((20 * SLACK)) "$SC" daemon stop >>"$T/.quiet" 2>&1
-	SC_FAULT=boot scd next
+	export SC_FAULT=boot # also for the one after that
+	scd next
 	command=(pieces -n "$T/runs")
 	for name in a b c d; do client "$name" "$([ $name = a ] && echo leader || echo others)" get k -- "${command[@]}"; done
 	judge a b c d
@@ -439,6 +441,7 @@ invariants() {
 	status=0
 	whole_or_prefix again 0
 	! grep -q '^sc: ' "$T/again.err" || fault "I3: get afterwards has something to say"
+	timeout $((20 * SLACK)) "$SC" doctor >"$T/doctor" 2>&1 || fault "I3: doctor: status $?: $(grep -v '^ok: ' "$T/doctor")"
 	wait_until '[ "$(flights)" = 0 ]' 10 || fault "I4: a flight is left"
 	if [ $orphans = 1 ]; then
 		timeout $((20 * SLACK)) "$SC" daemon stop --now >>"$T/.quiet" 2>&1 || fault "I3: daemon stop: status $?"

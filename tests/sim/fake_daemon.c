@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "daemon/conn.h"
+#include "daemon/evict.h"
 #include "daemon/flight.h"
 #include "daemon/ticker.h"
 #include "daemon/upkeep.h"
@@ -102,12 +103,13 @@ static void start(void *arg)
 	(void)arg;
 	memset(d, 0, sizeof *d);
 	d->place.dir_fd = -1;
-	d->config.ttl_ms = SC_TTL_DEFAULT_MS;
+	config_init(&d->config);
 	d->config.idle_exit_ms = SC_FOREVER;
+	d->config.limits = (struct limits){.max_size = SC_FOREVER, .max_files = SC_FOREVER, .max_entry = SC_FOREVER};
 	d->started_ms = clock_boot_ms();
 	d->index = index_new();
 	d->order = index_order(d->index);
-	if (flights_open(d))
+	if (flights_open(d) || evict_open(d))
 		life.stop_wanted = true;
 	else
 		life.listening = true;
@@ -160,6 +162,7 @@ static void finish(void *arg)
 		conn_close(c, NULL);
 	}
 	flights_close(d);
+	evict_close(d);
 	conns_bury();
 	forget_all();
 	conns_die(); /* only those not accepted are left */

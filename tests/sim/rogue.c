@@ -96,12 +96,12 @@ void rogue_start(void)
 /* A writer that takes itself for another one, and is seen no more. */
 void rogue_writer(struct writer *w)
 {
-	static const enum msg_type says[] = {MSG_DONE, MSG_DONE, MSG_MAY_STOP, MSG_STARTED};
+	static const enum msg_type says[] = {MSG_DONE, MSG_DONE, MSG_MAY_STOP, MSG_STARTED, MSG_GROWN};
 	struct model *r = some_run();
 
 	if (!w->sock || r == w->run || w->state > RUNNING)
 		return;
 	trace("the writer of run %u speaks of run %u", w->run->number, r->number);
-	say(w->sock->end, says[rnd(4)], r);
+	say(w->sock->end, says[rnd(5)], r);
 	writer_kill(w);
 }

@@ -1032,7 +1032,8 @@ static void rot_found_by_a_lookup_costs_the_entries_but_not_the_daemon(void **st
 	open_index(r);
 	spoil(r);
 	assert_int_equal(find(r, "00001000", &got), SC_ECORRUPT);
-	assert_int_not_equal(find(r, "00001000", &got), 0); /* in whatever state of being replaced it is */
+	assert_int_not_equal(find(r, "00001000", &got),
+			     0); /* of the bad file, of the fresh one, or of one that is just being made */
 	settle(r);
 	assert_int_equal(find(r, "00001000", &got), SC_ENOENT);
 	assert_int_equal(index_count(r->ix), 0);
@@ -1346,6 +1347,17 @@ static void check_totals(struct room *r)
 	assert_int_equal(ask(r, "SELECT count(*) FROM buckets"), ask(r, "SELECT count(DISTINCT bucket) FROM entry"));
 }
 
+static uint64_t evict(struct room *r, struct eviction *ev)
+{
+	struct said s = {0};
+
+	assert_int_equal(index_evict(r->ix, ev, on_done, &s), 0);
+	await(r, &s, 1);
+	assert_int_equal(s.status, 0);
+	ev->passed = ev->passed_now;
+	return s.changed;
+}
+
 static void bytes_are_counted_in_whole_blocks(void **state)
 {
 	(void)state;
@@ -1378,8 +1390,13 @@ static void totals_are_those_of_a_recount(void **state)
 			e.err_len = (uint64_t)rand_r(&seed) % 5000;
 			e.created_boot_ms += i;
 			commit(r, &e);
-		} else if (what < 9) {
+		} else if (what < 8) {
 			drop(r, key, SC_FOREVER);
+		} else if (what < 9) {
+			struct eviction ev = {.entries = (uint64_t)rand_r(&seed) % 3, .bytes = (uint64_t)rand_r(&seed) % 10000};
+
+			strcpy(ev.bucket, i % 2 ? "a" : "");
+			evict(r, &ev);
 		} else {
 			expire(r, later(1500 + i / 2, 0), 5);
 		}
@@ -1500,6 +1517,119 @@ static uint64_t prove(struct room *r, const struct entry *e, const struct gen *g
 	await(r, &s, 1);
 	assert_int_equal(s.status, 0);
 	return s.changed;
+}
+
+static void commit_abc(struct room *r)
+{
+	static const char *const keys[] = {"a", "b", "c", "d"};
+
+	for (unsigned i = 0; i < COUNT(keys); i++) {
+		struct entry e = make_entry(keys[i], i + 1);
+
+		e.out_len = 100;
+		e.err_len = 0;
+		if (i == 1)
+			strcpy(e.bucket, "other");
+		make_objects(r, &e.gen);
+		commit(r, &e);
+	}
+}
+
+static void what_is_evicted_goes_with_its_objects(void **state)
+{
+	struct room *r = *state;
+	struct eviction ev = {.entries = 1, .bytes = 8192};
+	struct gen a = make_gen(1), b = make_gen(2), c = make_gen(3);
+
+	open_index(r);
+	commit_abc(r);
+	assert_int_equal(evict(r, &ev), 2);
+	assert_int_equal(ev.gone_bytes, 8192);
+	assert_false(ev.stuck);
+	assert_true(ev.fs_size > 0 && ev.fs_free <= ev.fs_size);
+	assert_false(has_objects(r, &a) || has_objects(r, &b));
+	assert_true(has_objects(r, &c));
+	assert_int_equal(index_count(r->ix), 2);
+	check_totals(r);
+}
+
+static void a_bucket_is_evicted_by_its_own_hand(void **state)
+{
+	struct room *r = *state;
+	struct eviction ev = {.bucket = "other", .entries = 5}, all = {.entries = 1};
+	struct gen a = make_gen(1), b = make_gen(2);
+
+	open_index(r);
+	commit_abc(r);
+	assert_int_equal(evict(r, &ev), 1);
+	assert_true(ev.stuck);
+	assert_true(has_objects(r, &a));
+	assert_false(has_objects(r, &b));
+	assert_int_equal(evict(r, &all), 1);
+	assert_false(has_objects(r, &a));
+	strcpy(ev.bucket, "none");
+	assert_int_equal(evict(r, &ev), 0);
+	assert_true(ev.stuck);
+}
+
+static void what_is_read_is_passed_over(void **state)
+{
+	struct room *r = *state;
+	struct gen read[] = {make_gen(1), make_gen(3)}, d = make_gen(4);
+	struct eviction ev = {.entries = 9, .read = read, .nread = 2};
+	uint64_t gone = 0;
+
+	open_index(r);
+	commit_abc(r);
+	while (!ev.stuck)
+		gone += evict(r, &ev);
+	/* The newest stays too, because room is made for it. */
+	assert_int_equal(gone, 1);
+	assert_true(has_objects(r, &read[0]) && has_objects(r, &read[1]) && has_objects(r, &d));
+}
+
+static void the_hand_keeps_its_place(void **state)
+{
+	struct room *r = *state;
+	struct eviction ev = {.entries = 1};
+	struct gen c = make_gen(3);
+	struct entry got;
+	struct visit v = {.hits = 1};
+
+	open_index(r);
+	commit_abc(r);
+	assert_int_equal(find(r, "a", &got), 0);
+	v.id = got.id;
+	v.gen = got.gen;
+	visit(r, &v, 1);
+	assert_int_equal(evict(r, &ev), 1); /* spares a, takes b */
+	close_index(r);
+	open_index(r);
+	assert_int_equal(evict(r, &ev), 1);
+	assert_false(has_objects(r, &c));
+	assert_int_equal(find(r, "a", &got), 0);
+	assert_int_equal(evict(r, &ev), 1);
+	assert_int_equal(find(r, "a", &got), SC_ENOENT);
+}
+
+static void an_eviction_goes_in_batches(void **state)
+{
+	struct room *r = *state;
+	struct eviction ev = {.entries = 1000};
+	unsigned batches = 0;
+
+	open_index(r);
+	fill(r, 1500);
+	while (ev.entries > 0) {
+		uint64_t gone = evict(r, &ev);
+
+		assert_true(gone > 0 && gone <= 64);
+		ev.entries -= gone;
+		batches++;
+	}
+	assert_true(batches >= 1000 / 64);
+	assert_int_equal(index_count(r->ix), 500);
+	check_totals(r);
 }
 
 static void an_entry_is_proved_in_the_boot_that_wrote_or_compared_it(void **state)
@@ -1701,6 +1831,11 @@ int main(void)
 		T(a_rolled_back_transaction_leaves_the_totals),
 		T(visits_are_counted_for_the_generation_they_were_of),
 		T(a_replaced_entry_keeps_its_place_and_counts_as_visited),
+		T(what_is_evicted_goes_with_its_objects),
+		T(a_bucket_is_evicted_by_its_own_hand),
+		T(what_is_read_is_passed_over),
+		T(the_hand_keeps_its_place),
+		T(an_eviction_goes_in_batches),
 		T(an_entry_is_proved_in_the_boot_that_wrote_or_compared_it),
 		T(a_boots_number_is_never_used_twice),
 		T(ten_thousand_entries_come_and_go),
