@@ -289,8 +289,8 @@ $(B)/bench/%: $(B)/obj/tests/bench/%.o
 
 bench:
 	@tests/deps.sh build
-	@$(MAKE) --no-print-directory $(JOBS) all $(BENCH_SRC:tests/bench/%.c=$(B)/bench/%)
-	@SC=$(abspath $(PLAIN)/$(BIN)) BENCH=$(abspath $(B)/bench) tests/bench/run.sh $(ONLY)
+	@$(MAKE) --no-print-directory $(JOBS) all $(HOOKED)/scd $(BENCH_SRC:tests/bench/%.c=$(B)/bench/%)
+	@SC=$(abspath $(PLAIN)/$(BIN)) SCD_TEST=$(abspath $(HOOKED)/scd) BENCH=$(abspath $(B)/bench) tests/bench/run.sh $(ONLY)
 
 # Each fuzzer runs this long, on what it has found before.
 SECONDS = 60

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cmd/progress.h"
+#include "cmd/signals.h"
 #include "cmd/spawn.h"
 #include "lib/build.h"
 #include "lib/clock.h"
@@ -307,7 +308,9 @@ int session_ask(struct session *s, enum session_how how, const struct msg *q, st
 		KILLPOINT("question_sent");
 		/* Also when the send failed: what it said before it went is still there. */
 		if (rc == 0 || rc == SC_EEOF)
-			rc = session_hear(s, m, fds, nfds, wait_ms);
+			do {
+				rc = session_hear(s, m, fds, nfds, wait_ms);
+			} while (rc == SC_ESYS && errno == EINTR && !signals_pending());
 		if (rc == 0 && m->type == MSG_REFUSE && m->reason == REFUSE_VERSION)
 			rc = refused_version(s);
 		if (!may_ask_again(s, rc))

@@ -51,12 +51,17 @@ static void close_if_open(int *fd)
 	*fd = -1;
 }
 
+void flight_close_objects(struct flight *f)
+{
+	close_if_open(&f->out_fd);
+	close_if_open(&f->err_fd);
+}
+
 void flight_let_go(struct flight *f)
 {
 	page_free(f->page);
 	f->page = NULL;
-	close_if_open(&f->out_fd);
-	close_if_open(&f->err_fd);
+	flight_close_objects(f);
 }
 
 void flight_free(struct flight *f)

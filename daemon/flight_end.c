@@ -104,6 +104,7 @@ static void end_unfinished(struct flight *f)
 	name_heirs(f);
 	flight_set_state(f, FLIGHT_SETTLED, f->end == PAGE_LOST ? "lost" : "cancelled");
 	k = flight_take_out(f);
+	flight_close_objects(f);
 	flight_discard(d, &f->gen);
 	KILLPOINT("before_lost");
 	if (f->page)
@@ -212,11 +213,16 @@ static void settle(struct flight *f, unsigned how, const char *why)
 	daemon_step(d);
 }
 
-static bool is_whole(int fd, uint64_t len)
+static bool has_size(int fd, uint64_t len)
 {
 	off_t size = lseek(fd, 0, SEEK_END);
 
 	return size >= 0 && (uint64_t)size == len;
+}
+
+static bool is_whole(const struct flight *f, const struct msg *m)
+{
+	return has_size(f->out_fd, m->out_len) && has_size(f->err_fd, m->err_len);
 }
 
 static void on_committed(void *arg, int status, uint64_t changed)
@@ -266,11 +272,13 @@ static int commit(struct flight *f, const struct msg *m)
 
 void flight_done(struct flight *f, const struct msg *m)
 {
-	bool good = m->outcome == OUTCOME_ENDED && m->exit == 0 && m->signal == 0;
+	bool good = m->outcome == OUTCOME_ENDED && m->exit == 0 && m->signal == 0, whole;
 
 	if (f->state == FLIGHT_COMMITTING || f->state == FLIGHT_SETTLED)
 		return; /* said twice: the answer is under way */
 	KILLPOINT("done_taken");
+	whole = is_whole(f, m);
+	flight_close_objects(f);
 	f->exit = (uint32_t)m->exit;
 	f->signal = (uint32_t)m->signal;
 	f->end = m->outcome == OUTCOME_CANCELLED ? PAGE_CANCELLED : good ? PAGE_COMPLETE : PAGE_FAILED;
@@ -280,7 +288,7 @@ void flight_done(struct flight *f, const struct msg *m)
 		settle(f, 0, "could not be stored");
 	} else if (f->doomed || f->ttl_ms == 0) {
 		settle(f, SETTLED_OVERTAKEN, f->doomed ? "doomed" : "not to be kept");
-	} else if (!is_whole(f->out_fd, m->out_len) || !is_whole(f->err_fd, m->err_len)) {
+	} else if (!whole) {
 		settle(f, 0, "object and report differ");
 	} else {
 		flight_set_state(f, FLIGHT_COMMITTING, "ended well");

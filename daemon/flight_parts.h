@@ -27,7 +27,7 @@ struct flight {
 	uint64_t began_ms; /* the same moment by CLOCK_BOOTTIME */
 	uint64_t awaited_since_ms, dying_since_ms;
 	struct page *page;  /* NULL while awaited */
-	int out_fd, err_fd; /* read-only, from birth or registration: to prove what is committed */
+	int out_fd, err_fd; /* read-only, from birth or registration until DONE: to prove what is committed */
 	int pidfd;	    /* of the command; -1 before it started */
 	pid_t session;	    /* nesting.c's: of the command, 0: not known */
 	unsigned number;    /* … and a scratch of its search */
@@ -79,6 +79,9 @@ void flight_free(struct flight *f);
 
 /* ms since LEAD. */
 uint64_t flight_age(const struct flight *f);
+
+/* Before its objects may be unlinked: who closes a large file that has no name any more waits until its blocks are free. */
+void flight_close_objects(struct flight *f);
 
 /* Page and objects, which its writer brings again when it registers. Its command can still be killed. */
 void flight_let_go(struct flight *f);

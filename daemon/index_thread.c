@@ -359,8 +359,10 @@ static int transact_anew(struct index *ix, struct job *j, unsigned n)
 
 static int unlink_objects(struct index *ix, const struct gen *g)
 {
-	int rc = object_unlink(ix->dir_fd, g);
+	int rc;
 
+	DISK_WORK("unlink");
+	rc = object_unlink(ix->dir_fd, g);
 	if (rc) {
 		char hex[SC_GEN_HEX];
 
@@ -399,8 +401,10 @@ static void answer(struct index *ix, struct job *first)
 			for (unsigned i = 0; i < j->ndead; i++)
 				unlink_objects(ix, &j->dead[i].gen);
 		}
-		if (j->kind == JOB_WALK)
+		if (j->kind == JOB_WALK) {
+			DISK_WORK("walk");
 			go_on_walking(ix, j);
+		}
 		if (j->kind == JOB_EVICT) {
 			KILLPOINT("evicted_unlinked");
 			index_measure(ix, j->ev);
@@ -424,8 +428,10 @@ static void work(struct index *ix, struct job *group)
 		n++;
 		rows += j->kind != JOB_DISCARD && !(j->kind == JOB_WALK && ix->walk && ix->walked < 0);
 	}
-	if (rows)
+	if (rows) {
+		DISK_WORK("transaction");
 		rc = transact_anew(ix, group, n);
+	}
 	for (struct job *j = group; j; j = j->next) {
 		j->status = rc && n > 1 ? transact_anew(ix, j, 1) : rc;
 		j->err = j->status == SC_ESYS ? errno : 0;
@@ -440,8 +446,9 @@ static void checkpoint(struct index *ix)
 {
 	int rc;
 
-	if (!ix->writer || sql_wal_pages(ix->writer) < WAL_PAGES)
+	if (!ix->writer || sql_wal_pages(ix->writer) < (FAULT("small_wal") ? 16 : WAL_PAGES))
 		return;
+	DISK_WORK("checkpoint");
 	rc = sql_checkpoint(ix->writer);
 	if (rc && !(rc == SC_ESYS && errno == EBUSY))
 		log_event(ix->log, "checkpoint-failed", "error=%s", sc_strerror(rc));

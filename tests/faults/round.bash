@@ -121,14 +121,31 @@ scene_run() { # a run from its beginning to its end
 	judge a b c d
 }
 
+scene_unwritable() { # a run while its writer's system calls fail: so far its readers have a clean beginning, or another run's bytes
+	allowed=2
+	incomplete=125
+	scene_run
+}
+
+scene_uncommitted() { # a run while those of the index thread fail: everybody gets all of it, nobody runs it again
+	incomplete=-
+	scene_run
+	fault_is_gone
+}
+
+fault_is_gone() { # with the daemon whose calls fail
+	local pid
+	pid=$(daemon_pid)
+	kill_it "$pid"
+	[ -z "$pid" ] || wait_until "dead $pid"
+}
+
 scene_errors() { # a run while the daemon's system calls fail: everybody gets all of it, by bypass at worst; then they do not any more
 	allowed=4
 	orphans=1
 	incomplete=-
 	scene_run
-	daemon=$(daemon_pid)
-	kill_it "$daemon"
-	[ -z "$daemon" ] || wait_until "dead $daemon"
+	fault_is_gone
 }
 
 scene_cold() { # the same, and the leader starts the daemon
