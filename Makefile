@@ -47,6 +47,7 @@ LIB_SRC = \
 	lib/object.c \
 	lib/pack.c \
 	lib/page.c \
+	lib/page_ring.c \
 	lib/paths.c \
 	lib/sock.c
 
@@ -54,6 +55,7 @@ CMD_SRC = \
 	cmd/admin.c \
 	cmd/again.c \
 	cmd/capture.c \
+	cmd/doctor.c \
 	cmd/follow.c \
 	cmd/get.c \
 	cmd/get_end.c \
@@ -65,17 +67,22 @@ CMD_SRC = \
 	cmd/options.c \
 	cmd/output.c \
 	cmd/progress.c \
+	cmd/prove.c \
 	cmd/put.c \
 	cmd/reader.c \
 	cmd/remove.c \
 	cmd/request.c \
+	cmd/row.c \
 	cmd/session.c \
+	cmd/settings.c \
 	cmd/signals.c \
 	cmd/spawn.c \
+	cmd/source.c \
 	cmd/spool.c \
 	cmd/status.c \
 	cmd/sync.c \
 	cmd/talk.c \
+	cmd/verify.c \
 	cmd/writer.c \
 	cmd/writer_daemon.c
 
@@ -85,12 +92,14 @@ DAEMON_SRC = \
 	daemon/conn.c \
 	daemon/decide.c \
 	daemon/dispatch.c \
+	daemon/evict.c \
 	daemon/flight.c \
 	daemon/flight_begin.c \
 	daemon/flight_end.c \
 	daemon/flight_table.c \
 	daemon/flightfile.c \
 	daemon/index.c \
+	daemon/index_evict.c \
 	daemon/index_file.c \
 	daemon/index_thread.c \
 	daemon/jobs.c \
@@ -98,8 +107,12 @@ DAEMON_SRC = \
 	daemon/listener.c \
 	daemon/main.c \
 	daemon/nesting.c \
+	daemon/sieve.c \
 	daemon/sql.c \
-	daemon/ticker.c
+	daemon/ticker.c \
+	daemon/trust.c \
+	daemon/upkeep.c \
+	daemon/walk.c
 
 # What the tests bring, found by name.
 UNIT_SRC   = $(wildcard tests/unit/test_*.c)
@@ -271,15 +284,16 @@ demo:
 	@$(MAKE) --no-print-directory $(JOBS) all
 	@SC=$(abspath $(PLAIN)/$(BIN)) B=$(B) tests/demo.sh
 
-# The programs that measure need nothing of ours.
+# The programs that measure need nothing of ours, but the one that asks how well the daemon chooses.
+$(B)/bench/eviction: $(B)/libscd.a
 $(B)/bench/%: $(B)/obj/tests/bench/%.o
 	@mkdir -p $(@D)
 	$(call SAY,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -pie -o $@ $^
 
 bench:
 	@tests/deps.sh build
-	@$(MAKE) --no-print-directory $(JOBS) all $(BENCH_SRC:tests/bench/%.c=$(B)/bench/%)
-	@SC=$(abspath $(PLAIN)/$(BIN)) BENCH=$(abspath $(B)/bench) tests/bench/run.sh $(ONLY)
+	@$(MAKE) --no-print-directory $(JOBS) all $(HOOKED)/scd $(BENCH_SRC:tests/bench/%.c=$(B)/bench/%)
+	@SC=$(abspath $(PLAIN)/$(BIN)) SCD_TEST=$(abspath $(HOOKED)/scd) BENCH=$(abspath $(B)/bench) tests/bench/run.sh $(ONLY)
 
 # Each fuzzer runs this long, on what it has found before.
 SECONDS = 60

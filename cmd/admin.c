@@ -38,14 +38,16 @@ static int daemon_status(void)
 	struct session s = SESSION_INIT;
 	struct msg q = {.type = MSG_STATUS}, m;
 	int rc = talk_ask(&s, SESSION_LOOK, "daemon", &q, &m);
-	char up[32];
+	char up[32], bad[64] = "";
 
+	if (rc == 0 && m.bad)
+		snprintf(bad, sizeof bad, " (%llu found damaged)", (unsigned long long)m.bad);
 	if (rc == SC_ENOENT)
 		puts("not running");
 	else if (rc == 0)
-		printf("running, pid %llu, build %.*s, up %s, %llu entr%s, %llu run%s in progress, in %s\n",
+		printf("running, pid %llu, build %.*s, up %s, %llu entr%s%s, %llu run%s in progress, in %s\n",
 		       (unsigned long long)m.pid, (int)m.build.n, (const char *)m.build.p, human_format_duration(m.uptime, up),
-		       (unsigned long long)m.entries, m.entries == 1 ? "y" : "ies", (unsigned long long)m.count,
+		       (unsigned long long)m.entries, m.entries == 1 ? "y" : "ies", bad, (unsigned long long)m.count,
 		       m.count == 1 ? "" : "s", s.place.path);
 	session_release(&s);
 	return rc == 0 ? 0 : rc == SC_ENOENT ? EXIT_NO_KEY : EXIT_FAILED;

@@ -32,7 +32,7 @@ static unsigned char record_bytes[SC_RECORD_HEAD + SC_RECORD_MAX];
 
 int capture_init(struct capture *c, struct page *page, int out_fd, int err_fd)
 {
-	*c = (struct capture){.page = page, .out_fd = out_fd, .err_fd = err_fd};
+	*c = (struct capture){.page = page, .out_fd = out_fd, .err_fd = err_fd, .out_rest = SC_FOREVER, .err_rest = SC_FOREVER};
 	c->out_sum = checksum_new();
 	c->err_sum = checksum_new();
 	return c->out_sum && c->err_sum ? 0 : SC_ENOMEM;
@@ -56,23 +56,39 @@ void capture_publish_if_due(struct capture *c)
 		capture_publish(c);
 }
 
+/* Where the objects end and the ring begins: behind what has been read so far, of both streams. */
+static void spill(struct capture *c, int error)
+{
+	KILLPOINT("before_spill");
+	c->spilled = error;
+	c->room = 0;
+	page_spill(c->page, c->out_len, c->err_len, error);
+	KILLPOINT("spilled");
+}
+
+static void append(struct capture *c, enum stream s, int fd, const void *bytes, size_t n)
+{
+	if (!c->spilled && c->out_len + c->err_len + n > page_limit(c->page))
+		spill(c, EFBIG);
+	/* A part of it may be there when it fails. It lies behind what the page tells, so nobody sees it. */
+	if (!c->spilled && object_append(fd, bytes, n))
+		spill(c, errno);
+	if (c->spilled)
+		page_ring_put(c->page, s, bytes, n);
+	c->unpublished += n;
+}
+
 /* By what stands in the chunk. */
 static void out_has_grown(struct capture *c, size_t n)
 {
 	checksum_add(c->out_sum, chunk, n);
 	c->out_len += n;
-	c->unpublished += n;
 }
 
 static void append_out(struct capture *c, size_t n)
 {
-	if (c->broken)
-		return; /* read and dropped, so that the command can end */
 	KILLPOINT("before_append");
-	if (object_append(c->out_fd, chunk, n)) {
-		c->broken = errno;
-		return;
-	}
+	append(c, STREAM_OUT, c->out_fd, chunk, n);
 	KILLPOINT("out_appended");
 	out_has_grown(c, n);
 }
@@ -81,17 +97,12 @@ static void append_record(struct capture *c, size_t n)
 {
 	struct record r = {.position = c->out_len, .length = (uint32_t)n};
 
-	if (c->broken)
-		return;
 	record_encode(&r, record_bytes);
-	if (object_append(c->err_fd, record_bytes, SC_RECORD_HEAD + n)) {
-		c->broken = errno;
-		return;
-	}
+	n += SC_RECORD_HEAD;
+	append(c, STREAM_ERR, c->err_fd, record_bytes, n);
 	KILLPOINT("err_appended");
-	checksum_add(c->err_sum, record_bytes, SC_RECORD_HEAD + n);
-	c->err_len += SC_RECORD_HEAD + n;
-	c->unpublished += SC_RECORD_HEAD + n;
+	checksum_add(c->err_sum, record_bytes, n);
+	c->err_len += n;
 }
 
 static bool is_transient(ssize_t n)
@@ -99,29 +110,42 @@ static bool is_transient(ssize_t n)
 	return n < 0 && (errno == EINTR || errno == EAGAIN);
 }
 
-/* False: the rest must be read. */
+/* False: the rest must be read, be it for the ring. */
 static bool take_given(struct capture *c, int fd)
 {
-	ssize_t n = give_some(c->gift, c->out_fd, fd, chunk, sizeof chunk);
+	uint64_t limit = page_limit(c->page);
+	ssize_t n = give_some(c->gift, c->out_fd, fd, limit > c->err_len ? limit - c->err_len : 0, chunk, sizeof chunk);
 
 	if (n > 0) {
 		out_has_grown(c, (size_t)n);
+		c->unpublished += (size_t)n;
 		return true;
 	}
 	c->gift = NULL;
-	if (n < 0)
-		c->broken = errno;
-	return n < 0;
+	if (n < 0) {
+		spill(c, errno);
+		lseek(fd, (off_t)c->out_len, SEEK_SET);
+	}
+	return false;
+}
+
+static size_t least(uint64_t a, uint64_t b, size_t c)
+{
+	a = a < b ? a : b;
+	return a < c ? (size_t)a : c;
 }
 
 bool capture_out(struct capture *c, int fd, int *error)
 {
+	size_t most;
 	ssize_t n;
 
 	*error = 0;
 	if (c->gift && take_given(c, fd))
 		return true;
-	n = read(fd, chunk, sizeof chunk);
+	/* Without room only a run that is being stopped is read on: whoever is in the way of that reads in vain. */
+	most = least(c->out_rest, c->spilled && c->room ? c->room : SC_FOREVER, sizeof chunk);
+	n = read(fd, chunk, most);
 	if (is_transient(n))
 		return true;
 	if (n <= 0) {
@@ -133,40 +157,34 @@ bool capture_out(struct capture *c, int fd, int *error)
 		fcntl(fd, F_SETPIPE_SZ, PIPE_LARGE); /* refused: as it was */
 	}
 	append_out(c, (size_t)n);
-	return true;
+	c->out_rest -= c->out_rest == SC_FOREVER ? 0 : (uint64_t)n;
+	return c->out_rest > 0;
 }
 
 bool capture_err(struct capture *c, int fd)
 {
-	ssize_t n = read(fd, record_bytes + SC_RECORD_HEAD, SC_RECORD_MAX);
+	ssize_t n = read(fd, record_bytes + SC_RECORD_HEAD, least(c->err_rest, SC_FOREVER, SC_RECORD_MAX));
 
 	if (is_transient(n))
 		return true;
-	if (n > 0)
-		append_record(c, (size_t)n);
-	return n > 0;
+	if (n <= 0)
+		return false;
+	append_record(c, (size_t)n);
+	c->err_rest -= c->err_rest == SC_FOREVER ? 0 : (uint64_t)n;
+	return c->err_rest > 0;
 }
 
-void capture_rest(struct capture *c, int out_fd, int err_fd)
+static uint64_t what_is_there(int fd)
 {
 	int there = 0;
-	ssize_t n;
 
-	if (out_fd >= 0 && ioctl(out_fd, FIONREAD, &there) == 0)
-		for (; there > 0; there -= (int)n) {
-			n = read(out_fd, chunk, (size_t)there < sizeof chunk ? (size_t)there : sizeof chunk);
-			if (n <= 0)
-				break;
-			append_out(c, (size_t)n);
-		}
-	there = 0;
-	if (err_fd >= 0 && ioctl(err_fd, FIONREAD, &there) == 0)
-		for (; there > 0; there -= (int)n) {
-			n = read(err_fd, record_bytes + SC_RECORD_HEAD, there < SC_RECORD_MAX ? (size_t)there : SC_RECORD_MAX);
-			if (n <= 0)
-				break;
-			append_record(c, (size_t)n);
-		}
+	return fd >= 0 && ioctl(fd, FIONREAD, &there) == 0 && there > 0 ? (uint64_t)there : 0;
+}
+
+void capture_only_rest(struct capture *c, int out_fd, int err_fd)
+{
+	c->out_rest = what_is_there(out_fd);
+	c->err_rest = what_is_there(err_fd);
 }
 
 void capture_text(struct capture *c, const char *text)
@@ -177,7 +195,7 @@ void capture_text(struct capture *c, const char *text)
 	append_record(c, n);
 }
 
-bool capture_is_ahead(struct capture *c, uint64_t *resume)
+static bool is_ahead(struct capture *c)
 {
 	uint64_t window = page_window(c->page), total = c->out_len + c->err_len, fastest, step = window / 4;
 
@@ -188,6 +206,23 @@ bool capture_is_ahead(struct capture *c, uint64_t *resume)
 	c->ahead_from = fastest + window;
 	if (total <= c->ahead_from)
 		return false;
-	*resume = total - window + (step < RESUME_BYTES ? step : RESUME_BYTES);
+	c->resume = total - window + (step < RESUME_BYTES ? step : RESUME_BYTES);
 	return true;
+}
+
+bool capture_must_wait(struct capture *c)
+{
+	/* The ring is smaller than any window worth the name, and its slowest reader no faster than the fastest. */
+	if (!c->spilled) /* what is left in the pipes when they are given up is not much more, and somebody waits for the end */
+		return c->out_rest == SC_FOREVER && is_ahead(c);
+	c->room = page_ring_room(c->page, clock_run_ms());
+	return c->room == 0;
+}
+
+void capture_wait(struct capture *c, uint64_t timeout_ms)
+{
+	if (c->spilled)
+		page_wait_room(c->page, timeout_ms);
+	else
+		page_wait_readers(c->page, c->resume, timeout_ms);
 }

@@ -1,5 +1,6 @@
 /* From a command's pipes into the objects of its run: reads, sums, appends, publishes on the page, and keeps to the pace of the
- * readers. Knows no process and no daemon; nothing but this appends to an object or publishes its growth. */
+ * readers. When the objects cannot grow any more (disk full, quota, a limit on their size), what comes goes through the page's ring
+ * to those who read, and is kept nowhere: the run is streaming-only from there. Knows no process and no daemon; nothing but this appends to an object or publishes its growth. */
 #ifndef SC_CAPTURE_H
 #define SC_CAPTURE_H
 
@@ -18,10 +19,13 @@ struct capture {
 	uint64_t out_len, err_len;
 	uint64_t unpublished; /* bytes */
 	uint64_t published_ms;
-	uint64_t ahead_from; /* more bytes than this may be too far ahead of the readers: look */
-	bool out_full;	     /* its pipe has been enlarged */
-	struct gift *gift;   /* stdout is a FILE whose bytes need not pass through us; NULL (any more): they do */
-	int broken;	     /* errno of an append that failed; what comes after it is read and dropped. 0: none */
+	uint64_t ahead_from;	     /* more bytes than this may be too far ahead of the readers: look */
+	uint64_t resume;	     /* … and sleep until the fastest has come here */
+	uint64_t room;		     /* in the ring, for one read of stdout */
+	uint64_t out_rest, err_rest; /* so many bytes are still to be read; SC_FOREVER: to the end */
+	bool out_full;		     /* its pipe has been enlarged */
+	struct gift *gift;	     /* stdout is a FILE whose bytes need not pass through us; NULL (any more): they do */
+	int spilled; /* errno of what kept the objects from growing: the rest goes through the page's ring. 0: they grow */
 };
 
 /* SC_ENOMEM. Page and descriptors stay the caller's. */
@@ -31,8 +35,9 @@ int capture_init(struct capture *c, struct page *page, int out_fd, int err_fd);
 bool capture_out(struct capture *c, int fd, int *error);
 bool capture_err(struct capture *c, int fd);
 
-/* What is there now, of either stream, and no more. */
-void capture_rest(struct capture *c, int out_fd, int err_fd);
+/* What is in the pipes now, of either stream (-1: none), and no more: its end is theirs. Nothing in one: nothing is to be read any more,
+ * which is for the caller to see to (out_rest, err_rest 0). */
+void capture_only_rest(struct capture *c, int out_fd, int err_fd);
 
 /* A line of ours, as if the command had printed it to stderr. */
 void capture_text(struct capture *c, const char *text);
@@ -41,8 +46,11 @@ void capture_text(struct capture *c, const char *text);
 void capture_publish(struct capture *c);
 void capture_publish_if_due(struct capture *c);
 
-/* Whether this is more than a window ahead of the fastest reader: then *resume is where that reader must have come to. Nobody is
- * waited for who does not live, nor where nobody reads. */
-bool capture_is_ahead(struct capture *c, uint64_t *resume);
+/* Whether nothing may be read now: this is more than a window ahead of the fastest reader, or the ring has no room for the slowest.
+ * Nobody is waited for who does not live, nor where nobody reads. */
+bool capture_must_wait(struct capture *c);
+
+/* After capture_must_wait said so: sleeps until that may have changed, at most timeout_ms (bounded by SC_PAGE_WAIT_MS). */
+void capture_wait(struct capture *c, uint64_t timeout_ms);
 
 #endif

@@ -8,6 +8,7 @@
 /* Exit statuses that are ours, not the command's. */
 enum {
 	EXIT_NO_KEY = 1,
+	EXIT_PROBLEM = 1,  /* of doctor: something is to be mended */
 	EXIT_USAGE = 2,	   /* of verbs that run no command */
 	EXIT_WAITED = 124, /* --wait is over */
 	EXIT_FAILED = 125, /* sc failed; a usage error of get */
@@ -42,15 +43,22 @@ int run_rm(const struct command *self, int argc, char **argv);
 int run_ls(const struct command *self, int argc, char **argv);
 int run_ps(const struct command *self, int argc, char **argv);
 int run_sync(const struct command *self, int argc, char **argv);
+int run_config(const struct command *self, int argc, char **argv);
+int run_doctor(const struct command *self, int argc, char **argv);
 int run_daemon(const struct command *self, int argc, char **argv);
+int run_verify(const struct command *self, int argc, char **argv);
 int run_help(const struct command *self, int argc, char **argv);
 int run_version(const struct command *self, int argc, char **argv);
 
-extern const struct option_row get_options[], put_options[], rm_options[], ls_options[], ps_options[], sync_options[], daemon_options[];
+extern const struct option_row get_options[], put_options[], rm_options[], ls_options[], ps_options[], sync_options[],
+	config_options[], doctor_options[], verify_options[], daemon_options[];
 
 /* `sc: what: why (what to do)`, one line on stderr. A NULL mend leaves the parentheses away. */
 void complain(const char *what, const char *why, const char *mend);
 /* The same with a format for why; no mend. */
 void complainf(const char *what, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* The last thing a verb does that prints data: flushes stdout. 0; EXIT_PIPE; EXIT_FAILED with a complaint under `what`. */
+int end_output(const char *what);
 
 #endif

@@ -82,6 +82,8 @@ static enum follow_result attach(struct follow *f, enum session_how how, bool *e
 		*v = (struct page_view){.state = PAGE_COMPLETE,
 					.out_len = m.out_len,
 					.err_len = m.err_len,
+					.out_spill = SC_FOREVER, /* what is in the index is whole */
+					.err_spill = SC_FOREVER,
 					.exit = (uint32_t)m.exit,
 					.signal = (uint32_t)m.signal};
 	}
@@ -182,6 +184,8 @@ static enum follow_result result_of(struct follow *f, enum read_result rc)
 		return FOLLOW_CANNOT_READ;
 	case READ_DIFFERS:
 		return FOLLOW_DIFFERS;
+	case READ_OVERTAKEN:
+		return FOLLOW_OVERTAKEN;
 	case READ_INTERRUPTED:
 		return leave(f);
 	case READ_ALL:
@@ -213,13 +217,10 @@ static bool stdout_is_closed(const struct follow *f)
 static void note_progress(struct follow *f, struct watch *w, const struct page_view *v)
 {
 	/* Printed ones too: a reader that was held up, and the writer with it, has not waited for the command. */
-	uint64_t seen = v->out_len + v->err_len + f->reader.out_pos + f->reader.err_pos;
+	uint64_t seen = v->out_len + v->err_len + f->reader.out_pos + f->reader.err_pos, out_pos, err_pos;
 
-	/* One that prints at the end keeps nobody waiting: all of it will still be there. */
-	if (f->reader.held)
-		page_set_position(f->page, v->out_len, v->err_len);
-	else
-		page_set_position(f->page, f->reader.out_pos, f->reader.err_pos);
+	reader_position(&f->reader, v->out_len, v->err_len, &out_pos, &err_pos);
+	page_set_position(f->page, out_pos, err_pos);
 	progress_step(v->out_len + v->err_len);
 	if (seen == w->seen)
 		return;
@@ -231,6 +232,8 @@ static void note_progress(struct follow *f, struct watch *w, const struct page_v
 /* Prints what there is; a held reader's all at once, when it is known how the run has ended. */
 static enum read_result advance(struct follow *f, const struct page_view *v)
 {
+	reader_spill(&f->reader, f->page, v);
+	f->spill_error = page_spill_error(f->page);
 	if (v->state == PAGE_COMPLETE || v->state == PAGE_FAILED)
 		reader_let_go(&f->reader, v->exit == 0 && v->signal == 0);
 	else if (v->state == PAGE_CANCELLED)

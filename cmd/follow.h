@@ -21,6 +21,7 @@ enum follow_result {
 	FOLLOW_CANNOT_WRITE, /* reader.error */
 	FOLLOW_CANNOT_READ,  /* reader.error */
 	FOLLOW_DIFFERS,	     /* a second run that is not like the first */
+	FOLLOW_OVERTAKEN,    /* a streaming-only run did not wait for us any longer */
 };
 
 struct follow {
@@ -36,6 +37,7 @@ struct follow {
 	bool joined;		      /* another caller began it */
 	uint64_t age_ms, estimate_ms; /* of the run when we came; what the last one took */
 	uint32_t exit, signal;
+	int spill_error; /* not 0: the run became streaming-only because of this errno */
 	bool left;	 /* FOLLOW_SIGNAL: the daemon has answered; then the next two mean something */
 	uint64_t others; /* who goes on reading */
 	int stopping;	 /* … or whether the run ends with us */

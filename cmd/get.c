@@ -11,6 +11,7 @@
 #include "cmd/get_parts.h"
 #include "cmd/key.h"
 #include "cmd/progress.h"
+#include "cmd/prove.h"
 #include "cmd/signals.h"
 #include "cmd/spawn.h"
 #include "cmd/spool.h"
@@ -33,8 +34,58 @@ static void start_reader(struct get *g, struct reader *r, int out_fd, int err_fd
 		reader_go_on(r, &g->again);
 }
 
+/* So many bad entries one after the other are no accident any more. */
+#define BAD_MAX 16
+
+static void say_proved(struct get *g, const struct msg *m, unsigned flags)
+{
+	struct msg proof = {.type = MSG_PROVED,
+			    .bucket = bytes_of(g->req.bucket),
+			    .key = bytes_of(g->req.key),
+			    .gen = m->gen,
+			    .flags = flags};
+
+	/* A daemon that does not hear it has the next reader do it again. */
+	session_say(&g->session, &proof, NULL, 0);
+	KILLPOINT("proof_sent");
+}
+
+/* Nothing of the entry has been printed, and nothing will be. -1: ask again, for the daemon gives it to nobody any more; else the
+ * exit status. */
+static int found_bad(struct get *g, const struct msg *m)
+{
+	say_proved(g, m, PROVED_BAD);
+	if (++g->bad == BAD_MAX)
+		return get_bypass(g, "one damaged entry after the other", SC_BIN " verify --repair");
+	get_verbose(g, "the entry is damaged", "; asking again");
+	return -1;
+}
+
+static void tick(uint64_t bytes)
+{
+	(void)bytes;
+	progress_tick();
+}
+
+/* 0, SC_ECORRUPT, SC_ESYS or SC_ENOMEM. */
+static int verify(struct get *g, const struct msg *m, const int *fds, size_t nfds)
+{
+	int rc;
+
+	progress_wait("the entry's bytes to be checked");
+	rc = prove_object(fds[0], m->out_len, m->out_sum.p, tick);
+	if (rc == 0 && nfds > 1)
+		rc = prove_object(fds[1], m->err_len, m->err_sum.p, tick);
+	progress_stop();
+	KILLPOINT("hit_verified");
+	if (rc == 0)
+		say_proved(g, m, 0);
+	return rc;
+}
+
 static int replay(struct get *g, const struct msg *m, const int *fds, size_t nfds)
 {
+	uint64_t before = g->again.out_fd >= 0 ? g->again.out_len : 0;
 	char age[32];
 	struct reader r;
 	enum read_result rc;
@@ -46,11 +97,23 @@ static int replay(struct get *g, const struct msg *m, const int *fds, size_t nfd
 	KILLPOINT("hit_granted");
 	if (g->req.warm)
 		return get_finish(g, 0, NULL);
+	if (m->flags & HIT_VERIFY) {
+		int proved = verify(g, m, fds, nfds);
+
+		if (proved == SC_ENOMEM)
+			return get_bypass(g, "no memory to check an entry with", NULL);
+		if (proved)
+			return found_bad(g, m);
+	}
 	start_reader(g, &r, fds[0], nfds > 1 ? fds[1] : -1);
 	reader_let_go(&r, m->exit == 0 && m->signal == 0);
 	reader_prepare(&r, m->out_len);
 	get_verbose(g, "hit, made this long ago: ", human_format_duration(m->age, age));
 	rc = reader_print(&r, m->out_len, m->err_len);
+	/* What lies in a temporary nobody has seen. */
+	if (rc == READ_CANNOT_READ && r.err_bytes == g->status.stderr_bytes &&
+	    (r.printed == before || output_restart(&g->output)))
+		return found_bad(g, m);
 	if (rc)
 		return get_not_printed(g, &r, rc);
 	KILLPOINT("hit_printed");
@@ -85,13 +148,17 @@ static int on_lost(struct get *g, const struct follow *f, const char *why)
 	/* What lies in a temporary nobody has seen. */
 	if (g->req.atomic || output_restart(&g->output))
 		g->status.bytes = printed = 0;
+	/* There is nothing left to hold a second run against. */
+	if (f->spill_error && get_has_printed(g))
+		return get_incomplete(g, why);
 	if (g->req.strict || (g->lost_once && (get_has_printed(g) || !g->req.cmd)))
 		return get_has_printed(g) ? get_incomplete(g, why) : get_fail(g, why, NULL);
 	if (g->lost_once)
 		return get_bypass(g, why, NULL);
 	g->lost_once = true;
 	if (get_has_printed(g)) {
-		if (again_init(&g->again, f->reader.out_fd, f->reader.err_fd, printed, f->reader.err_pos))
+		if (again_init(&g->again, f->reader.from.fd[STREAM_OUT], f->reader.from.fd[STREAM_ERR], printed,
+			       f->reader.err_pos))
 			return get_incomplete(g, why);
 		human_escape(g->req.key, strlen(g->req.key), shown, sizeof shown);
 		snprintf(g->notice, sizeof g->notice, "%s: %s: the command runs a second time and says something else:\n",
@@ -101,6 +168,22 @@ static int on_lost(struct get *g, const struct follow *f, const char *why)
 	KILLPOINT("run_lost");
 	get_verbose(g, why, "; asking again");
 	return -1;
+}
+
+/* What kept a run's output from being stored, and what a person can do about it. */
+static const char *why_unkept(int error, const char **mend)
+{
+	*mend = error == ENOSPC ? "free some space" : error == EFBIG ? "see max-entry, ulimit -f" : NULL;
+	return error == EFBIG ? "too large" : strerror(error);
+}
+
+static void warn_unkept(const struct get *g, int error)
+{
+	const char *mend, *because = why_unkept(error, &mend);
+	char why[256];
+
+	snprintf(why, sizeof why, "not kept: %s", because);
+	get_say(g, why, mend);
 }
 
 static int nested(struct get *g)
@@ -131,8 +214,14 @@ static int follow(struct get *g, struct page *page, const struct msg *m, int out
 	KILLPOINT("run_followed");
 	g->status.bytes = f.reader.printed;
 	g->status.stderr_bytes = f.reader.err_bytes;
+	reader_release(&f.reader);
+	/* Who runs the command itself from here on, and waits for it, is nobody's reader. */
+	page_leave_slot(page);
 	switch (rc) {
 	case FOLLOW_ENDED:
+		/* One of those who read it says so: who began it. */
+		if (f.spill_error && !f.joined)
+			warn_unkept(g, f.spill_error);
 		return get_command_status(g, f.exit, f.signal);
 	case FOLLOW_CANCELLED:
 		return on_lost(g, &f, "the run was stopped");
@@ -153,6 +242,8 @@ static int follow(struct get *g, struct page *page, const struct msg *m, int out
 		return get_not_printed(g, &f.reader, READ_CANNOT_READ);
 	case FOLLOW_DIFFERS:
 		return get_not_printed(g, &f.reader, READ_DIFFERS);
+	case FOLLOW_OVERTAKEN:
+		return get_not_printed(g, &f.reader, READ_OVERTAKEN);
 	}
 	return EXIT_FAILED;
 }
@@ -258,11 +349,24 @@ static int refused(struct get *g, const struct msg *m)
 {
 	char why[320], text[256];
 
+	const char *mend;
+
 	if (m->reason == REFUSE_NESTED)
 		return nested(g);
+	if (m->reason == REFUSE_UNKEPT) {
+		snprintf(why, sizeof why, "not shared, a moment ago it could not be kept: %s",
+			 why_unkept((int)m->error, &mend));
+		return get_bypass(g, why, mend);
+	}
 	snprintf(why, sizeof why, "the cache cannot take it: %s",
 		 m->error ? strerror((int)m->error) : human_escape(m->text.p, m->text.n, text, sizeof text));
 	return get_bypass(g, why, m->error == ENOSPC ? "free some space" : NULL);
+}
+
+static void close_all(const int *fds, size_t nfds)
+{
+	for (size_t i = 0; i < nfds; i++)
+		close(fds[i]);
 }
 
 /* ---- the question ---- */
@@ -337,7 +441,9 @@ static int ask(struct get *g)
 		return get_bypass(g, g->session.why[0] ? g->session.why : sc_strerror(rc), g->session.mend);
 	switch (m.type) {
 	case MSG_HIT:
-		return replay(g, &m, fds, nfds);
+		rc = replay(g, &m, fds, nfds);
+		close_all(fds, nfds);
+		return rc;
 	case MSG_FOLLOW:
 		return join(g, &m, fds, nfds);
 	case MSG_LEAD:
@@ -386,12 +492,7 @@ static int print_key(const struct get *g)
 {
 	key_print(bytes_of(g->req.key));
 	putchar('\n');
-	if (fflush(stdout) == 0)
-		return 0;
-	if (errno == EPIPE)
-		return EXIT_PIPE;
-	complainf(g->req.key, "write error: %s", strerror(errno));
-	return EXIT_FAILED;
+	return end_output(g->req.key);
 }
 
 static int run(struct get *g, const struct command *self, int argc, char **argv)

@@ -161,6 +161,8 @@ int get_not_printed(struct get *g, const struct reader *r, enum read_result rc)
 		return get_finish(g, EXIT_PIPE, "stdout was closed");
 	if (rc == READ_DIFFERS)
 		return get_incomplete(g, "the run was lost, and a second one printed something else");
+	if (rc == READ_OVERTAKEN)
+		return get_bypass(g, "too slow for a run that could not be stored", NULL);
 	if (rc == READ_CANNOT_READ)
 		return get_incomplete(g, r->error ? strerror(r->error) : "the object is damaged");
 	return get_cannot_write(g, strerror(r->error));

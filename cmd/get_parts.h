@@ -17,6 +17,7 @@ struct get {
 	int spool_fd;	/* what our stdin was; -1: it was not read, or only for the key */
 	struct gen gen; /* of the run we read, or have just lost */
 	bool lost_once;
+	unsigned bad;	    /* entries that turned out to be damaged */
 	bool foreground;    /* the command of the run we read is in our process group */
 	struct again again; /* what we printed of a run that was lost; out_fd -1: nothing */
 	char notice[256];

@@ -56,12 +56,14 @@ static bool is_untouched(const struct gift *g)
 	return (uint64_t)st.st_size == g->there;
 }
 
-/* All of FILE as it is at this moment. What it gets later is found by reading on. */
-static bool clone_all(struct gift *g, int object_fd, int file_fd)
+/* All of FILE as it is at this moment, if that is not too much. What it gets later is found by reading on. */
+static bool clone_all(struct gift *g, int object_fd, int file_fd, uint64_t limit)
 {
 	struct stat st;
 
 	g->way = GIVE_RANGE;
+	if (fstat(file_fd, &st) < 0 || (uint64_t)st.st_size > limit)
+		return true;
 	if (ioctl(object_fd, FICLONE, file_fd) < 0)
 		return is_untouched(g);
 	if (fstat(g->again_fd, &st) < 0 || lseek(file_fd, st.st_size, SEEK_SET) < 0)
@@ -71,11 +73,12 @@ static bool clone_all(struct gift *g, int object_fd, int file_fd)
 	return true;
 }
 
-/* Where it says that there is nothing more, or why it cannot, a read says so again, or better. */
-static bool copy_range(struct gift *g, int object_fd, int file_fd)
+/* Where it says that there is nothing more, or why it cannot, a read says so again, or better; what is over the limit is read, too. */
+static bool copy_range(struct gift *g, int object_fd, int file_fd, uint64_t limit)
 {
+	uint64_t room = limit > g->there ? limit - g->there : 0;
 	off_t at = (off_t)g->there;
-	ssize_t n = copy_file_range(file_fd, NULL, object_fd, &at, STEP, 0);
+	ssize_t n = room ? copy_file_range(file_fd, NULL, object_fd, &at, room < STEP ? (size_t)room : STEP, 0) : 0;
 
 	if (n > 0) {
 		g->there += (uint64_t)n;
@@ -87,7 +90,7 @@ static bool copy_range(struct gift *g, int object_fd, int file_fd)
 	return is_untouched(g);
 }
 
-static bool make_longer(struct gift *g, int object_fd, int file_fd)
+static bool make_longer(struct gift *g, int object_fd, int file_fd, uint64_t limit)
 {
 	bool good = true;
 
@@ -98,17 +101,18 @@ static bool make_longer(struct gift *g, int object_fd, int file_fd)
 		} else if (!set_placed(g, object_fd, true)) {
 			g->way = GIVE_NO_MORE;
 		} else {
-			good = g->way == GIVE_CLONE ? clone_all(g, object_fd, file_fd) : copy_range(g, object_fd, file_fd);
+			good = g->way == GIVE_CLONE ? clone_all(g, object_fd, file_fd, limit)
+						    : copy_range(g, object_fd, file_fd, limit);
 		}
 	}
 	return good;
 }
 
-ssize_t give_some(struct gift *g, int object_fd, int file_fd, void *bytes, size_t n)
+ssize_t give_some(struct gift *g, int object_fd, int file_fd, uint64_t limit, void *bytes, size_t n)
 {
 	ssize_t got;
 
-	if (!make_longer(g, object_fd, file_fd))
+	if (!make_longer(g, object_fd, file_fd, limit))
 		return -1;
 	if (g->disturbed && *g->disturbed) {
 		errno = ETXTBSY;

@@ -26,8 +26,9 @@ void give_init(struct gift *g, int again_fd);
 /* The object is FILE itself. SC_ESYS. */
 int give_init_linked(struct gift *g, int again_fd, volatile sig_atomic_t *disturbed);
 
-/* The next bytes that stand in the object, read back: at most n of them, how many. 0: there are no more to be had this way, and
- * file_fd's position is behind the last. -1: errno; the object cannot be made whole. */
-ssize_t give_some(struct gift *g, int object_fd, int file_fd, void *bytes, size_t n);
+/* The next bytes that stand in the object, read back: at most n of them, how many. 0: there are no more to be had this way, because FILE
+ * ends, or the object has `limit` bytes, or the kernel cannot; file_fd's position is behind the last. -1: errno; the object cannot be
+ * made whole. */
+ssize_t give_some(struct gift *g, int object_fd, int file_fd, uint64_t limit, void *bytes, size_t n);
 
 #endif

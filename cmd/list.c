@@ -1,27 +1,17 @@
 /* `sc ls` and `sc ps`: rows as they come, nothing gathered. */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cmd/command.h"
 #include "cmd/key.h"
 #include "cmd/options.h"
+#include "cmd/request.h"
 #include "cmd/talk.h"
 #include "lib/err.h"
 #include "lib/human.h"
 
 const struct option_row ls_options[] = {{0}};
 const struct option_row ps_options[] = {{0}};
-
-static int flush_stdout(const char *verb)
-{
-	if (fflush(stdout) == 0 && !ferror(stdout))
-		return 0;
-	if (errno == EPIPE)
-		return EXIT_PIPE;
-	complainf(verb, "write error: %s", strerror(errno));
-	return EXIT_FAILED;
-}
 
 static int each_row(struct session *s, const char *verb, const struct msg *q, enum session_how how,
 		    void (*print)(const struct msg *m))
@@ -38,7 +28,7 @@ static int each_row(struct session *s, const char *verb, const struct msg *q, en
 	session_release(s);
 	if (rc)
 		return EXIT_FAILED;
-	return flush_stdout(verb);
+	return end_output(verb);
 }
 
 static void print_entry(const struct msg *m)
@@ -50,8 +40,9 @@ static void print_entry(const struct msg *m)
 int run_ls(const struct command *self, int argc, char **argv)
 {
 	struct session s = SESSION_INIT;
-	struct msg q = {.type = MSG_LIST, .bucket = bytes_of("default")};
+	struct msg q = {.type = MSG_LIST};
 	struct options o;
+	const char *bucket;
 
 	options_start(&o, self, argc, argv);
 	while (options_next(&o))
@@ -62,6 +53,9 @@ int run_ls(const struct command *self, int argc, char **argv)
 		return options_error(&o, "one PREFIX at most");
 	if (o.nwords && strlen(o.words[0]) > SC_KEY_MAX)
 		return options_error(&o, "PREFIX is longer than any key");
+	if (!request_read_bucket(&bucket, &o))
+		return EXIT_USAGE;
+	q.bucket = bytes_of(bucket);
 	q.text = bytes_of(o.nwords ? o.words[0] : "");
 	return each_row(&s, "ls", &q, SESSION_START, print_entry);
 }
@@ -113,8 +107,9 @@ static void print_flight(const struct msg *m)
 int run_ps(const struct command *self, int argc, char **argv)
 {
 	struct session s = SESSION_INIT;
-	struct msg q = {.type = MSG_FLIGHTS, .bucket = bytes_of("default")};
+	struct msg q = {.type = MSG_FLIGHTS};
 	struct options o;
+	const char *bucket;
 
 	options_start(&o, self, argc, argv);
 	while (options_next(&o))
@@ -123,5 +118,8 @@ int run_ps(const struct command *self, int argc, char **argv)
 		return EXIT_USAGE;
 	if (o.nwords)
 		return options_error(&o, "takes no words");
+	if (!request_read_bucket(&bucket, &o))
+		return EXIT_USAGE;
+	q.bucket = bytes_of(bucket);
 	return each_row(&s, "ps", &q, SESSION_LOOK, print_flight);
 }

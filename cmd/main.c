@@ -1,5 +1,4 @@
 /* sc: the table of verbs, help from it, and the way to each. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,9 @@ const struct command commands[] = {
 	{"ls", "list the keys of finished entries", "[PREFIX]", ls_options, false, run_ls},
 	{"ps", "list the runs in progress", "", ps_options, false, run_ps},
 	{"sync", "what is stored survives a loss of power from now on", "", sync_options, false, run_sync},
+	{"verify", "check every entry's bytes, and what lies in the cache", "", verify_options, false, run_verify},
+	{"config", "every setting, its value, and where that comes from", "", config_options, false, run_config},
+	{"doctor", "look at everything sc stands on, and say what to mend", "", doctor_options, false, run_doctor},
 	{"daemon", "the daemon's life, by hand", "start|stop|restart|status|run", daemon_options, false, run_daemon},
 	{"help", "this list, or the options of a verb", "[VERB]", NULL, false, run_help},
 	{"version", "print the version", "", NULL, false, run_version},
@@ -68,16 +70,6 @@ static void help_all(FILE *to)
 		SC_BIN);
 }
 
-static int end_output(void)
-{
-	if (fflush(stdout) == 0 && !ferror(stdout))
-		return 0;
-	if (errno == EPIPE)
-		return EXIT_PIPE;
-	complainf("help", "write error: %s", strerror(errno));
-	return EXIT_FAILED;
-}
-
 static int unknown(const char *name)
 {
 	const char *names[32], *near;
@@ -108,13 +100,13 @@ int run_help(const struct command *self, int argc, char **argv)
 	}
 	if (argc < 2) {
 		help_all(stdout);
-		return end_output();
+		return end_output("help");
 	}
 	c = find(argv[1]);
 	if (!c)
 		return unknown(argv[1]);
 	help_verb(c);
-	return end_output();
+	return end_output("help");
 }
 
 int run_version(const struct command *self, int argc, char **argv)
@@ -129,7 +121,7 @@ int run_version(const struct command *self, int argc, char **argv)
 	if (o.nwords)
 		return options_error(&o, "takes no words");
 	printf("%s %s\n", SC_BIN, sc_build);
-	return end_output();
+	return end_output("version");
 }
 
 /* -h and --help of a verb, wherever its options may stand. */
@@ -159,7 +151,7 @@ int main(int argc, char **argv)
 		return unknown(argv[1]);
 	if (wants_help(argc - 1, argv + 1)) {
 		help_verb(c);
-		return end_output();
+		return end_output("help");
 	}
 	return c->run(c, argc - 1, argv + 1);
 }

@@ -2,6 +2,7 @@
  * not tell the `--` that ends options from the one that begins CMD. */
 #include "cmd/options.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -35,6 +36,16 @@ void complain(const char *what, const char *why, const char *mend)
 		     mend ? ")" : "");
 	if (n > 0)
 		fwrite(line, 1, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1, stderr);
+}
+
+int end_output(const char *what)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return 0;
+	if (errno == EPIPE)
+		return EXIT_PIPE;
+	complainf(what, "write error: %s", strerror(errno));
+	return EXIT_FAILED;
 }
 
 int options_status(const struct options *o)

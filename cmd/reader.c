@@ -27,12 +27,31 @@
 
 /* A kernel-side copy that need not wait could go on for long; so much is one piece. */
 #define STEP (1024 * 1024)
+/* A writer that waits for us must see us move, however slowly our bytes are taken. */
+#define STEP_PACED (16 * 1024)
 
 static unsigned char buffer[COPY_SIZE];
 
 void reader_init(struct reader *r, int out_fd, int err_fd)
 {
-	*r = (struct reader){.out_fd = out_fd, .err_fd = err_fd, .to_fd = 1};
+	*r = (struct reader){.to_fd = 1};
+	source_init(&r->from, out_fd, err_fd);
+}
+
+void reader_release(struct reader *r)
+{
+	source_release(&r->from);
+}
+
+void reader_spill(struct reader *r, struct page *page, const struct page_view *v)
+{
+	source_spill(&r->from, page, v);
+}
+
+void reader_position(const struct reader *r, uint64_t out_len, uint64_t err_len, uint64_t *out_pos, uint64_t *err_pos)
+{
+	*out_pos = r->held ? out_len : r->out_pos;
+	*err_pos = r->held ? err_len : r->err_pos;
 }
 
 void reader_redirect(struct reader *r, int to_fd, bool to_ours)
@@ -45,9 +64,9 @@ void reader_prepare(struct reader *r, uint64_t out_len)
 {
 	struct stat st;
 
-	if (!r->to_ours || out_len == 0 || fstat(r->out_fd, &st) < 0 || (uint64_t)st.st_size != out_len)
+	if (!r->to_ours || out_len == 0 || fstat(r->from.fd[STREAM_OUT], &st) < 0 || (uint64_t)st.st_size != out_len)
 		return;
-	if (ioctl(r->to_fd, FICLONE, r->out_fd) == 0) {
+	if (ioctl(r->to_fd, FICLONE, r->from.fd[STREAM_OUT]) == 0) {
 		r->skip = true;
 		r->printed = out_len;
 	} else if (out_len > FILE_LARGE) {
@@ -135,15 +154,22 @@ static enum read_result cannot_read(struct reader *r, int error)
 	return READ_CANNOT_READ;
 }
 
+/* What source_read says, but for 0. */
+static enum read_result no_bytes(struct reader *r, int rc)
+{
+	if (rc == SC_ENOENT)
+		return READ_OVERTAKEN;
+	if (rc == SC_ESYS && errno == EINTR)
+		return READ_ALL;
+	return cannot_read(r, rc == SC_ESYS ? errno : 0);
+}
+
 static enum read_result copy_some(struct reader *r, uint64_t n)
 {
-	ssize_t got = pread(r->out_fd, buffer, n < sizeof buffer ? n : sizeof buffer, (off_t)r->out_pos);
+	size_t got, most = r->from.page ? STEP_PACED : sizeof buffer;
+	int rc = source_read(&r->from, STREAM_OUT, r->out_pos, buffer, n < most ? n : most, &got);
 
-	if (got < 0)
-		return errno == EINTR ? READ_ALL : cannot_read(r, errno);
-	if (got == 0)
-		return cannot_read(r, 0);
-	return write_all(r, r->to_fd, buffer, (size_t)got, &r->out_pos);
+	return rc ? no_bytes(r, rc) : write_all(r, r->to_fd, buffer, got, &r->out_pos);
 }
 
 /* Not for this pair of files: then bytes are copied by hand. So are those that could not be read, to be told from those that
@@ -159,14 +185,15 @@ static enum read_result move_some(struct reader *r, uint64_t n)
 {
 	off_t at = (off_t)r->out_pos;
 	size_t step = n < STEP ? n : STEP;
+	int fd = r->from.fd[STREAM_OUT];
 	ssize_t moved;
 
 	if (r->method == READ_SPLICE)
-		moved = splice(r->out_fd, &at, r->to_fd, NULL, step, 0);
+		moved = splice(fd, &at, r->to_fd, NULL, step, 0);
 	else if (r->method == READ_SENDFILE)
-		moved = sendfile(r->to_fd, r->out_fd, &at, step);
+		moved = sendfile(r->to_fd, fd, &at, step);
 	else
-		moved = copy_file_range(r->out_fd, &at, r->to_fd, NULL, step, 0);
+		moved = copy_file_range(fd, &at, r->to_fd, NULL, step, 0);
 	if (moved > 0) {
 		r->out_pos += (uint64_t)moved;
 		return READ_ALL;
@@ -186,17 +213,15 @@ static enum read_result move_some(struct reader *r, uint64_t n)
 /* What we have printed of the first run is not printed again, only held against it. */
 static enum read_result match_some(struct reader *r, uint64_t n)
 {
-	ssize_t got = pread(r->out_fd, buffer, n < sizeof buffer ? n : sizeof buffer, (off_t)r->out_pos);
-	int rc;
+	size_t got;
+	int rc = source_read(&r->from, STREAM_OUT, r->out_pos, buffer, n < sizeof buffer ? n : sizeof buffer, &got);
 
-	if (got < 0)
-		return errno == EINTR ? READ_ALL : cannot_read(r, errno);
-	if (got == 0)
-		return cannot_read(r, 0);
-	rc = again_match_out(r->again, buffer, (size_t)got, r->out_pos);
+	if (rc)
+		return no_bytes(r, rc);
+	rc = again_match_out(r->again, buffer, got, r->out_pos);
 	if (rc)
 		return rc == SC_ECORRUPT ? READ_DIFFERS : cannot_read(r, errno);
-	r->out_pos += (uint64_t)got;
+	r->out_pos += got;
 	return READ_ALL;
 }
 
@@ -209,7 +234,10 @@ static enum read_result print_some(struct reader *r, uint64_t n)
 	}
 	if (r->method == READ_UNDECIDED)
 		choose_method(r, n);
-	return r->method == READ_COPY ? copy_some(r, n) : move_some(r, n);
+	/* What lies in memory that is written again is never lent to a pipe. */
+	if (r->method == READ_COPY || !source_in_object(&r->from, STREAM_OUT, r->out_pos, n))
+		return copy_some(r, n);
+	return move_some(r, source_in_object(&r->from, STREAM_OUT, r->out_pos, n));
 }
 
 static enum read_result print_out(struct reader *r, uint64_t to)
@@ -230,18 +258,16 @@ static enum read_result print_out(struct reader *r, uint64_t to)
 
 static enum read_result read_exactly(struct reader *r, void *p, size_t n, uint64_t at)
 {
-	size_t got = 0;
+	size_t got, done = 0;
 
-	while (got < n) {
-		ssize_t k = pread(r->err_fd, (char *)p + got, n - got, (off_t)(at + got));
+	while (done < n) {
+		int rc = source_read(&r->from, STREAM_ERR, at + done, (char *)p + done, n - done, &got);
 
-		if (k < 0 && errno == EINTR)
+		if (rc == SC_ESYS && errno == EINTR)
 			continue;
-		if (k < 0)
-			return cannot_read(r, errno);
-		if (k == 0)
-			return cannot_read(r, 0);
-		got += (size_t)k;
+		if (rc)
+			return no_bytes(r, rc);
+		done += got;
 	}
 	return READ_ALL;
 }
@@ -318,30 +344,37 @@ enum read_result reader_finish(struct reader *r)
 	return again_err_is_over(r->again) ? READ_ALL : show_whole(r, r->err_pos);
 }
 
+/* Of a streaming-only run: what is not printed now will not be there later. */
+static enum read_result keep(struct reader *r, uint64_t out_len, uint64_t err_len)
+{
+	int rc = source_keep(&r->from, out_len, err_len);
+
+	return rc == SC_ENOENT ? READ_OVERTAKEN : rc ? cannot_read(r, rc == SC_ESYS ? errno : 0) : READ_ALL;
+}
+
 enum read_result reader_advance(struct reader *r, uint64_t out_len, uint64_t err_len)
 {
+	uint64_t to = out_len;
 	enum read_result rc;
 
 	if (r->held)
+		return keep(r, out_len, err_len);
+	/* At once, and not when we come to what is gone: who has printed nothing yet can still run its own. */
+	if (!r->mute && !r->skip && source_is_overtaken(&r->from, r->out_pos, r->err_pos))
+		return READ_OVERTAKEN;
+	rc = find_record(r, err_len);
+	if (rc)
+		return rc;
+	if (r->has_record && r->record.position < to)
+		to = r->record.position;
+	rc = print_out(r, to);
+	if (rc)
+		return rc;
+	/* A record that stands behind output we were not told of yet waits for the next call. */
+	if (!r->has_record || r->record.position > r->out_pos)
 		return READ_ALL;
-	for (;;) {
-		uint64_t to = out_len;
-
-		rc = find_record(r, err_len);
-		if (rc)
-			return rc;
-		if (r->has_record && r->record.position < to)
-			to = r->record.position;
-		rc = print_out(r, to);
-		if (rc)
-			return rc;
-		/* A record that stands behind output we were not told of yet waits for the next call. */
-		if (!r->has_record || r->record.position > r->out_pos)
-			return READ_ALL;
-		rc = print_record(r);
-		if (rc)
-			return rc;
-	}
+	rc = print_record(r);
+	return rc ? rc : READ_MORE;
 }
 
 enum read_result reader_print(struct reader *r, uint64_t out_len, uint64_t err_len)

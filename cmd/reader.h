@@ -6,14 +6,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "lib/object.h"
+#include "cmd/source.h"
 
 struct again;
 
 enum read_method { READ_UNDECIDED, READ_SPLICE, READ_SENDFILE, READ_RANGE, READ_COPY };
 
 struct reader {
-	int out_fd, err_fd;	   /* the objects; err_fd -1: there is none */
+	struct source from;
 	int to_fd;		   /* where stdout goes; 1 */
 	bool to_ours;		   /* a file that nobody else has open, written from its beginning */
 	uint64_t out_pos, err_pos; /* how far they have been printed; err_pos counts whole records, with their heads */
@@ -37,9 +37,12 @@ enum read_result {
 	READ_CANNOT_WRITE,  /* `error` */
 	READ_CANNOT_READ,   /* `error`; 0: the object is shorter than its length, or contradicts itself */
 	READ_DIFFERS,	    /* a second run that is not like the first */
+	READ_OVERTAKEN,	    /* a streaming-only run did not wait for us any longer */
 };
 
+/* The descriptors stay the caller's. */
 void reader_init(struct reader *r, int out_fd, int err_fd);
+void reader_release(struct reader *r);
 
 /* What is read is a second run: nothing is printed until it has come to where we are. `again` stays the caller's. */
 void reader_go_on(struct reader *r, struct again *again);
@@ -50,6 +53,14 @@ void reader_redirect(struct reader *r, int to_fd, bool to_ours);
 /* Of a finished object before anything is printed: into a file of ours all of it at once, where that costs nothing (a reflink), or
  * room for it. Whatever comes of it, reader_advance does the rest. */
 void reader_prepare(struct reader *r, uint64_t out_len);
+
+/* The run has become streaming-only: what lies behind the objects' ends is read from the ring. The page stays the caller's, and must
+ * outlive the reader. */
+void reader_spill(struct reader *r, struct page *page, const struct page_view *v);
+
+/* How far this reader has got, of what there is according to the lengths: what the writer waits for. One that is held keeps nobody
+ * waiting: what is in the objects will still be there. */
+void reader_position(const struct reader *r, uint64_t out_len, uint64_t err_len, uint64_t *out_pos, uint64_t *err_pos);
 
 /* Until this is called a reader that is `held` prints nothing. Not succeeded: only its stderr. */
 void reader_let_go(struct reader *r, bool succeeded);

@@ -3,14 +3,15 @@
 
 #include "cmd/command.h"
 #include "cmd/options.h"
+#include "cmd/request.h"
 #include "cmd/talk.h"
 #include "lib/human.h"
 
 const struct option_row rm_options[] = {{0}};
 
-static int remove_one(struct session *s, const char *key)
+static int remove_one(struct session *s, const char *bucket, const char *key)
 {
-	struct msg q = {.type = MSG_REMOVE, .bucket = bytes_of("default"), .key = bytes_of(key)}, m;
+	struct msg q = {.type = MSG_REMOVE, .bucket = bytes_of(bucket), .key = bytes_of(key)}, m;
 	char text[256];
 
 	/* With nothing there to remove there is no need of a daemon, but only it can promise that nothing is. */
@@ -26,6 +27,7 @@ int run_rm(const struct command *self, int argc, char **argv)
 {
 	struct session s = SESSION_INIT;
 	struct options o;
+	const char *bucket;
 	int status = 0;
 
 	options_start(&o, self, argc, argv);
@@ -35,6 +37,8 @@ int run_rm(const struct command *self, int argc, char **argv)
 		return EXIT_USAGE;
 	if (o.nwords == 0)
 		return options_error(&o, "KEY is missing");
+	if (!request_read_bucket(&bucket, &o))
+		return EXIT_USAGE;
 	for (int i = 0; i < o.nwords; i++) {
 		size_t n = strlen(o.words[i]);
 
@@ -44,7 +48,7 @@ int run_rm(const struct command *self, int argc, char **argv)
 			return options_error(&o, "KEY has %zu bytes, %d are the most", n, SC_KEY_MAX);
 	}
 	for (int i = 0; i < o.nwords && status == 0; i++)
-		status = remove_one(&s, o.words[i]);
+		status = remove_one(&s, bucket, o.words[i]);
 	session_release(&s);
 	return status;
 }

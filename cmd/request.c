@@ -159,6 +159,16 @@ size_t request_read_chain(struct gen chain[SC_CHAIN_MAX])
 	return count;
 }
 
+bool request_read_bucket(const char **bucket, const struct options *o)
+{
+	const char *name = getenv("SC_BUCKET");
+
+	*bucket = name && *name ? name : "default";
+	if (msg_is_bucket(bytes_of(*bucket)))
+		return true;
+	return options_error(o, "SC_BUCKET is no name of a bucket (say 1 to %d of a-z 0-9 . _ -)", SC_BUCKET_MAX) == 0;
+}
+
 /* What the environment sets and an option overrides. */
 static bool read_environment(struct request *r, const struct options *o)
 {
@@ -168,7 +178,7 @@ static bool read_environment(struct request *r, const struct options *o)
 		return options_error(o, "SC_TTL is no duration (say 90s, 1h30m, 2d or forever)") == 0;
 	r->strict = strict && strcmp(strict, "1") == 0;
 	r->nchain = request_read_chain(r->chain);
-	return true;
+	return request_read_bucket(&r->bucket, o);
 }
 
 /* It prints nothing and does not stay. */
@@ -212,8 +222,7 @@ static bool check(const struct request *r, const struct options *o)
 
 bool request_begin(struct request *r, const struct options *o)
 {
-	*r = (struct request){
-		.ttl_ms = SC_TTL_UNSET, .accept_ms = SC_FOREVER, .linger_ms = SC_FOREVER, .bucket = "default", .status_fd = -1};
+	*r = (struct request){.ttl_ms = SC_TTL_UNSET, .accept_ms = SC_FOREVER, .linger_ms = SC_FOREVER, .status_fd = -1};
 	return read_environment(r, o);
 }
 

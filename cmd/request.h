@@ -40,6 +40,9 @@ bool request_parse(struct request *r, const struct command *self, int argc, char
 /* The runs we are inside of, the innermost last, as SC_FLIGHTS names them: how many. */
 size_t request_read_chain(struct gen chain[SC_CHAIN_MAX]);
 
+/* The bucket: SC_BUCKET, else "default". False: a usage error, said on stderr. */
+bool request_read_bucket(const char **bucket, const struct options *o);
+
 /* The pieces of it that put shares: what holds without an option, and the first word as KEY, of at most so many bytes. */
 bool request_begin(struct request *r, const struct options *o);
 bool request_take_key(struct request *r, const struct options *o, size_t most);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cmd/progress.h"
+#include "cmd/signals.h"
 #include "cmd/spawn.h"
 #include "lib/build.h"
 #include "lib/clock.h"
@@ -82,6 +83,11 @@ static int start(struct session *s)
 		goto out;
 	}
 	KILLPOINT("before_daemon_start");
+	/* It is told a path. Started for another directory than ours it would be of no use to us. */
+	if (!place_is_there(&s->place)) {
+		rc = fail(s, SC_EUNSAFE, "the cache directory was removed or replaced", NULL);
+		goto out;
+	}
 	rc = spawn_daemon(s->place.path, why, sizeof why);
 	KILLPOINT("daemon_started");
 	/* Every one counts as a failure until the daemon has answered somebody: it may die of the first question. Not when there
@@ -302,7 +308,9 @@ int session_ask(struct session *s, enum session_how how, const struct msg *q, st
 		KILLPOINT("question_sent");
 		/* Also when the send failed: what it said before it went is still there. */
 		if (rc == 0 || rc == SC_EEOF)
-			rc = session_hear(s, m, fds, nfds, wait_ms);
+			do {
+				rc = session_hear(s, m, fds, nfds, wait_ms);
+			} while (rc == SC_ESYS && errno == EINTR && !signals_pending());
 		if (rc == 0 && m->type == MSG_REFUSE && m->reason == REFUSE_VERSION)
 			rc = refused_version(s);
 		if (!may_ask_again(s, rc))

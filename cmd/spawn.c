@@ -38,8 +38,7 @@ void spawn_fill_low_fds(void)
 
 /* ---- the daemon ---- */
 
-/* Beside ourselves, else in the libexec of the prefix we are installed in; never through PATH, which is the caller's. */
-static int find_daemon(char path[SC_PATH_MAX])
+int spawn_find_daemon(char path[SC_PATH_MAX])
 {
 	static const char *const places[] = {"scd", "../libexec/" SC_BIN "/scd"};
 	ssize_t n = readlink("/proc/self/exe", path, SC_PATH_MAX - 64);
@@ -146,7 +145,7 @@ int spawn_daemon(const char *dir, char *why, size_t size)
 	int pipe_fd[2], rc;
 	pid_t pid;
 
-	if (find_daemon(path)) {
+	if (spawn_find_daemon(path)) {
 		snprintf(why, size, "there is no scd beside %s, nor in ../libexec/%s", SC_BIN, SC_BIN);
 		return SC_EEOF;
 	}
@@ -182,7 +181,7 @@ void spawn_become_daemon(const char *dir)
 	char path[SC_PATH_MAX];
 	char *const argv[] = {(char *)(uintptr_t) "scd", (char *)(uintptr_t)dir, NULL};
 
-	if (find_daemon(path) == 0)
+	if (spawn_find_daemon(path) == 0)
 		execve(path, argv, daemon_environment());
 }
 

@@ -7,9 +7,15 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "lib/limits.h"
+
 /* First thing in main: descriptors 0 to 2 that the caller closed are filled, so that no file of ours becomes somebody's stdout.
  * What fills 1 refuses writes, so that a closed stdout is noticed. */
 void spawn_fill_low_fds(void);
+
+/* Where scd is: beside ourselves, else in the libexec of the prefix we are installed in; never through PATH, which is the
+ * caller's. SC_ENOENT. */
+int spawn_find_daemon(char path[SC_PATH_MAX]);
 
 /* Starts scd for a directory, detached from everything of ours: no descriptors, signals, session or environment but the
  * allow-list. Waits until it is ready or has failed, at most SC_START_MS. 0; SC_EEOF: it failed, `why` has its own words ·

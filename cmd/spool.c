@@ -126,6 +126,16 @@ int spool_take_stdin(int fd, uint8_t hash[SC_DIGEST_SIZE], int *reading)
 	return rc;
 }
 
+int spool_append(int fd, const void *bytes, size_t n)
+{
+	int rc;
+
+	catch_limit(true);
+	rc = object_append(fd, bytes, n);
+	catch_limit(false);
+	return rc;
+}
+
 int spool_reopen(int fd)
 {
 	char path[32];

@@ -3,6 +3,7 @@
 #ifndef SC_SPOOL_H
 #define SC_SPOOL_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "lib/digest.h"
@@ -14,6 +15,9 @@ int spool_make(int dir_fd, int *fd);
 /* Reads our stdin to its end; a closed one is empty. Appends it to the spool (-1: kept nowhere) and hashes it. SC_ESYS,
  * SC_ENOMEM; *reading says whether it was stdin that could not be read. */
 int spool_take_stdin(int fd, uint8_t hash[SC_DIGEST_SIZE], int *reading);
+
+/* All n bytes at its end. SC_ESYS. */
+int spool_append(int fd, const void *bytes, size_t n);
 
 /* A description of its own, at the beginning, for reading; close-on-exec. -1 and errno. */
 int spool_reopen(int fd);

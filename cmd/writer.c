@@ -145,25 +145,17 @@ static void pump_err(struct writer *w)
 		close_end(&w->child.err_fd);
 }
 
-/* What cannot be stored need not be made. A put ends here; its giver is heard to the end by whoever called us. */
-static void stop_if_broken(struct writer *w)
-{
-	if (!w->capture.broken)
-		return;
-	if (w->child.pid < 0)
-		close_end(&w->child.out_fd);
-	else
-		writer_begin_stop(w, SIGTERM);
-}
-
 /* The command has ended, but somebody it has left behind holds its pipes. */
 static void stop_lingering(struct writer *w, uint64_t now)
 {
 	if (!w->exited || w->stopping || now < w->linger_ms)
 		return;
-	capture_rest(&w->capture, w->child.out_fd, w->child.err_fd);
-	close_end(&w->child.out_fd);
-	close_end(&w->child.err_fd);
+	w->linger_ms = SC_FOREVER;
+	capture_only_rest(&w->capture, w->child.out_fd, w->child.err_fd);
+	if (w->capture.out_rest == 0)
+		close_end(&w->child.out_fd);
+	if (w->capture.err_rest == 0)
+		close_end(&w->child.err_fd);
 }
 
 /* ---- the loop ---- */
@@ -196,9 +188,9 @@ static int time_to_sleep(const struct writer *w, uint64_t now)
 static void turn(struct writer *w)
 {
 	enum { OUT, ERR, EXIT, DAEMON, N };
-	uint64_t resume, now;
+	uint64_t now;
 	int timeout = time_to_sleep(w, clock_run_ms()), n;
-	bool ahead = !w->stopping && capture_is_ahead(&w->capture, &resume);
+	bool ahead = !w->stopping && capture_must_wait(&w->capture);
 	struct pollfd p[N] = {
 		[OUT] = {.fd = ahead ? -1 : w->child.out_fd, .events = POLLIN},
 		[ERR] = {.fd = ahead ? -1 : w->child.err_fd, .events = POLLIN},
@@ -209,7 +201,7 @@ static void turn(struct writer *w)
 	if (ahead) {
 		/* Asleep on the page, where readers, and a daemon that has sent something, wake it; all else waits for a second. */
 		capture_publish(&w->capture);
-		page_wait_readers(w->run->page, resume, timeout < 0 ? SC_FOREVER : (uint64_t)timeout);
+		capture_wait(&w->capture, timeout < 0 ? SC_FOREVER : (uint64_t)timeout);
 		timeout = 0;
 	}
 	n = poll(p, N, timeout);
@@ -220,7 +212,7 @@ static void turn(struct writer *w)
 			pump_out(w);
 		if (p[ERR].revents)
 			pump_err(w);
-		stop_if_broken(w);
+		writer_tell_growth(w);
 		capture_publish_if_due(&w->capture);
 		if (p[EXIT].revents)
 			look_at_exit(w);
@@ -264,9 +256,7 @@ static void end(struct writer *w)
 	bool good = w->exit == 0 && w->signal == 0;
 
 	KILLPOINT("before_publish");
-	if (w->capture.broken)
-		page_end(w->run->page, PAGE_LOST, 0, 0);
-	else if (w->stopping)
+	if (w->stopping)
 		page_end(w->run->page, PAGE_CANCELLED, w->exit, w->signal);
 	else
 		page_end(w->run->page, good ? PAGE_COMPLETE : PAGE_FAILED, w->exit, w->signal);
@@ -432,6 +422,6 @@ enum put_end writer_put(struct run *r, int source_fd, struct gift *gift, int *er
 	w.exited = w.reaped = true;
 	run_to_its_end(&w);
 	how = end_of_put(&w);
-	*error = how == PUT_CANNOT_READ ? w.read_error : w.capture.broken;
+	*error = how == PUT_CANNOT_READ ? w.read_error : w.capture.spilled;
 	return how;
 }

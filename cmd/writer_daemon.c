@@ -21,6 +21,7 @@ static void lose_daemon(struct writer *w)
 	/* At once, but for one that had not taken us: it would be asked in a circle. */
 	w->next_try_ms = w->registered ? 0 : clock_run_ms() + SC_RECONNECT_MS;
 	w->registered = false;
+	w->told_bytes = 0; /* the next daemon knows nothing of it */
 	w->asked = false;
 	w->look_ms = clock_run_ms() + ALONE_MS;
 	w->empty_once = false;
@@ -53,8 +54,8 @@ static void send_register(struct writer *w)
 			.gen = w->run->gen,
 			.bucket = w->run->bucket,
 			.key = w->run->key,
-			.flags = (w->run->foreground ? STARTED_FOREGROUND : 0u) |
-				 (w->stopping && !w->capture.broken ? REGISTER_STOPPING : 0u)};
+			.flags = (w->run->foreground ? STARTED_FOREGROUND : 0u) | (w->stopping ? REGISTER_STOPPING : 0u) |
+				 (w->capture.spilled ? REGISTER_STREAMING : 0u)};
 	int fds[4] = {page_fd(w->run->page), w->run->out_fd, w->run->err_fd, w->child.pidfd};
 	size_t n = 3;
 
@@ -135,6 +136,33 @@ void writer_listen(struct writer *w)
 	}
 }
 
+static void tell_spilled(struct writer *w)
+{
+	struct msg m = {.type = MSG_STREAMING, .gen = w->run->gen, .error = (uint64_t)w->capture.spilled};
+
+	if (w->told_spilled)
+		return;
+	w->told_spilled = true;
+	tell(w, &m, NULL, 0);
+	KILLPOINT("spilled_told");
+}
+
+void writer_tell_growth(struct writer *w)
+{
+	uint64_t bytes = w->capture.out_len + w->capture.err_len;
+	struct msg m = {.type = MSG_GROWN, .gen = w->run->gen, .out_len = w->capture.out_len, .err_len = w->capture.err_len};
+
+	if (!w->registered)
+		return;
+	if (w->capture.spilled) {
+		tell_spilled(w);
+	} else if (bytes - w->told_bytes >= SC_GROWN_STEP) {
+		w->told_bytes = bytes;
+		tell(w, &m, NULL, 0);
+		KILLPOINT("growth_told");
+	}
+}
+
 /* ---- does anybody read? ---- */
 
 /* The mark in our own flight's file: a caller that came later may have given --finish. */
@@ -176,16 +204,14 @@ static void say_done(struct writer *w)
 	uint8_t out_sum[SC_SUM_SIZE], err_sum[SC_SUM_SIZE];
 	struct msg m = {.type = MSG_DONE,
 			.gen = w->run->gen,
-			.outcome = w->capture.broken ? OUTCOME_BROKEN
-				   : w->stopping     ? OUTCOME_CANCELLED
-						     : OUTCOME_ENDED,
+			.outcome = w->stopping ? OUTCOME_CANCELLED : OUTCOME_ENDED,
 			.exit = w->exit,
 			.signal = w->signal,
 			.out_len = w->capture.out_len,
 			.err_len = w->capture.err_len,
 			.out_sum = {out_sum, sizeof out_sum},
 			.err_sum = {err_sum, sizeof err_sum},
-			.error = (uint64_t)w->capture.broken};
+			.error = (uint64_t)w->capture.spilled};
 
 	checksum_get(w->capture.out_sum, out_sum);
 	checksum_get(w->capture.err_sum, err_sum);

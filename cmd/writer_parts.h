@@ -26,6 +26,9 @@ struct writer {
 	uint64_t settled_how; /* … SETTLED.flags */
 	uint64_t next_try_ms; /* without a daemon: when to look for the next one */
 
+	uint64_t told_bytes; /* how large it knows the objects to be, SC_GROWN_STEP by step */
+	bool told_spilled;   /* the daemon knows that the run is streaming-only */
+
 	bool lonely;	 /* told that no connection reads; slots are to be looked at */
 	bool asked;	 /* MAY_STOP is out */
 	bool empty_once; /* without a daemon: the last look found no slot taken */
@@ -51,6 +54,10 @@ void writer_find_daemon(struct writer *w, enum session_how how);
 
 /* Takes what the daemon has sent, without waiting. */
 void writer_listen(struct writer *w);
+
+/* How large the objects are, if they have grown by a step since it was told: the daemon makes room for the next one. Or, once, that they
+ * grow no more: from here on the run is not to be joined. */
+void writer_tell_growth(struct writer *w);
 
 /* Whether anybody still reads, as far as it is time to ask; begins the stop if nobody does. */
 void writer_look_for_readers(struct writer *w, uint64_t now);

@@ -9,10 +9,12 @@
 
 #include "daemon/conn.h"
 #include "daemon/daemon.h"
+#include "daemon/evict.h"
 #include "daemon/flight.h"
 #include "daemon/index.h"
 #include "daemon/key.h"
 #include "daemon/nesting.h"
+#include "daemon/trust.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/killpoint.h"
@@ -94,9 +96,14 @@ static void say_hit(struct conn *c, const struct entry *e, uint64_t age_ms, cons
 			.err_len = e->err_len,
 			.age = age_ms,
 			.ttl = e->ttl_ms,
-			.created = e->created_wall_ms};
+			.created = e->created_wall_ms,
+			.flags = trust_wants_proof(e, fds, n) ? HIT_VERIFY : 0u,
+			.out_sum = {e->out_sum, SC_SUM_SIZE},
+			.err_sum = {e->err_sum, SC_SUM_SIZE}};
 
 	c->state = CONN_READING;
+	c->holds = e->gen;
+	evict_visited(c->d, e);
 	conn_send(c, &m, fds, n);
 }
 
@@ -134,7 +141,7 @@ static void look_up(struct conn *c, struct ask *ask, struct entry *e, struct kno
 {
 	struct bytes bucket = bytes_of(ask->bucket), key = {ask->key, ask->key_len};
 	struct now now = clock_now();
-	bool found = index_find(c->d->index, bucket, key, e) == 0;
+	bool found = index_find(c->d->index, bucket, key, e) == 0 && !trust_is_bad(c->d, &e->gen);
 
 	/* Too old to be served, it still says how long the run took. */
 	ask->estimate_ms = found ? e->took_ms : SC_FOREVER;
@@ -165,7 +172,7 @@ static void answer(struct conn *c, struct ask *ask)
 			v = decide(&ask->q, &k);
 		}
 	}
-	if (v.kind != VERDICT_HIT && v.kind != VERDICT_MISS) {
+	if (v.kind != VERDICT_HIT && v.kind != VERDICT_MISS && v.kind != VERDICT_ALONE) {
 		if (nesting_locate(c, ask->chain, ask->nchain)) {
 			say_refused(c, REFUSE_BUSY, ENOMEM, "");
 			return;
@@ -199,6 +206,9 @@ static void answer(struct conn *c, struct ask *ask)
 	case VERDICT_NESTED:
 		say_refused(c, REFUSE_NESTED, 0, "");
 		break;
+	case VERDICT_ALONE:
+		say_refused(c, REFUSE_UNKEPT, k.unkept, "");
+		break;
 	}
 }
 
@@ -213,6 +223,7 @@ void answer_ask(struct conn *c, const struct msg *m)
 	bool stopping;
 
 	flight_leave(c, 0, &stopping); /* it asks again: it reads nothing now */
+	evict_let_go(c);
 	ask.q = (struct question){.has_command = m->flags & ASK_COMMAND,
 				  .refresh = m->flags & ASK_REFRESH,
 				  .finished = m->flags & ASK_FINISHED,
@@ -225,7 +236,7 @@ void answer_ask(struct conn *c, const struct msg *m)
 	memcpy(ask.key, m->key.p, m->key.n);
 	if (m->chain.n)
 		memcpy(ask.chain, m->chain.p, m->chain.n);
-	ask.ttl_ms = m->ttl == SC_TTL_UNSET ? c->d->config.ttl_ms : m->ttl;
+	ask.ttl_ms = m->ttl == SC_TTL_UNSET ? config_ttl(&c->d->config, ask.bucket) : m->ttl;
 	c->can_lead = ask.q.has_command;
 	answer(c, &ask);
 	/* Only now: if it was told to lead, those who waited for that are its followers. */
@@ -253,6 +264,7 @@ static bool say_ended(struct conn *c, const struct msg *q)
 	m.signal = e.signal;
 	m.out_len = e.out_len;
 	m.err_len = e.err_len;
+	c->holds = e.gen;
 	conn_send(c, &m, NULL, 0);
 	return true;
 }
@@ -266,6 +278,7 @@ void answer_attach(struct conn *c, const struct msg *m)
 
 	KILLPOINT("attach_taken");
 	flight_leave(c, 0, &stopping);
+	evict_let_go(c);
 	c->can_lead = m->flags & ATTACH_COMMAND;
 	if (nesting_locate(c, (const struct gen *)m->chain.p, m->chain.n / SC_GEN_SIZE)) {
 		say_refused(c, REFUSE_BUSY, ENOMEM, "");
@@ -293,4 +306,45 @@ void answer_attach(struct conn *c, const struct msg *m)
 		key_drop_if_unused(c->d, k);
 	}
 	conn_send(c, &answer_msg, NULL, 0);
+}
+
+void answer_next(struct conn *c, const struct msg *q)
+{
+	struct daemon *d = c->d;
+	struct msg m = {.type = MSG_END, .count = index_count(d->index)};
+	struct gen failed = {{0}};
+	int fds[2], rc;
+	size_t nfds = 0;
+	struct entry e;
+
+	/* Looked for twice if its objects are not as it says: it may have gone just now, and they with it. */
+	do {
+		rc = index_next(d->index, (int64_t)q->row, &e);
+		if (rc)
+			break;
+		rc = open_entry(d->place.dir_fd, &e, fds, &nfds);
+		if (!rc || gen_equal(&failed, &e.gen))
+			m.type = rc ? MSG_FLAW : MSG_ROW;
+		failed = e.gen;
+	} while (m.type == MSG_END);
+	if (m.type == MSG_END && rc != SC_ENOENT) {
+		say_refused(c, REFUSE_STORE, rc == SC_ESYS ? errno : 0, sc_strerror(rc));
+		return;
+	}
+	if (m.type != MSG_END) {
+		m.row = (uint64_t)e.id;
+		m.bucket = bytes_of(e.bucket);
+		m.key = (struct bytes){e.key, e.key_len};
+		m.gen = e.gen;
+		m.out_len = e.out_len;
+		m.err_len = e.err_len;
+		m.out_sum = (struct bytes){e.out_sum, SC_SUM_SIZE};
+		m.err_sum = (struct bytes){e.err_sum, SC_SUM_SIZE};
+		m.error = rc == SC_ESYS ? (uint64_t)errno : 0;
+		m.reason = rc == SC_ENOENT     ? FLAW_MISSING
+			   : rc == SC_ECORRUPT ? FLAW_SIZE
+			   : rc == SC_EUNSAFE  ? FLAW_UNSAFE
+					       : FLAW_UNREADABLE;
+	}
+	conn_send(c, &m, fds, m.type == MSG_ROW ? nfds : 0);
 }

@@ -71,11 +71,14 @@ struct conn {
 	bool began;	      /* … and that it was told to lead */
 	struct conn *reads_next, *reads_prev;
 
+	struct gen holds; /* the generation it was given to read: it is not evicted meanwhile */
+
 	struct flight *leads; /* the flight this peer writes */
 	bool blameless;	      /* closed because we could not hear it */
 
 	struct listing *listing; /* owned; while CONN_LISTING */
 	struct chore *chore;	 /* dispatch.c's; while the index is at it */
+	struct stroll *stroll;	 /* the same, of a walk */
 
 	/* nesting.c's: what this peer is inside of, known once it was told anything but a hit */
 	struct gen *chain; /* owned */

@@ -12,12 +12,15 @@
 
 struct uv_loop_s;
 struct conn;
+struct distrusted;
+struct evict;
 struct flights;
 struct index;
 struct key;
 struct listener;
 struct lockfile;
 struct ticker;
+struct upkeep;
 
 struct daemon {
 	struct place place;
@@ -25,10 +28,17 @@ struct daemon {
 	struct log *log;
 	struct index *index;
 	struct flights *flights;
-	struct key *keys; /* those that are run or waited for */
+	struct evict *evict;
+	struct key *keys;   /* those that are run, waited for, or could not be stored a moment ago … */
+	struct key *unkept; /* … the last ones, oldest first */
+	unsigned nunkept;
 	struct uv_loop_s *loop;
 	struct lockfile *lock;
 	struct listener *listener;
+	struct upkeep *upkeep;
+	struct distrusted *distrusted; /* entries found bad that the index has not removed yet */
+	unsigned ndistrusted;
+	uint64_t nbad; /* entries found bad since our start */
 	uint8_t boot_id[16];
 	uint64_t order;	     /* the highest order number given to a run */
 	uint64_t started_ms; /* clock_now().boot_ms */

@@ -34,6 +34,12 @@ static struct verdict join(const struct question *q, const struct known *k)
 	return verdict(VERDICT_FOLLOW);
 }
 
+/* Where nothing can be stored, sharing would make everybody wait for the one before: each its own, at once. */
+static struct verdict begin(const struct known *k)
+{
+	return verdict(k->unkept ? VERDICT_ALONE : VERDICT_LEAD);
+}
+
 static struct verdict refresh(const struct question *q, const struct known *k)
 {
 	if (k->run != RUN_NONE && k->run_order > q->order)
@@ -42,10 +48,10 @@ static struct verdict refresh(const struct question *q, const struct known *k)
 		return verdict(VERDICT_NESTED);
 	if (!q->has_command)
 		return q->wait ? waiting(WAIT_ABSENT) : verdict(VERDICT_MISS);
-	/* One run from before the question and one newer: never a third beside them. */
-	if (k->runs >= 2)
+	/* One run from before the question and one newer: never a third beside them, but who is to run alone need not wait for that. */
+	if (k->runs >= 2 && !k->unkept)
 		return waiting(WAIT_REFRESHING);
-	return verdict(VERDICT_LEAD);
+	return begin(k);
 }
 
 /* Never shares what others run: theirs is not what it has. */
@@ -67,7 +73,7 @@ struct verdict decide(const struct question *q, const struct known *k)
 	if (k->run != RUN_NONE)
 		return join(q, k);
 	if (q->has_command)
-		return verdict(VERDICT_LEAD);
+		return begin(k);
 	if (q->lost && k->heirs)
 		return waiting(WAIT_HEIRS);
 	return q->wait ? waiting(WAIT_ABSENT) : verdict(VERDICT_MISS);

@@ -34,11 +34,12 @@ struct known {
 	enum run run;
 	uint64_t run_order;
 	unsigned runs; /* of this key, the doomed ones too */
+	int unkept;    /* errno: what a run of it prints could not be stored a moment ago. 0: as far as one knows it can */
 	bool heirs;    /* somebody may be about to lead a lost run of it again */
 	bool nested;   /* the asker would wait for itself */
 };
 
-enum verdict_kind { VERDICT_HIT, VERDICT_FOLLOW, VERDICT_LEAD, VERDICT_WAIT, VERDICT_MISS, VERDICT_NESTED };
+enum verdict_kind { VERDICT_HIT, VERDICT_FOLLOW, VERDICT_LEAD, VERDICT_WAIT, VERDICT_MISS, VERDICT_NESTED, VERDICT_ALONE };
 
 struct verdict {
 	enum verdict_kind kind;

@@ -10,11 +10,15 @@
 #include "daemon/answer.h"
 #include "daemon/conn.h"
 #include "daemon/daemon.h"
+#include "daemon/evict.h"
 #include "daemon/flight.h"
 #include "daemon/index.h"
 #include "daemon/key.h"
 #include "daemon/nesting.h"
 #include "daemon/ticker.h"
+#include "daemon/trust.h"
+#include "daemon/upkeep.h"
+#include "daemon/walk.h"
 #include "lib/build.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -28,6 +32,12 @@ struct chore {
 	struct daemon *d;
 	struct conn *c;
 	unsigned runs; /* doomed before it */
+};
+
+/* A WALK that goes on. The same. */
+struct stroll {
+	struct daemon *d;
+	struct conn *c;
 };
 
 typedef void (*handler)(struct conn *c, const struct msg *m, int *fds, size_t nfds);
@@ -137,6 +147,8 @@ static void on_remove(struct conn *c, const struct msg *m, int *fds, size_t nfds
 	(void)fds, (void)nfds;
 	if (!r)
 		return;
+	/* Before those who wait are asked again. */
+	key_forget_unkept(c->d, m->bucket, m->key);
 	/* Runs first: one that commits while the index removes must find itself doomed. */
 	r->runs = flights_doom(c->d, m->bucket, m->key);
 	KILLPOINT("runs_doomed");
@@ -210,7 +222,8 @@ static void on_status(struct conn *c, const struct msg *m, int *fds, size_t nfds
 			     .uptime = clock_now().boot_ms - d->started_ms,
 			     .entries = index_count(d->index),
 			     .count = flights_count(d),
-			     .conns = d->nconns};
+			     .conns = d->nconns,
+			     .bad = d->nbad};
 
 	(void)m, (void)fds, (void)nfds;
 	conn_send(c, &answer, NULL, 0);
@@ -241,6 +254,55 @@ static void on_stop(struct conn *c, const struct msg *m, int *fds, size_t nfds)
 	d->draining = true;
 	daemon_owe(d); /* for the rest of our life */
 	conn_send(c, &answer, NULL, 0);
+}
+
+static void on_proved(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	(void)fds, (void)nfds;
+	trust_proved(c, m);
+}
+
+static void on_next(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	(void)fds, (void)nfds;
+	c->state = CONN_READING; /* the bytes of one row may take it long */
+	answer_next(c, m);
+}
+
+static void on_walked(void *arg, int status, const struct walk_order *found)
+{
+	struct stroll *s = arg;
+	struct msg ok = {.type = MSG_OK, .count = found->orphans};
+	struct msg no = {.type = MSG_REFUSE, .reason = REFUSE_STORE, .text = bytes_of(sc_strerror(status))};
+
+	if (s->c) {
+		s->c->stroll = NULL;
+		conn_send(s->c, status ? &no : &ok, NULL, 0);
+	}
+	daemon_paid(s->d);
+	free(s);
+}
+
+static void on_walk(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	struct msg busy = {.type = MSG_REFUSE, .reason = REFUSE_BUSY};
+	struct stroll *s = c->stroll ? NULL : calloc(1, sizeof *s);
+
+	(void)fds, (void)nfds;
+	if (!s) {
+		conn_close(c, c->stroll ? "a second WALK before the first was answered" : "no memory");
+		return;
+	}
+	*s = (struct stroll){c->d, c};
+	c->state = CONN_READING;
+	c->stroll = s;
+	daemon_owe(c->d);
+	if (upkeep_walk(c->d->upkeep, m->flags & WALK_ONLY_LOOK, on_walked, s)) {
+		c->stroll = NULL;
+		daemon_paid(c->d);
+		free(s);
+		conn_send(c, &busy, NULL, 0);
+	}
 }
 
 /* ---- writers ---- */
@@ -306,6 +368,20 @@ static void on_may_stop(struct conn *c, const struct msg *m, int *fds, size_t nf
 		flight_may_stop(c->leads);
 }
 
+static void on_streaming(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	(void)fds, (void)nfds;
+	if (speaks_of_its_run(c, m))
+		flight_streaming(c->leads, (int)m->error);
+}
+
+static void on_grown(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	(void)fds, (void)nfds;
+	if (speaks_of_its_run(c, m))
+		flight_grown(c->leads, m->out_len, m->err_len);
+}
+
 static const struct {
 	enum msg_type type;
 	unsigned states; /* in which it may come */
@@ -320,11 +396,16 @@ static const struct {
 	{MSG_FLIGHTS, CONN_READY, on_flights},
 	{MSG_STATUS, CONN_READY, on_status},
 	{MSG_STOP, CONN_READY, on_stop},
+	{MSG_PROVED, CONN_READY | CONN_READING, on_proved},
+	{MSG_NEXT, CONN_READY | CONN_READING, on_next},
+	{MSG_WALK, CONN_READY | CONN_READING, on_walk},
 	{MSG_SYNC, CONN_READY, on_sync},
 	{MSG_REGISTER, CONN_READY, on_register},
 	{MSG_STARTED, CONN_WRITING, on_started},
 	{MSG_DONE, CONN_WRITING, on_done},
 	{MSG_MAY_STOP, CONN_WRITING, on_may_stop},
+	{MSG_STREAMING, CONN_WRITING, on_streaming},
+	{MSG_GROWN, CONN_WRITING, on_grown},
 };
 
 void dispatch(struct conn *c, const struct msg *m, int *fds, size_t nfds)
@@ -427,9 +508,12 @@ void dispatch_gone(struct conn *c)
 	c->listing = NULL;
 	if (c->chore)
 		c->chore->c = NULL;
+	if (c->stroll)
+		c->stroll->c = NULL;
 	if (c->reads)
 		flight_leave(c, 0, &stopping);
 	key_drop_heir(c);
 	if (c->leads)
 		flight_writer_gone(c);
+	evict_let_go(c);
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#include "daemon/evict.h"
 #include "daemon/flightfile.h"
 #include "daemon/index.h"
 #include "daemon/nesting.h"
@@ -50,12 +51,17 @@ static void close_if_open(int *fd)
 	*fd = -1;
 }
 
+void flight_close_objects(struct flight *f)
+{
+	close_if_open(&f->out_fd);
+	close_if_open(&f->err_fd);
+}
+
 void flight_let_go(struct flight *f)
 {
 	page_free(f->page);
 	f->page = NULL;
-	close_if_open(&f->out_fd);
-	close_if_open(&f->err_fd);
+	flight_close_objects(f);
 }
 
 void flight_free(struct flight *f)
@@ -104,6 +110,7 @@ struct flight *flight_new(struct daemon *d, const struct flightfile *file)
 	f->doomed = file->doomed;
 	f->finish = file->finish;
 	f->ttl_ms = file->ttl_ms;
+	f->limit = SC_FOREVER;
 	f->created_wall_ms = file->created_wall_ms;
 	f->began_ms = now.boot_ms > age ? now.boot_ms - age : 0;
 	f->out_fd = f->err_fd = f->pidfd = -1;
@@ -130,6 +137,7 @@ void flight_add_reader(struct flight *f, struct conn *c)
 	f->nreaders++;
 	f->told_lonely = false;
 	c->reads = f;
+	c->holds = f->gen;
 	c->began = false;
 	c->state = CONN_READING;
 }
@@ -247,11 +255,20 @@ static int prove_object(struct flight *f, enum stream s, int theirs, int *ours)
 	return rc ? rc : object_same(*ours, theirs);
 }
 
+static void become_streaming(struct flight *f, int error)
+{
+	f->streaming = true;
+	KILLPOINT("streaming_taken");
+	flight_set_state(f, f->state, "streaming only");
+	key_set_unkept(f->d, f->key, error, clock_run_ms());
+}
+
 int flight_register(struct flight *f, struct conn *c, const struct msg *m, int *fds, size_t nfds)
 {
 	struct msg answer = {.type = MSG_REGISTERED, .gen = f->gen, .flags = f->finish};
 	int rc = page_map(&f->page, fds[0], &f->gen);
 	struct daemon *d = f->d; /* what follows may end the flight */
+	struct page_view v;
 	pid_t session;
 
 	fds[0] = -1;
@@ -275,8 +292,13 @@ int flight_register(struct flight *f, struct conn *c, const struct msg *m, int *
 	c->leads = f;
 	c->state = CONN_WRITING;
 	flight_set_state(f, m->flags & REGISTER_STOPPING ? FLIGHT_STOPPING : FLIGHT_RUNNING, "registered");
+	flight_set_limit(f, config_max_entry(&d->config, f->bucket));
+	page_view(f->page, &v);
+	flight_grown(f, v.out_len, v.err_len);
 	KILLPOINT("run_registered");
 	conn_send(c, &answer, NULL, 0);
+	if (m->flags & REGISTER_STREAMING)
+		become_streaming(f, page_spill_error(f->page));
 	/* Its readers come back within the bound of their sleep; then it is told if none did. */
 	ticker_start(f->d->flights->census, 2 * SC_PAGE_WAIT_MS);
 	if (f->key)
@@ -296,6 +318,14 @@ void flight_started(struct flight *f, int pidfd, const struct msg *m)
 		nesting_recheck(f->d, nesting_learn(f));
 }
 
+void flight_streaming(struct flight *f, int error)
+{
+	if (f->state == FLIGHT_COMMITTING || f->state == FLIGHT_SETTLED)
+		return; /* it has said that it is whole, or that it is over */
+	become_streaming(f, error);
+	key_changed(f->d, f->key);
+}
+
 void flight_may_stop(struct flight *f)
 {
 	bool stop = f->state == FLIGHT_RUNNING && f->nreaders == 0 && !f->finish;
@@ -306,4 +336,31 @@ void flight_may_stop(struct flight *f)
 	if (stop)
 		flight_set_state(f, FLIGHT_STOPPING, "nobody reads");
 	conn_send(f->writer, &m, NULL, 0);
+}
+
+/* ---- limits ---- */
+
+void flight_grown(struct flight *f, uint64_t out_len, uint64_t err_len)
+{
+	if ((f->state != FLIGHT_RUNNING && f->state != FLIGHT_STOPPING) || entry_bytes(out_len, err_len) < SC_GROWN_STEP)
+		return;
+	f->out_len = out_len;
+	f->err_len = err_len;
+	evict_look(f->d, f->bucket);
+}
+
+void flight_set_limit(struct flight *f, uint64_t bytes)
+{
+	f->limit = bytes;
+	if (f->page)
+		page_set_limit(f->page, bytes);
+}
+
+void flight_stop_growing(struct flight *f)
+{
+	char hex[SC_GEN_HEX];
+
+	flight_set_limit(f, f->out_len + f->err_len);
+	gen_format(&f->gen, hex);
+	log_event(f->d->log, "no-room", "gen=%s bytes=%llu", hex, (unsigned long long)f->limit);
 }

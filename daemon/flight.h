@@ -78,7 +78,26 @@ int flight_register(struct flight *f, struct conn *c, const struct msg *m, int *
 void flight_started(struct flight *f, int pidfd, const struct msg *m); /* takes pidfd */
 void flight_done(struct flight *f, const struct msg *m);
 void flight_may_stop(struct flight *f);
+/* Its objects cannot grow any more, because of this errno: from here on only those see all of it who read it already. Newcomers run
+ * their own, for a while also after its end. */
+void flight_streaming(struct flight *f, int error);
+/* Its objects have so many bytes: room is made for the next ones. */
+void flight_grown(struct flight *f, uint64_t out_len, uint64_t err_len);
 void flight_writer_gone(struct conn *c);
+
+/* ---- limits ---- */
+
+/* What the runs of a bucket (NULL: all runs) take of the disk; and what they may take before they say so. */
+struct usage {
+	uint64_t bytes, ahead;
+};
+struct usage flights_usage(const struct daemon *d, const char *bucket);
+/* The largest of them that may still grow; NULL: none has told that it has. */
+struct flight *flights_largest(const struct daemon *d, const char *bucket);
+/* The objects of the run, together, may have so many bytes; what comes after is for its readers only, and it is not kept. */
+void flight_set_limit(struct flight *f, uint64_t bytes);
+/* … as many as it has. */
+void flight_stop_growing(struct flight *f);
 
 /* Marks those that go on now for daemon.drain: how many. */
 unsigned flights_mark_drain(struct daemon *d);

@@ -21,6 +21,10 @@ static int make_objects(struct flight *f, bool given, int fds[LEAD_FDS])
 
 	rc = given ? object_open(dir, &f->gen, STREAM_OUT, &fds[LEAD_OUT_WRITE], &size)
 		   : object_create(dir, &f->gen, STREAM_OUT, &fds[LEAD_OUT_WRITE]);
+	if (rc == 0 && given && size > config_max_entry(&f->d->config, f->bucket)) {
+		errno = EFBIG;
+		rc = SC_ESYS;
+	}
 	KILLPOINT("out_made");
 	if (rc == 0)
 		rc = object_create(dir, &f->gen, STREAM_ERR, &fds[LEAD_ERR_WRITE]);
@@ -118,8 +122,10 @@ int flight_begin(struct conn *c, const struct ask *ask)
 	if (rc == 0)
 		rc = make_page(f, ask->detached, fds);
 	KILLPOINT("page_made");
-	if (rc == 0)
+	if (rc == 0) {
+		flight_set_limit(f, config_max_entry(&d->config, f->bucket));
 		rc = make_writer(f, fds);
+	}
 	if (rc) {
 		abandon(f, fds);
 		return rc;

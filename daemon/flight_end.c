@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#include "daemon/evict.h"
 #include "daemon/flight_parts.h"
 #include "daemon/flightfile.h"
 #include "daemon/index.h"
@@ -103,6 +104,7 @@ static void end_unfinished(struct flight *f)
 	name_heirs(f);
 	flight_set_state(f, FLIGHT_SETTLED, f->end == PAGE_LOST ? "lost" : "cancelled");
 	k = flight_take_out(f);
+	flight_close_objects(f);
 	flight_discard(d, &f->gen);
 	KILLPOINT("before_lost");
 	if (f->page)
@@ -211,20 +213,29 @@ static void settle(struct flight *f, unsigned how, const char *why)
 	daemon_step(d);
 }
 
-static bool is_whole(int fd, uint64_t len)
+static bool has_size(int fd, uint64_t len)
 {
 	off_t size = lseek(fd, 0, SEEK_END);
 
 	return size >= 0 && (uint64_t)size == len;
 }
 
+static bool is_whole(const struct flight *f, const struct msg *m)
+{
+	return has_size(f->out_fd, m->out_len) && has_size(f->err_fd, m->err_len);
+}
+
 static void on_committed(void *arg, int status, uint64_t changed)
 {
 	struct flight *f = arg;
 	struct daemon *d = f->d; /* settling may free the flight */
+	char bucket[sizeof f->bucket];
 
 	if (status)
 		log_event(d->log, "commit-failed", "why=\"%s\"", sc_strerror(status));
+	else
+		key_forget_unkept(d, flight_bucket(f), flight_key(f));
+	memcpy(bucket, f->bucket, sizeof bucket);
 	if (status)
 		settle(f, 0, "commit failed");
 	else if (changed)
@@ -232,6 +243,7 @@ static void on_committed(void *arg, int status, uint64_t changed)
 	else
 		settle(f, SETTLED_OVERTAKEN, "a newer one is there");
 	daemon_arm_expiry(d);
+	evict_look(d, bucket);
 }
 
 static int commit(struct flight *f, const struct msg *m)
@@ -260,22 +272,23 @@ static int commit(struct flight *f, const struct msg *m)
 
 void flight_done(struct flight *f, const struct msg *m)
 {
-	bool good = m->outcome == OUTCOME_ENDED && m->exit == 0 && m->signal == 0;
+	bool good = m->outcome == OUTCOME_ENDED && m->exit == 0 && m->signal == 0, whole;
 
 	if (f->state == FLIGHT_COMMITTING || f->state == FLIGHT_SETTLED)
 		return; /* said twice: the answer is under way */
 	KILLPOINT("done_taken");
+	whole = is_whole(f, m);
+	flight_close_objects(f);
 	f->exit = (uint32_t)m->exit;
 	f->signal = (uint32_t)m->signal;
-	f->end = m->outcome == OUTCOME_CANCELLED ? PAGE_CANCELLED
-		 : m->outcome == OUTCOME_BROKEN	 ? PAGE_LOST
-		 : good				 ? PAGE_COMPLETE
-						 : PAGE_FAILED;
+	f->end = m->outcome == OUTCOME_CANCELLED ? PAGE_CANCELLED : good ? PAGE_COMPLETE : PAGE_FAILED;
 	if (!good || f->state == FLIGHT_STOPPING) {
-		settle(f, 0, m->outcome == OUTCOME_BROKEN ? "could not be stored" : good ? "nobody reads" : "failed");
+		settle(f, 0, good ? "nobody reads" : "failed");
+	} else if (m->error || f->streaming) {
+		settle(f, 0, "could not be stored");
 	} else if (f->doomed || f->ttl_ms == 0) {
 		settle(f, SETTLED_OVERTAKEN, f->doomed ? "doomed" : "not to be kept");
-	} else if (!is_whole(f->out_fd, m->out_len) || !is_whole(f->err_fd, m->err_len)) {
+	} else if (!whole) {
 		settle(f, 0, "object and report differ");
 	} else {
 		flight_set_state(f, FLIGHT_COMMITTING, "ended well");

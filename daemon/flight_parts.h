@@ -16,15 +16,18 @@ struct flight {
 	struct flight *next, *prev; /* in key->flights */
 	enum flight_state state;
 	bool doomed, finish;
+	bool streaming;	  /* not to be joined, not to be committed: its objects are not all of it */
 	bool foreground;  /* its command is in its caller's process group */
 	bool drain;	  /* counted in daemon.drain */
 	bool told_lonely; /* the writer was asked whether anybody reads */
 	uint64_t ttl_ms;
+	uint64_t out_len, err_len; /* as its writer has told: 0 below SC_GROWN_STEP */
+	uint64_t limit;		   /* of both together; SC_FOREVER: none */
 	uint64_t created_wall_ms;
 	uint64_t began_ms; /* the same moment by CLOCK_BOOTTIME */
 	uint64_t awaited_since_ms, dying_since_ms;
 	struct page *page;  /* NULL while awaited */
-	int out_fd, err_fd; /* read-only, from birth or registration: to prove what is committed */
+	int out_fd, err_fd; /* read-only, from birth or registration until DONE: to prove what is committed */
 	int pidfd;	    /* of the command; -1 before it started */
 	pid_t session;	    /* nesting.c's: of the command, 0: not known */
 	unsigned number;    /* … and a scratch of its search */
@@ -76,6 +79,9 @@ void flight_free(struct flight *f);
 
 /* ms since LEAD. */
 uint64_t flight_age(const struct flight *f);
+
+/* Before its objects may be unlinked: who closes a large file that has no name any more waits until its blocks are free. */
+void flight_close_objects(struct flight *f);
 
 /* Page and objects, which its writer brings again when it registers. Its command can still be killed. */
 void flight_let_go(struct flight *f);

@@ -59,9 +59,10 @@ void flights_known(struct daemon *d, struct bytes bucket, struct bytes key, stru
 	if (!at)
 		return;
 	k->heirs |= at->heirs > 0;
+	k->unkept = key_unkept(at, clock_run_ms());
 	DL_FOREACH (at->flights, f) {
 		k->runs++;
-		if (f->doomed || (*run && (*run)->order > f->order))
+		if (f->doomed || f->streaming || (*run && (*run)->order > f->order))
 			continue;
 		*run = f;
 		k->run = meaning[f->state];
@@ -128,6 +129,47 @@ unsigned flights_list(struct daemon *d, struct bytes bucket, uint64_t after, uns
 		n++;
 	}
 	return n;
+}
+
+/* ---- what they take ---- */
+
+static bool is_of(const struct flight *f, const char *bucket)
+{
+	return f->state != FLIGHT_SETTLED && (!bucket || strcmp(f->bucket, bucket) == 0);
+}
+
+/* How much may come before it says so; 0: it is too small to have said anything, or has reached its limit. */
+static uint64_t ahead_of(const struct flight *f)
+{
+	uint64_t has = f->out_len + f->err_len;
+
+	if (has == 0 || has >= f->limit || (f->state != FLIGHT_RUNNING && f->state != FLIGHT_STOPPING))
+		return 0;
+	return f->limit - has < SC_GROWN_STEP ? f->limit - has : SC_GROWN_STEP;
+}
+
+struct usage flights_usage(const struct daemon *d, const char *bucket)
+{
+	struct usage u = {0};
+
+	for (const struct flight *f = d->flights->by_gen; f; f = f->hh.next) {
+		if (!is_of(f, bucket))
+			continue;
+		u.bytes += entry_bytes(f->out_len, f->err_len);
+		u.ahead += ahead_of(f);
+	}
+	return u;
+}
+
+struct flight *flights_largest(const struct daemon *d, const char *bucket)
+{
+	struct flight *largest = NULL;
+
+	for (struct flight *f = d->flights->by_gen; f; f = f->hh.next)
+		if (is_of(f, bucket) && ahead_of(f) &&
+		    (!largest || f->out_len + f->err_len > largest->out_len + largest->err_len))
+			largest = f;
+	return largest;
 }
 
 unsigned flights_mark_drain(struct daemon *d)

@@ -202,6 +202,15 @@ bool flightfile_is_locked(int dir_fd, const struct gen *g)
 	return locked;
 }
 
+bool flightfile_is_there(int dir_fd, const struct gen *g)
+{
+	char name[NAME_MAX_];
+	struct stat st;
+
+	name_of(g, name);
+	return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+}
+
 int flightfile_unlink(int dir_fd, const struct gen *g)
 {
 	char name[NAME_MAX_];

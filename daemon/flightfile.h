@@ -37,6 +37,9 @@ int flightfile_read(int dir_fd, const char *name, struct flightfile *f, bool *lo
 /* Whether somebody still holds the lock; false if the file is gone, true in doubt. */
 bool flightfile_is_locked(int dir_fd, const struct gen *g);
 
+/* Whether there is one, whatever it is; true in doubt. */
+bool flightfile_is_there(int dir_fd, const struct gen *g);
+
 /* One that is not there is no error. */
 int flightfile_unlink(int dir_fd, const struct gen *g);
 

@@ -7,14 +7,21 @@
 #include "daemon/index.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "daemon/index_parts.h"
 #include "lib/err.h"
 
 /* Rows of one expiry: the loop's other jobs wait behind it. */
 #define EXPIRE_MAX 1024
+/* … and of one batch of an eviction: objects that go for their size may be large, and each takes its time to unlink. */
+#define EVICT_MAX 64
+/* What a file takes of the disk. More than all of ours together ever are: sums of it stay within what SQLite can hold. */
+#define BLOCK 4096
+#define BYTES_MAX (UINT64_C(1) << 50)
 /* When to look again if it cannot be told: "never" would end all expiry, "now" would spin. */
 #define LOOK_AGAIN_MS 60000
 
@@ -47,6 +54,13 @@ bool entry_age(const struct entry *e, const uint8_t boot_id[16], const struct no
 	if (*age_ms < now->wall_ms - e->created_wall_ms)
 		*age_ms = now->wall_ms - e->created_wall_ms;
 	return true;
+}
+
+uint64_t entry_bytes(uint64_t out_len, uint64_t err_len)
+{
+	uint64_t out = out_len < BYTES_MAX ? out_len : BYTES_MAX, err = err_len < BYTES_MAX ? err_len : BYTES_MAX;
+
+	return (out + BLOCK - 1) / BLOCK * BLOCK + (err + BLOCK - 1) / BLOCK * BLOCK;
 }
 
 uint64_t index_life(const struct entry *e)
@@ -110,6 +124,7 @@ void index_close(struct index *ix)
 	sql_close(ix->reader);
 	sql_close(ix->writer);
 	jobs_release(&ix->jobs);
+	walk_free(ix->walk);
 	free(ix);
 }
 
@@ -121,6 +136,11 @@ uint64_t index_order(struct index *ix)
 uint64_t index_count(struct index *ix)
 {
 	return ix->count;
+}
+
+struct total index_total(struct index *ix)
+{
+	return (struct total){.entries = ix->count, .bytes = ix->bytes};
 }
 
 /* ---- lookups ---- */
@@ -138,6 +158,8 @@ static int ready_reader(struct index *ix)
 	rc = sql_open(&ix->reader, ix->file, SQL_READ);
 	if (!rc)
 		rc = sql_prepare(ix->reader);
+	if (!rc)
+		rc = index_get_boot(ix->reader, ix->boot_id, &ix->reader_boot);
 	if (rc) {
 		sql_close(ix->reader);
 		ix->reader = NULL;
@@ -146,22 +168,28 @@ static int ready_reader(struct index *ix)
 	return rc;
 }
 
-/* Has the thread move a corrupt file aside: once each. */
-static void tell_corrupt(struct index *ix)
+/* Has the thread move a bad file aside: once each. */
+static void tell_bad(struct index *ix, unsigned epoch, const char *why)
 {
 	struct job *j;
 
-	if (ix->told_epoch == ix->reader_epoch || !(j = job_new(JOB_RENEW, 0, NULL, NULL)))
+	if (ix->told_epoch == epoch || !(j = job_new(JOB_RENEW, 0, NULL, NULL)))
 		return;
-	ix->told_epoch = ix->reader_epoch;
-	j->epoch = ix->reader_epoch;
-	log_event(ix->log, "index-corrupt", "epoch=%u", j->epoch);
+	ix->told_epoch = epoch;
+	j->epoch = epoch;
+	j->why = why;
 	jobs_put(&ix->jobs, j);
 }
 
-/* A row of SQL_COLUMNS. The schema checks what is written, but the file may have been altered since. */
-static int read_entry(struct sql *q, enum sql_statement s, struct entry *e)
+static void tell_corrupt(struct index *ix)
 {
+	tell_bad(ix, ix->reader_epoch, "");
+}
+
+/* A row of SQL_COLUMNS. The schema checks what is written, but the file may have been altered since. */
+static int read_entry(struct index *ix, enum sql_statement s, struct entry *e)
+{
+	struct sql *q = ix->reader;
 	struct bytes bucket = sql_bytes(q, s, 0), key = sql_bytes(q, s, 1);
 
 	if (bucket.n > SC_BUCKET_MAX || key.n < 1 || key.n > SC_KEY_MAX)
@@ -184,6 +212,9 @@ static int read_entry(struct sql *q, enum sql_statement s, struct entry *e)
 	e->ttl_ms = sql_time(q, s, 13);
 	e->stale_ms = sql_time(q, s, 14);
 	e->took_ms = sql_u64(q, s, 15);
+	e->id = sql_number(q, s, 16);
+	e->hits = sql_u64(q, s, 17);
+	e->proved = sql_number(q, s, 18) == ix->reader_boot;
 	return 0;
 }
 
@@ -198,7 +229,7 @@ static int find(struct index *ix, struct bytes bucket, struct bytes key, struct 
 	rc = sql_step(ix->reader, SQL_FIND);
 	if (rc <= 0)
 		return rc ? rc : SC_ENOENT;
-	rc = read_entry(ix->reader, SQL_FIND, out);
+	rc = read_entry(ix, SQL_FIND, out);
 	sql_done(ix->reader, SQL_FIND);
 	return rc;
 }
@@ -207,6 +238,51 @@ int index_find(struct index *ix, struct bytes bucket, struct bytes key, struct e
 {
 	int rc = find(ix, bucket, key, out);
 
+	if (rc == SC_ECORRUPT)
+		tell_corrupt(ix);
+	return rc;
+}
+
+static int bucket_total(struct index *ix, struct bytes bucket, struct total *t)
+{
+	int rc = ready_reader(ix);
+
+	if (rc)
+		return rc;
+	sql_bind_name(ix->reader, SQL_BUCKET, 1, bucket);
+	rc = sql_step(ix->reader, SQL_BUCKET);
+	if (rc <= 0)
+		return rc;
+	t->entries = sql_u64(ix->reader, SQL_BUCKET, 0);
+	t->bytes = sql_u64(ix->reader, SQL_BUCKET, 1);
+	sql_done(ix->reader, SQL_BUCKET);
+	return 0;
+}
+
+int index_bucket_total(struct index *ix, struct bytes bucket, struct total *t)
+{
+	int rc;
+
+	*t = (struct total){0};
+	rc = bucket_total(ix, bucket, t);
+	if (rc == SC_ECORRUPT)
+		tell_corrupt(ix);
+	return rc;
+}
+
+int index_next(struct index *ix, int64_t id, struct entry *out)
+{
+	int rc = ready_reader(ix);
+
+	if (!rc) {
+		sql_bind_number(ix->reader, SQL_NEXT, 1, id);
+		rc = sql_step(ix->reader, SQL_NEXT);
+		if (rc <= 0)
+			rc = rc ? rc : SC_ENOENT;
+		else
+			rc = read_entry(ix, SQL_NEXT, out);
+		sql_done(ix->reader, SQL_NEXT);
+	}
 	if (rc == SC_ECORRUPT)
 		tell_corrupt(ix);
 	return rc;
@@ -279,7 +355,7 @@ int index_list(struct index *ix, struct bytes bucket, struct bytes prefix, struc
 		sql_bind_u64(ix->reader, SQL_LIST, 4, limit);
 		ix->listing = true;
 		while ((rc = sql_step(ix->reader, SQL_LIST)) > 0) {
-			rc = read_entry(ix->reader, SQL_LIST, &e);
+			rc = read_entry(ix, SQL_LIST, &e);
 			if (rc)
 				break;
 			given++;
@@ -327,7 +403,7 @@ static int next_end(struct index *ix, const struct now *now, uint64_t *left)
 	if (rc)
 		return rc;
 	q = ix->reader;
-	sql_bind_number(q, SQL_FIRST_END, 1, ix->boot);
+	sql_bind_number(q, SQL_FIRST_END, 1, ix->reader_boot);
 	rc = sql_step(q, SQL_FIRST_END);
 	if (rc < 0)
 		return rc;
@@ -338,7 +414,7 @@ static int next_end(struct index *ix, const struct now *now, uint64_t *left)
 		sql_done(q, SQL_FIRST_END);
 	}
 	rc = 0;
-	sql_bind_number(q, SQL_OTHER_BOOTS, 1, ix->boot);
+	sql_bind_number(q, SQL_OTHER_BOOTS, 1, ix->reader_boot);
 	while (!rc && *left > 0 && (rc = sql_step(q, SQL_OTHER_BOOTS)) > 0) {
 		rc = SC_ECORRUPT;
 		if (sql_exact(q, SQL_OTHER_BOOTS, 1, boot_id, sizeof boot_id))
@@ -371,16 +447,27 @@ int index_commit(struct index *ix, const struct entry *e, index_done done, void 
 	return 0;
 }
 
-int index_remove(struct index *ix, struct bytes bucket, struct bytes key, uint64_t max_order, index_done done, void *arg)
+/* A job about one key. NULL: no memory. */
+static struct job *new_key_job(enum job_kind kind, unsigned room, struct bytes bucket, struct bytes key, index_done done,
+			       void *arg)
 {
 	struct job *j;
 
 	BUG_ON(bucket.n > SC_BUCKET_MAX || key.n > SC_KEY_MAX);
-	j = job_new(JOB_REMOVE, 1, done, arg);
+	j = job_new(kind, room, done, arg);
 	if (!j)
-		return SC_ENOMEM;
+		return NULL;
 	copy((uint8_t *)j->e.bucket, bucket);
 	j->e.key_len = copy(j->e.key, key).n;
+	return j;
+}
+
+int index_remove(struct index *ix, struct bytes bucket, struct bytes key, uint64_t max_order, index_done done, void *arg)
+{
+	struct job *j = new_key_job(JOB_REMOVE, 1, bucket, key, done, arg);
+
+	if (!j)
+		return SC_ENOMEM;
 	j->max_order = max_order;
 	jobs_put(&ix->jobs, j);
 	return 0;
@@ -418,6 +505,75 @@ int index_sync(struct index *ix, index_done done, void *arg)
 	return 0;
 }
 
+int index_walk(struct index *ix, struct walk_order *order, index_done done, void *arg)
+{
+	struct job *j = job_new(JOB_WALK, WALK_ROWS, done, arg);
+
+	if (!j)
+		return SC_ENOMEM;
+	j->walk = order;
+	jobs_put(&ix->jobs, j);
+	return 0;
+}
+
+int index_visit(struct index *ix, const struct visit *v, size_t n, index_done done, void *arg)
+{
+	struct job *j = job_new(JOB_VISIT, 0, done, arg);
+
+	if (!j)
+		return SC_ENOMEM;
+	j->visits = malloc(n * sizeof *v);
+	if (!j->visits) {
+		job_free(j);
+		return SC_ENOMEM;
+	}
+	memcpy(j->visits, v, n * sizeof *v);
+	j->nvisits = n;
+	jobs_put(&ix->jobs, j);
+	return 0;
+}
+
+unsigned index_epoch(struct index *ix)
+{
+	return ix->epoch;
+}
+
+bool index_is_there(struct index *ix)
+{
+	struct stat st;
+
+	if (fstatat(ix->dir_fd, "index.db", &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno != ENOENT;
+	return st.st_ino == ix->inode && st.st_dev == ix->device;
+}
+
+void index_renew(struct index *ix)
+{
+	tell_bad(ix, ix->epoch, "removed or replaced");
+}
+
+int index_evict(struct index *ix, struct eviction *ev, index_done done, void *arg)
+{
+	struct job *j = job_new(JOB_EVICT, EVICT_MAX, done, arg);
+
+	if (!j)
+		return SC_ENOMEM;
+	j->ev = ev;
+	jobs_put(&ix->jobs, j);
+	return 0;
+}
+
+int index_prove(struct index *ix, struct bytes bucket, struct bytes key, const struct gen *g, index_done done, void *arg)
+{
+	struct job *j = new_key_job(JOB_PROVE, 0, bucket, key, done, arg);
+
+	if (!j)
+		return SC_ENOMEM;
+	j->e.gen = *g;
+	jobs_put(&ix->jobs, j);
+	return 0;
+}
+
 int index_fd(const struct index *ix)
 {
 	return ix->jobs.event_fd;
@@ -431,6 +587,6 @@ void index_collect(struct index *ix)
 			errno = j->err;
 			j->done(j->arg, j->status, j->changed);
 		}
-		free(j);
+		job_free(j);
 	}
 }

@@ -19,6 +19,7 @@
 #include "lib/log.h"
 
 struct index;
+struct walk_order;
 
 /* One row. */
 struct entry {
@@ -35,12 +36,46 @@ struct entry {
 	uint8_t boot_id[16];
 	uint64_t ttl_ms, stale_ms; /* SC_FOREVER: no end */
 	uint64_t took_ms;	   /* from LEAD to DONE */
+
+	/* the index's: not looked at by index_commit */
+	int64_t id;    /* its row */
+	uint64_t hits; /* how often it was served, as far as index_visit has said */
+	bool proved;   /* its bytes were written, or compared with their sums, in this boot */
+};
+
+/* How often an entry was served since this was last told. */
+struct visit {
+	int64_t id; /* entry.id … */
+	struct gen gen;
+	uint32_t hits;
+};
+
+/* One batch of an eviction: what is asked, and what came of it. It stays its owner's; the index's while the job is under way. */
+struct eviction {
+	char bucket[SC_BUCKET_MAX + 1]; /* its rows, by its hand; empty: all, by theirs */
+	uint64_t entries, bytes;	/* how many rows and bytes are to go: both */
+	uint64_t passed;		/* `passed_now` of the batch before; 0 in the first */
+	struct gen *read;		/* generations that are being read, sorted (gen_compare): passed over */
+	size_t nread;
+
+	uint64_t gone_bytes; /* of the `changed` rows that went */
+	uint64_t passed_now;
+	bool stuck;		   /* more was to go, but nothing can */
+	uint64_t fs_size, fs_free; /* of the file system, afterwards; 0, 0: not to be had (logged) */
+};
+
+struct total {
+	uint64_t entries;
+	uint64_t bytes; /* as entry_bytes counts */
 };
 
 /* Age in ms by DESIGN's rule: BOOTTIME within its boot; across boots the wall clock, which may only shorten a life:
  * made before this boot, it is as old as that. Where boots cannot be told apart, the older of both. False: its age cannot be told
  * (created in the future), so it is stale. Pure. */
 bool entry_age(const struct entry *e, const uint8_t boot_id[16], const struct now *now, uint64_t *age_ms);
+
+/* What an entry takes of the disk: both objects in whole blocks. Pure. */
+uint64_t entry_bytes(uint64_t out_len, uint64_t err_len);
 
 /* Opens or makes index.db in dir_fd. A corrupt or foreign file, or one of another version, is moved aside with its -wal and -shm
  * (index.db.bad-<n>…) and a fresh one begun; that is logged, not an error. SC_ESYS (disk full, permission …), SC_ENOMEM. */
@@ -51,11 +86,19 @@ void index_close(struct index *ix);
 
 /* The highest order number ever committed, or 0. */
 uint64_t index_order(struct index *ix);
-/* How many entries there are; cheap (a counter kept by the index, read at open). */
+/* How many entries there are, and what they take; cheap (counters kept by the index). */
 uint64_t index_count(struct index *ix);
+struct total index_total(struct index *ix);
 
 /* The loop's connection. SC_ENOENT, SC_ECORRUPT (logged; treat as a miss). No scan. */
 int index_find(struct index *ix, struct bytes bucket, struct bytes key, struct entry *out);
+
+/* The same of one bucket; no scan. SC_ECORRUPT (logged), SC_ESYS. */
+int index_bucket_total(struct index *ix, struct bytes bucket, struct total *t);
+
+/* The entry behind a row (entry.id; 0: the first), of whatever bucket and age, in the order of first commits. SC_ENOENT: there are no
+ * more · SC_ECORRUPT. */
+int index_next(struct index *ix, int64_t id, struct entry *out);
 
 /* Up to `limit` entries of a bucket whose key begins with prefix and sorts (bytewise) behind `after` (n == 0 and p == NULL: from
  * the first). each() returning non-zero stops. Returns how many were given, or an error. */
@@ -66,7 +109,7 @@ int index_list(struct index *ix, struct bytes bucket, struct bytes prefix, struc
 /* ---- jobs ---- */
 
 /* status: 0 or an error. `changed`: commit: 1 if the entry is now the key's row, 0 if a row of a higher order stood there;
- * remove and expire: how many rows went. */
+ * prove: 1 if the row is still there, else 0; remove, expire and evict: how many rows went. */
 typedef void (*index_done)(void *arg, int status, uint64_t changed);
 
 /* Puts the entry in place of an older one of its key; the older one's objects are unlinked afterwards. One that does not become
@@ -86,8 +129,31 @@ int index_discard(struct index *ix, const struct gen *g, index_done done, void *
  * of what was written since the last one, by whomever on this file system, is lost. */
 int index_sync(struct index *ix, index_done done, void *arg);
 
+/* The entries were served: they are not the next to be evicted. Those that are no longer there are passed over. The visits are
+ * copied. */
+int index_visit(struct index *ix, const struct visit *v, size_t n, index_done done, void *arg);
+
+/* Evicts some of what is to go, with its objects, and measures the file system; nothing may be to go. Asked again with what is
+ * still to go, until that is nothing or `stuck`. */
+int index_evict(struct index *ix, struct eviction *ev, index_done done, void *arg);
+
+/* The entry's bytes have been compared with their sums and are right: `proved` is true until the next boot. Nothing happens if the
+ * key's row is of another generation by now. */
+int index_prove(struct index *ix, struct bytes bucket, struct bytes key, const struct gen *g, index_done done, void *arg);
+
+/* One step of a walk (walk.h): the first one if none is under way. `order` stays until the callback of the step after which it is
+ * over (order->over), or has failed (status), or the index is closed. */
+int index_walk(struct index *ix, struct walk_order *order, index_done done, void *arg);
+
 /* In how many ms the next row's life is over: 0 if one is over already, SC_FOREVER if none ever is. */
 uint64_t index_next_expiry(struct index *ix, const struct now *now);
+
+/* Whether index.db is still the file that is open. Cheap. */
+bool index_is_there(struct index *ix);
+/* Begins it anew, like one found corrupt: it was removed or replaced. */
+void index_renew(struct index *ix);
+/* Stepped for each file that is begun or opened. */
+unsigned index_epoch(struct index *ix);
 
 int index_fd(const struct index *ix); /* borrowed; readable when index_collect has something to do */
 void index_collect(struct index *ix);

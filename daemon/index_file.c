@@ -12,7 +12,7 @@
 #include "lib/err.h"
 
 #define APPLICATION_ID 0x53436978 /* as schema.sql says */
-#define VERSION 2
+#define VERSION 3
 
 /* Corrupt files that are kept for people to look at; later ones take the last one's place. */
 #define BAD_MAX 8
@@ -66,7 +66,7 @@ static int identify(struct index *ix, bool *fresh)
 	*fresh = application == 0 && version == 0 && !tables;
 	if (*fresh || (application == APPLICATION_ID && version == VERSION))
 		return 0;
-	log_event(ix->log, "index-foreign", "application=%lld version=%lld", (long long)application, (long long)version);
+	snprintf(ix->why, sizeof ix->why, "application %lld, version %lld", (long long)application, (long long)version);
 	return SC_ECORRUPT;
 }
 
@@ -81,15 +81,10 @@ static int make_tables(struct sql *q)
 	return rc;
 }
 
-int index_find_boot(struct index *ix, const uint8_t boot_id[16], int64_t *id)
+int index_get_boot(struct sql *q, const uint8_t boot_id[16], int64_t *id)
 {
-	struct sql *q = ix->writer;
 	int rc;
 
-	sql_bind_blob(q, SQL_ADD_BOOT, 1, boot_id, 16);
-	rc = sql_run(q, SQL_ADD_BOOT);
-	if (rc)
-		return rc;
 	sql_bind_blob(q, SQL_GET_BOOT, 1, boot_id, 16);
 	rc = sql_step(q, SQL_GET_BOOT);
 	if (rc <= 0)
@@ -99,12 +94,42 @@ int index_find_boot(struct index *ix, const uint8_t boot_id[16], int64_t *id)
 	return 0;
 }
 
+int index_find_boot(struct index *ix, const uint8_t boot_id[16], int64_t *id)
+{
+	int rc;
+
+	sql_bind_blob(ix->writer, SQL_ADD_BOOT, 1, boot_id, 16);
+	rc = sql_run(ix->writer, SQL_ADD_BOOT);
+	return rc ? rc : index_get_boot(ix->writer, boot_id, id);
+}
+
+int index_read_meta(struct index *ix, struct meta *m)
+{
+	struct sql *q = ix->writer;
+	int rc = sql_step(q, SQL_META);
+
+	if (rc <= 0)
+		return rc ? rc : SC_ECORRUPT;
+	m->order = sql_u64(q, SQL_META, 0);
+	m->total.entries = sql_u64(q, SQL_META, 1);
+	m->total.bytes = sql_u64(q, SQL_META, 2);
+	sql_done(q, SQL_META);
+	return 0;
+}
+
+void index_tell_meta(struct index *ix, const struct meta *m)
+{
+	ix->order = m->order;
+	ix->count = m->total.entries;
+	ix->bytes = m->total.bytes;
+}
+
 /* Our boot's row, and what the index knows by heart. In a file that takes a bad one's place the order goes on where it was. */
-static int read_meta(struct index *ix)
+static int begin_epoch(struct index *ix)
 {
 	struct sql *q = ix->writer;
 	int64_t boot = 0;
-	uint64_t order, count;
+	struct meta m;
 	int rc = sql_run(q, SQL_BEGIN);
 
 	if (!rc)
@@ -114,23 +139,16 @@ static int read_meta(struct index *ix)
 		rc = sql_run(q, SQL_DROP_BOOTS);
 	}
 	if (!rc) {
-		sql_bind_u64(q, SQL_TALLY, 1, ix->order);
-		sql_bind_number(q, SQL_TALLY, 2, 0);
-		rc = sql_run(q, SQL_TALLY);
+		sql_bind_u64(q, SQL_ORDER, 1, ix->order);
+		rc = sql_run(q, SQL_ORDER);
 	}
+	if (!rc)
+		rc = index_read_meta(ix, &m);
+	if (!rc)
+		rc = sql_run(q, SQL_COMMIT);
 	if (rc)
 		return rc;
-	rc = sql_step(q, SQL_META);
-	if (rc <= 0)
-		return rc ? rc : SC_ECORRUPT;
-	order = sql_u64(q, SQL_META, 0);
-	count = sql_u64(q, SQL_META, 1);
-	sql_done(q, SQL_META);
-	rc = sql_run(q, SQL_COMMIT);
-	if (rc)
-		return rc;
-	ix->order = order;
-	ix->count = count;
+	index_tell_meta(ix, &m);
 	ix->boot = boot;
 	ix->epoch++;
 	return 0;
@@ -150,13 +168,23 @@ static int begin_writing(struct index *ix)
 	if (!rc)
 		rc = sql_prepare(ix->writer);
 	if (!rc)
-		rc = read_meta(ix);
+		rc = begin_epoch(ix);
 	return rc;
 }
 
 static const char *const parts[] = {"index.db", "index.db-wal", "index.db-shm", "index.db-journal"};
 static const char *const tails[] = {"", "-wal", "-shm", "-journal"};
 #define PARTS (sizeof parts / sizeof parts[0])
+
+/* By which index_check knows it again. One that was removed in this very moment is unlike any other. */
+static void remember_file(struct index *ix)
+{
+	struct stat st = {0};
+
+	fstatat(ix->dir_fd, "index.db", &st, AT_SYMLINK_NOFOLLOW);
+	ix->device = st.st_dev;
+	ix->inode = st.st_ino;
+}
 
 /* By name and never by descriptor: closing one would drop the locks SQLite holds on the file. */
 static int check_files(struct index *ix)
@@ -170,8 +198,8 @@ static int check_files(struct index *ix)
 			return SC_ESYS;
 		}
 		if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1 || (st.st_mode & 022)) {
-			log_event(ix->log, "index-unsafe", "file=%s mode=%o uid=%u links=%u", parts[i], (unsigned)st.st_mode,
-				  (unsigned)st.st_uid, (unsigned)st.st_nlink);
+			snprintf(ix->why, sizeof ix->why, "%s: mode %o, uid %u, %u links", parts[i], (unsigned)st.st_mode,
+				 (unsigned)st.st_uid, (unsigned)st.st_nlink);
 			return SC_ECORRUPT;
 		}
 	}
@@ -210,7 +238,8 @@ static int move_aside(struct index *ix)
 		if (renameat(ix->dir_fd, parts[i], ix->dir_fd, name) < 0 && errno != ENOENT)
 			return SC_ESYS;
 	}
-	log_event(ix->log, "index-bad", "kept=index.db.bad-%d", n);
+	log_event(ix->log, "index-bad", "kept=index.db.bad-%d why=\"%s\"", n, ix->why[0] ? ix->why : "corrupt");
+	ix->why[0] = '\0';
 	return 0;
 }
 
@@ -224,6 +253,8 @@ int index_open_writer(struct index *ix, bool bad)
 		rc = bad ? move_aside(ix) : check_files(ix);
 		if (!rc)
 			rc = make_file(ix);
+		if (!rc)
+			remember_file(ix);
 		if (!rc)
 			rc = begin_writing(ix);
 		if (!rc)

@@ -1,5 +1,5 @@
-/* What the three files of the index share, and nobody else: index.c (the loop's side), index_file.c (opening, moving aside),
- * index_thread.c (jobs). */
+/* What the files of the index share, and nobody else: index.c (the loop's side), index_file.c (opening, moving aside),
+ * index_thread.c (jobs), index_evict.c (one of them). */
 #ifndef SC_INDEX_PARTS_H
 #define SC_INDEX_PARTS_H
 
@@ -9,6 +9,10 @@
 #include "daemon/index.h"
 #include "daemon/jobs.h"
 #include "daemon/sql.h"
+#include "daemon/walk.h"
+
+/* Rows of one step of the walk. */
+#define WALK_ROWS 256
 
 struct index {
 	int dir_fd; /* borrowed */
@@ -19,17 +23,22 @@ struct index {
 	/* the loop's thread */
 	struct sql *reader;
 	unsigned reader_epoch, told_epoch;
-	bool listing; /* a statement of the reader is in use */
+	int64_t reader_boot; /* boots.id of boot_id in the reader's file */
+	bool listing;	     /* a statement of the reader is in use */
 
 	/* the index thread; before it is born and after it has died the loop's */
 	struct sql *writer; /* NULL: could not be opened anew; the next job tries */
+	char why[128];	    /* the file is bad; empty: corrupt */
+	struct walk *walk;  /* NULL: none is under way */
+	int64_t walked;	    /* … and the last row it looked at; -1: it is among the objects */
 
 	/* both */
 	pthread_t thread;
 	struct jobs jobs;
-	_Atomic uint64_t order, count;
-	_Atomic int64_t boot;	/* boots.id of boot_id in the file of this epoch */
-	_Atomic unsigned epoch; /* stepped for each file that is opened; from 1 */
+	_Atomic uint64_t order, count, bytes;
+	_Atomic uint64_t device, inode; /* of the file of this epoch */
+	_Atomic int64_t boot;		/* boots.id of boot_id in the file of this epoch */
+	_Atomic unsigned epoch;		/* stepped for each file that is opened; from 1 */
 };
 
 /* Where SQLite finds index.db in dir_fd. Before anything else. SC_ESYS. */
@@ -37,12 +46,30 @@ int index_locate(struct index *ix);
 /* Opens the writing connection anew, makes the file and its tables if need be, sets order, count, boot and epoch. What is
  * there is moved aside if it is bad, or known to be. SC_ECORRUPT only if that did not help. */
 int index_open_writer(struct index *ix, bool bad);
-/* The id of a boot, made if it is new; inside a transaction. */
+/* The id of a boot: SC_ECORRUPT if it has none. */
+int index_get_boot(struct sql *q, const uint8_t boot_id[16], int64_t *id);
+/* The same, made if it is new; inside a transaction. */
 int index_find_boot(struct index *ix, const uint8_t boot_id[16], int64_t *id);
+
+/* What the file says of all its entries: read by the writer inside a transaction, told when that is committed. */
+struct meta {
+	uint64_t order;
+	struct total total;
+};
+int index_read_meta(struct index *ix, struct meta *m);
+void index_tell_meta(struct index *ix, const struct meta *m);
 
 /* What index_expire and index_next_expiry go by. */
 void index_read_times(struct sql *q, struct entry *e); /* of a row of OF_BOOT */
 uint64_t index_life(const struct entry *e);	       /* ttl + stale, or SC_FOREVER */
+
+/* A row and its objects go: in the job's transaction, and behind it. */
+int index_delete_row(struct sql *q, int64_t id);
+void index_doom(struct job *j, int64_t id, const struct gen *g);
+
+/* index_evict.c, in the thread */
+int index_do_evict(struct index *ix, struct job *j);
+void index_measure(struct index *ix, struct eviction *ev);
 
 /* Takes jobs until it is told to stop. SC_ESYS. */
 int index_start_thread(struct index *ix);

@@ -3,6 +3,7 @@
  * job that cannot be done is answered with its error, and the next one is taken. */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -16,22 +17,15 @@
 /* Checkpoint when the WAL has so many pages of 4 KiB: 4 MiB. */
 #define WAL_PAGES 1024
 
-/* What one transaction changes of meta. */
-struct tally {
-	uint64_t order;
-	int64_t entries;
-};
-
-static void doom(struct job *j, int64_t id, const struct gen *g)
+void index_doom(struct job *j, int64_t id, const struct gen *g)
 {
 	BUG_ON(j->ndead == j->room);
 	j->dead[j->ndead++] = (struct dead){id, *g};
 }
 
-static int delete_row(struct sql *q, int64_t id, struct tally *t)
+int index_delete_row(struct sql *q, int64_t id)
 {
 	sql_bind_number(q, SQL_DELETE, 1, id);
-	t->entries--;
 	return sql_run(q, SQL_DELETE);
 }
 
@@ -54,8 +48,8 @@ static int find_standing(struct sql *q, const struct entry *e, int64_t *id, uint
 	return rc;
 }
 
-/* The row's id is bound already. */
-static int put_row(struct sql *q, const struct entry *e, int64_t boot)
+/* Whose key was asked for again counts as visited. */
+static int put_row(struct sql *q, const struct entry *e, int64_t boot, bool visited)
 {
 	uint64_t life = index_life(e), end = e->created_boot_ms + life;
 
@@ -78,10 +72,27 @@ static int put_row(struct sql *q, const struct entry *e, int64_t boot)
 	sql_bind_time(q, SQL_PUT, 16, e->stale_ms);
 	sql_bind_time(q, SQL_PUT, 17, end);
 	sql_bind_u64(q, SQL_PUT, 18, e->took_ms);
+	sql_bind_u64(q, SQL_PUT, 19, entry_bytes(e->out_len, e->err_len));
+	sql_bind_number(q, SQL_PUT, 20, visited);
 	return sql_run(q, SQL_PUT);
 }
 
-static int do_commit(struct index *ix, struct job *j, struct tally *t)
+/* Keeps the row's place in SIEVE's order. */
+static int replace_row(struct sql *q, int64_t id, const struct entry *e, int64_t boot)
+{
+	int rc = index_delete_row(q, id);
+
+	sql_bind_number(q, SQL_PUT, 1, id);
+	return rc ? rc : put_row(q, e, boot, true);
+}
+
+static int add_row(struct sql *q, const struct entry *e, int64_t boot)
+{
+	sql_bind_null(q, SQL_PUT, 1);
+	return put_row(q, e, boot, false);
+}
+
+static int do_commit(struct index *ix, struct job *j, uint64_t *highest)
 {
 	struct sql *q = ix->writer;
 	int64_t id = 0, boot = ix->boot;
@@ -97,29 +108,25 @@ static int do_commit(struct index *ix, struct job *j, struct tally *t)
 	again = stands && gen_equal(&old, &j->e.gen);
 	if (stands && order > j->e.order) {
 		if (!again)
-			doom(j, 0, &j->e.gen);
+			index_doom(j, 0, &j->e.gen);
 		return 0;
 	}
 	if (memcmp(j->e.boot_id, ix->boot_id, sizeof ix->boot_id) != 0 && (rc = index_find_boot(ix, j->e.boot_id, &boot)))
 		return rc;
-	if (stands)
-		sql_bind_number(q, SQL_PUT, 1, id);
-	else
-		sql_bind_null(q, SQL_PUT, 1);
-	rc = put_row(q, &j->e, boot);
+	rc = stands ? replace_row(q, id, &j->e, boot) : add_row(q, &j->e, boot);
 	if (rc)
 		return rc;
+	if (ix->walk)
+		walk_note(ix->walk, &j->e.gen);
 	if (stands && !again)
-		doom(j, 0, &old);
-	if (!stands)
-		t->entries++;
-	if (t->order < j->e.order)
-		t->order = j->e.order;
+		index_doom(j, 0, &old);
+	if (*highest < j->e.order)
+		*highest = j->e.order;
 	j->changed = 1;
 	return 0;
 }
 
-static int do_remove(struct index *ix, struct job *j, struct tally *t)
+static int do_remove(struct index *ix, struct job *j)
 {
 	int64_t id;
 	uint64_t order;
@@ -130,9 +137,41 @@ static int do_remove(struct index *ix, struct job *j, struct tally *t)
 		return rc;
 	if (order > j->max_order)
 		return 0;
-	doom(j, id, &g);
+	index_doom(j, id, &g);
 	j->changed = 1;
-	return delete_row(ix->writer, id, t);
+	return index_delete_row(ix->writer, id);
+}
+
+/* A row that has gone is passed over. One whose id was given to another generation, too. */
+static int do_visit(struct index *ix, struct job *j)
+{
+	struct sql *q = ix->writer;
+	int rc = 0;
+
+	for (size_t i = 0; i < j->nvisits && !rc; i++) {
+		const struct visit *v = &j->visits[i];
+
+		sql_bind_number(q, SQL_VISIT, 1, v->id);
+		sql_bind_blob(q, SQL_VISIT, 2, v->gen.b, sizeof v->gen.b);
+		sql_bind_number(q, SQL_VISIT, 3, v->hits);
+		rc = sql_run(q, SQL_VISIT);
+	}
+	return rc;
+}
+
+static int do_prove(struct index *ix, struct job *j)
+{
+	int64_t id;
+	uint64_t order;
+	struct gen g;
+	int rc = find_standing(ix->writer, &j->e, &id, &order, &g);
+
+	if (rc <= 0 || !gen_equal(&g, &j->e.gen))
+		return rc < 0 ? rc : 0;
+	sql_bind_number(ix->writer, SQL_PROVE, 1, id);
+	sql_bind_number(ix->writer, SQL_PROVE, 2, ix->boot);
+	j->changed = 1;
+	return sql_run(ix->writer, SQL_PROVE);
 }
 
 /* The rows of our boot whose end is past. */
@@ -150,7 +189,7 @@ static int find_ended(struct index *ix, struct job *j)
 			sql_done(q, SQL_ENDED);
 			return SC_ECORRUPT;
 		}
-		doom(j, sql_number(q, SQL_ENDED, 0), &g);
+		index_doom(j, sql_number(q, SQL_ENDED, 0), &g);
 	}
 	return rc;
 }
@@ -176,12 +215,12 @@ static int find_over(struct index *ix, struct job *j, int64_t boot, const uint8_
 			sql_done(q, SQL_OF_BOOT);
 			return SC_ECORRUPT;
 		}
-		doom(j, sql_number(q, SQL_OF_BOOT, 0), &g);
+		index_doom(j, sql_number(q, SQL_OF_BOOT, 0), &g);
 	}
 	return rc;
 }
 
-static int do_expire(struct index *ix, struct job *j, struct tally *t)
+static int do_expire(struct index *ix, struct job *j)
 {
 	struct sql *q = ix->writer;
 	uint8_t boot_id[16];
@@ -195,27 +234,83 @@ static int do_expire(struct index *ix, struct job *j, struct tally *t)
 	}
 	sql_done(q, SQL_OTHER_BOOTS);
 	for (unsigned i = 0; i < j->ndead && !rc; i++)
-		rc = delete_row(q, j->dead[i].id, t);
+		rc = index_delete_row(q, j->dead[i].id);
 	j->changed = j->ndead;
 	return rc;
 }
 
-static int do_job(struct index *ix, struct job *j, struct tally *t)
+/* A step among the rows; one among the objects is of files only. */
+static int do_walk(struct index *ix, struct job *j)
+{
+	struct sql *q = ix->writer;
+	bool go_on = true;
+	struct gen g;
+	int rc = 0;
+
+	if (!ix->walk) {
+		ix->walk = walk_new(ix->dir_fd, ix->log, ix->count, j->walk);
+		ix->walked = 0;
+	}
+	if (!ix->walk)
+		return SC_ENOMEM;
+	if (ix->walked < 0)
+		return 0;
+	walk_step(ix->walk);
+	sql_bind_number(q, SQL_ROWS, 1, ix->walked);
+	sql_bind_u64(q, SQL_ROWS, 2, j->room);
+	while (go_on && (rc = sql_step(q, SQL_ROWS)) > 0) {
+		if (!sql_exact(q, SQL_ROWS, 1, g.b, sizeof g.b)) {
+			rc = SC_ECORRUPT;
+			break;
+		}
+		ix->walked = sql_number(q, SQL_ROWS, 0);
+		if (!walk_row(ix->walk, &g, sql_u64(q, SQL_ROWS, 2), sql_u64(q, SQL_ROWS, 3)))
+			index_doom(j, ix->walked, &g);
+		go_on = walk_may_go_on(ix->walk);
+	}
+	sql_done(q, SQL_ROWS);
+	if (rc < 0)
+		return rc;
+	if (go_on)
+		ix->walked = -1; /* there are no more */
+	if (j->walk->only_look)
+		j->ndead = 0;
+	for (unsigned i = 0; i < j->ndead; i++) {
+		rc = index_delete_row(q, j->dead[i].id);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+/* *highest: raised to the order number of what was committed. */
+static int do_job(struct index *ix, struct job *j, uint64_t *highest)
 {
 	j->changed = 0;
 	j->ndead = 0;
 	switch (j->kind) {
 	case JOB_COMMIT:
-		return do_commit(ix, j, t);
+		return do_commit(ix, j, highest);
 	case JOB_REMOVE:
-		return do_remove(ix, j, t);
+		return do_remove(ix, j);
 	case JOB_EXPIRE:
-		return do_expire(ix, j, t);
+		return do_expire(ix, j);
 	case JOB_DISCARD: /* are of files only */
 	case JOB_SYNC:
 		return 0;
+	case JOB_WALK:
+		return do_walk(ix, j);
+	case JOB_VISIT:
+		return do_visit(ix, j);
+	case JOB_PROVE:
+		return do_prove(ix, j);
+	case JOB_EVICT:
+		return index_do_evict(ix, j);
 	case JOB_RENEW:
-		return j->epoch == ix->epoch ? SC_ECORRUPT : 0;
+		if (j->epoch != ix->epoch)
+			return 0;
+		snprintf(ix->why, sizeof ix->why, "%s", j->why);
+		return SC_ECORRUPT;
 	}
 	BUG("no such job");
 }
@@ -225,7 +320,8 @@ static int do_job(struct index *ix, struct job *j, struct tally *t)
 /* The first n jobs in one transaction: all of them, or nothing. */
 static int transact(struct index *ix, struct job *j, unsigned n)
 {
-	struct tally t = {0};
+	uint64_t highest = 0;
+	struct meta meta;
 	int rc = ix->writer ? 0 : index_open_writer(ix, false);
 
 	if (rc)
@@ -233,12 +329,13 @@ static int transact(struct index *ix, struct job *j, unsigned n)
 	rc = sql_run(ix->writer, SQL_BEGIN);
 	KILLPOINT("transaction_begun");
 	for (; n > 0 && !rc; n--, j = j->next)
-		rc = do_job(ix, j, &t);
-	if (!rc && (t.order || t.entries)) {
-		sql_bind_u64(ix->writer, SQL_TALLY, 1, t.order);
-		sql_bind_number(ix->writer, SQL_TALLY, 2, t.entries);
-		rc = sql_run(ix->writer, SQL_TALLY);
+		rc = do_job(ix, j, &highest);
+	if (!rc && highest) {
+		sql_bind_u64(ix->writer, SQL_ORDER, 1, highest);
+		rc = sql_run(ix->writer, SQL_ORDER);
 	}
+	if (!rc)
+		rc = index_read_meta(ix, &meta);
 	KILLPOINT("before_commit");
 	if (!rc)
 		rc = sql_run(ix->writer, SQL_COMMIT);
@@ -247,9 +344,7 @@ static int transact(struct index *ix, struct job *j, unsigned n)
 		sql_rollback(ix->writer);
 		return rc;
 	}
-	if (t.order > ix->order)
-		ix->order = t.order;
-	ix->count += (uint64_t)t.entries;
+	index_tell_meta(ix, &meta);
 	return 0;
 }
 
@@ -266,8 +361,10 @@ static int transact_anew(struct index *ix, struct job *j, unsigned n)
 
 static int unlink_objects(struct index *ix, const struct gen *g)
 {
-	int rc = object_unlink(ix->dir_fd, g);
+	int rc;
 
+	DISK_WORK("unlink");
+	rc = object_unlink(ix->dir_fd, g);
 	if (rc) {
 		char hex[SC_GEN_HEX];
 
@@ -283,6 +380,7 @@ static int sync_all(struct index *ix)
 {
 	int rc = 0;
 
+	DISK_WORK("sync");
 	KILLPOINT("before_sync");
 	if (syncfs(ix->dir_fd) < 0)
 		rc = SC_ESYS;
@@ -295,6 +393,17 @@ static int sync_all(struct index *ix)
 	if (rc)
 		log_event(ix->log, "sync-failed", "error=%s", sc_strerror(rc));
 	return rc;
+}
+
+/* A walk that met an error is over: what it has noted may not be all. */
+static void go_on_walking(struct index *ix, struct job *j)
+{
+	if (!j->status && ix->walked < 0)
+		j->walk->over = !walk_objects(ix->walk);
+	if (j->status || j->walk->over) {
+		walk_free(ix->walk);
+		ix->walk = NULL;
+	}
 }
 
 /* In order. Commits are answered before the older objects go, because somebody's prompt waits for them and a large file takes
@@ -318,11 +427,27 @@ static void answer(struct index *ix, struct job *first)
 			for (unsigned i = 0; i < j->ndead; i++)
 				unlink_objects(ix, &j->dead[i].gen);
 		}
+		if (j->kind == JOB_WALK) {
+			DISK_WORK("walk");
+			go_on_walking(ix, j);
+		}
+		if (j->kind == JOB_EVICT) {
+			KILLPOINT("evicted_unlinked");
+			index_measure(ix, j->ev);
+		}
 		jobs_answer(&ix->jobs, j);
 	}
 	KILLPOINT("jobs_answered");
-	for (unsigned i = 0; i < nlater; i++)
+	for (unsigned i = 0; i < nlater; i++) {
+		KILLPOINT("before_older_unlinked");
 		unlink_objects(ix, &later[i]);
+	}
+}
+
+/* No transaction is needed for it. */
+static bool is_of_files(const struct index *ix, const struct job *j)
+{
+	return j->kind == JOB_DISCARD || j->kind == JOB_SYNC || (j->kind == JOB_WALK && ix->walk && ix->walked < 0);
 }
 
 /* A group that fails is tried again one by one, so that a bad job fails alone. */
@@ -333,10 +458,12 @@ static void work(struct index *ix, struct job *group)
 
 	for (struct job *j = group; j; j = j->next) {
 		n++;
-		rows += j->kind != JOB_DISCARD && j->kind != JOB_SYNC;
+		rows += !is_of_files(ix, j);
 	}
-	if (rows)
+	if (rows) {
+		DISK_WORK("transaction");
 		rc = transact_anew(ix, group, n);
+	}
 	for (struct job *j = group; j; j = j->next) {
 		j->status = rc && n > 1 ? transact_anew(ix, j, 1) : rc;
 		j->err = j->status == SC_ESYS ? errno : 0;
@@ -351,8 +478,9 @@ static void checkpoint(struct index *ix)
 {
 	int rc;
 
-	if (!ix->writer || sql_wal_pages(ix->writer) < WAL_PAGES)
+	if (!ix->writer || sql_wal_pages(ix->writer) < (FAULT("small_wal") ? 16 : WAL_PAGES))
 		return;
+	DISK_WORK("checkpoint");
 	rc = sql_checkpoint(ix->writer);
 	if (rc && !(rc == SC_ESYS && errno == EBUSY))
 		log_event(ix->log, "checkpoint-failed", "error=%s", sc_strerror(rc));

@@ -22,6 +22,12 @@ struct job *job_new(enum job_kind kind, unsigned room, index_done done, void *ar
 	return j;
 }
 
+void job_free(struct job *j)
+{
+	free(j->visits);
+	free(j);
+}
+
 int jobs_init(struct jobs *q)
 {
 	*q = (struct jobs){.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};

@@ -10,7 +10,18 @@
 
 #include "daemon/index.h"
 
-enum job_kind { JOB_COMMIT, JOB_REMOVE, JOB_EXPIRE, JOB_DISCARD, JOB_SYNC, JOB_RENEW };
+enum job_kind {
+	JOB_COMMIT,
+	JOB_REMOVE,
+	JOB_EXPIRE,
+	JOB_DISCARD,
+	JOB_VISIT,
+	JOB_PROVE,
+	JOB_EVICT,
+	JOB_RENEW,
+	JOB_WALK,
+	JOB_SYNC
+};
 
 struct dead {
 	int64_t id; /* its row, while it has one */
@@ -23,10 +34,15 @@ struct job {
 	index_done done; /* may be NULL */
 	void *arg;
 
-	struct entry e; /* commit: all of it; remove: bucket and key; discard: gen */
+	struct entry e; /* commit: all of it; remove: bucket and key; prove: those and gen; discard: gen */
 	uint64_t max_order;
 	struct now now;
-	unsigned epoch; /* renew: of the index that was found corrupt */
+	struct visit *visits; /* owned */
+	size_t nvisits;
+	struct eviction *ev;	 /* borrowed */
+	const char *why;	 /* renew; static */
+	unsigned epoch;		 /* renew: of the index that was found corrupt */
+	struct walk_order *walk; /* walk: borrowed */
 
 	int status, err; /* err: errno of SC_ESYS */
 	uint64_t changed;
@@ -45,6 +61,8 @@ struct jobs {
 
 /* A job with room for so many dead generations, all else zero. NULL: no memory. */
 struct job *job_new(enum job_kind kind, unsigned room, index_done done, void *arg);
+
+void job_free(struct job *j);
 
 int jobs_init(struct jobs *q); /* SC_ESYS */
 void jobs_release(struct jobs *q);

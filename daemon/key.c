@@ -1,6 +1,7 @@
 /* The table of keys. Called by answer.c (who waits) and flight*.c (what changes). Decides nothing. */
 #include "daemon/key.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -52,7 +53,7 @@ struct key *key_get(struct daemon *d, struct bytes bucket, struct bytes key)
 
 void key_drop_if_unused(struct daemon *d, struct key *k)
 {
-	if (k->flights || k->waiters || k->heirs)
+	if (k->flights || k->waiters || k->heirs || k->unkept_until_ms)
 		return;
 	HASH_DEL(d->keys, k);
 	free(k);
@@ -125,4 +126,45 @@ void key_changed(struct daemon *d, struct key *k)
 	}
 	if (k)
 		key_drop_if_unused(d, k);
+}
+
+static void forget_unkept(struct daemon *d, struct key *k)
+{
+	DL_DELETE2(d->unkept, k, unkept_prev, unkept_next);
+	d->nunkept--;
+	k->unkept_until_ms = 0;
+	key_drop_if_unused(d, k);
+}
+
+void key_set_unkept(struct daemon *d, struct key *k, int error, uint64_t now_ms)
+{
+	if (k->unkept_until_ms) {
+		DL_DELETE2(d->unkept, k, unkept_prev, unkept_next);
+		d->nunkept--;
+	}
+	k->unkept_until_ms = now_ms + SC_UNKEPT_MS;
+	k->unkept_error = error > 0 ? error : EIO;
+	DL_APPEND2(d->unkept, k, unkept_prev, unkept_next);
+	d->nunkept++;
+	while (d->unkept != k && (d->nunkept > SC_UNKEPT_MAX || d->unkept->unkept_until_ms <= now_ms))
+		forget_unkept(d, d->unkept);
+}
+
+int key_unkept(const struct key *k, uint64_t now_ms)
+{
+	return k && now_ms < k->unkept_until_ms ? k->unkept_error : 0;
+}
+
+void key_forget_unkept(struct daemon *d, struct bytes bucket, struct bytes key)
+{
+	struct key *k = key_find(d, bucket, key);
+
+	if (k && k->unkept_until_ms)
+		forget_unkept(d, k);
+}
+
+void keys_forget_unkept(struct daemon *d)
+{
+	while (d->unkept)
+		forget_unkept(d, d->unkept);
 }

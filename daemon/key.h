@@ -1,15 +1,13 @@
 /* A key that somebody runs or waits for: its flights, a line of peers that are asked again whenever something about it has
- * changed, and those that may lead a lost run again. Lives as long as it has any of them. */
+ * changed, those that may lead a lost run again, and whether what it prints could not be stored a moment ago. Lives as long as
+ * it has any of them. */
 #ifndef SC_DAEMON_KEY_H
 #define SC_DAEMON_KEY_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* What could not be added for want of memory has no table afterwards (hh.tbl); by default the process would end. */
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
-
+#include "daemon/table.h"
 #include "lib/buf.h"
 
 struct conn;
@@ -17,9 +15,12 @@ struct daemon;
 struct flight;
 
 struct key {
-	struct flight *flights; /* doomed ones too */
-	struct conn *waiters;	/* first come first */
-	unsigned heirs;		/* peers that have lost a run of it, can lead, and have not asked again yet */
+	struct flight *flights;	  /* doomed ones too */
+	struct conn *waiters;	  /* first come first */
+	unsigned heirs;		  /* peers that have lost a run of it, can lead, and have not asked again yet */
+	uint64_t unkept_until_ms; /* of clock_run_ms; 0: its last run could be stored, as far as one knows */
+	int unkept_error;	  /* … or could not, because of this errno */
+	struct key *unkept_next, *unkept_prev;
 	size_t id_len;
 	UT_hash_handle hh;
 	uint8_t id[]; /* bucket, NUL, key */
@@ -42,5 +43,14 @@ void key_drop_heir(struct conn *c);
 /* Asks every waiter again (answer_again), in their order; each takes itself out of the line and perhaps back in at its end. The
  * key goes if nothing is left of it. */
 void key_changed(struct daemon *d, struct key *k);
+
+/* What a run of it prints could not be stored: known for SC_UNKEPT_MS, of the last SC_UNKEPT_MAX keys. */
+void key_set_unkept(struct daemon *d, struct key *k, int error, uint64_t now_ms);
+int key_unkept(const struct key *k, uint64_t now_ms); /* that errno; 0: nothing is known against it */
+/* It may be tried anew. */
+void key_forget_unkept(struct daemon *d, struct bytes bucket, struct bytes key);
+
+/* All of them: the daemon goes. */
+void keys_forget_unkept(struct daemon *d);
 
 #endif

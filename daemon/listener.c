@@ -28,6 +28,7 @@ struct listener {
 	uv_poll_t watch;    /* of what happens to names in the cache directory, and to itself */
 	int watch_fd;	    /* -1: the kernel would not; then nobody watches */
 	struct stat socket; /* of ours, as it was bound */
+	bool lost;	    /* said already */
 	unsigned handles;
 	struct daemon *d;
 	int fd;
@@ -113,15 +114,27 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	}
 }
 
-/* Reached by its path, and still the socket we bound? */
-static bool is_to_be_found(const struct listener *l)
+static bool has_our_socket(const struct listener *l)
 {
-	const struct place *place = &l->d->place;
-	struct stat dir, here, sock;
+	struct stat st;
 
-	return stat(place->path, &dir) == 0 && fstat(place->dir_fd, &here) == 0 && dir.st_dev == here.st_dev &&
-	       dir.st_ino == here.st_ino && fstatat(place->dir_fd, "sock", &sock, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       sock.st_dev == l->socket.st_dev && sock.st_ino == l->socket.st_ino;
+	/* What cannot be looked at now may be there as ever. */
+	if (fstatat(l->d->place.dir_fd, "sock", &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno != ENOENT;
+	return st.st_dev == l->socket.st_dev && st.st_ino == l->socket.st_ino;
+}
+
+void listener_check(struct listener *l)
+{
+	if (!l->lost && !(place_is_there(&l->d->place) && has_our_socket(l))) {
+		l->lost = true;
+		daemon_stop(l->d, "the cache directory or its socket was removed or replaced");
+	}
+}
+
+bool listener_watches(const struct listener *l)
+{
+	return l->watch_fd >= 0;
 }
 
 static void on_watch(uv_poll_t *watch, int status, int events)
@@ -134,10 +147,7 @@ static void on_watch(uv_poll_t *watch, int status, int events)
 		return;
 	while (read(l->watch_fd, news, sizeof news) > 0)
 		;
-	if (!is_to_be_found(l)) {
-		uv_poll_stop(&l->watch);
-		daemon_stop(l->d, "the cache directory or its socket was removed");
-	}
+	listener_check(l);
 }
 
 static void start_watching(struct listener *l)
@@ -146,7 +156,7 @@ static void start_watching(struct listener *l)
 
 	l->watch_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	snprintf(path, sizeof path, "/proc/self/fd/%d", l->d->place.dir_fd);
-	if (l->watch_fd < 0 || fstatat(l->d->place.dir_fd, "sock", &l->socket, AT_SYMLINK_NOFOLLOW) < 0 ||
+	if (l->watch_fd < 0 ||
 	    inotify_add_watch(l->watch_fd, path, IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT) < 0 ||
 	    uv_poll_init(l->d->loop, &l->watch, l->watch_fd) < 0) {
 		if (l->watch_fd >= 0)
@@ -174,7 +184,7 @@ int listener_open(struct listener **out, struct daemon *d)
 	l->d = d;
 	l->spare_fd = -1;
 	/* With so few descriptors nobody could be answered, or told so. */
-	if (!has_spare(l)) {
+	if (!has_spare(l) || fstatat(d->place.dir_fd, "sock", &l->socket, AT_SYMLINK_NOFOLLOW) < 0) {
 		close(l->fd);
 		free(l);
 		return SC_ESYS;
@@ -188,6 +198,12 @@ int listener_open(struct listener **out, struct daemon *d)
 	start_watching(l);
 	*out = l;
 	return 0;
+}
+
+void listener_unlink(struct listener *l)
+{
+	if (has_our_socket(l))
+		unlinkat(l->d->place.dir_fd, "sock", 0);
 }
 
 static void on_closed(uv_handle_t *h)

@@ -15,10 +15,14 @@
 
 #include "daemon/conn.h"
 #include "daemon/daemon.h"
+#include "daemon/evict.h"
 #include "daemon/flight.h"
 #include "daemon/index.h"
+#include "daemon/key.h"
 #include "daemon/listener.h"
 #include "daemon/ticker.h"
+#include "daemon/trust.h"
+#include "daemon/upkeep.h"
 #include "lib/build.h"
 #include "lib/clock.h"
 #include "lib/digest.h"
@@ -313,7 +317,7 @@ static int open_loop(struct main *m)
 	d->pulse = ticker_new(d, on_pulse, NULL);
 	d->greeting = ticker_new(d, on_greeting, NULL);
 	m->signals = signals_start(d);
-	if (!d->idle || !d->expiry || !d->pulse || !d->greeting || !m->signals)
+	if (!d->idle || !d->expiry || !d->pulse || !d->greeting || !m->signals || upkeep_start(d))
 		return SC_ENOMEM;
 	uv_prepare_init(&m->loop, &m->turn);
 	m->turn.data = m;
@@ -346,6 +350,8 @@ static int start(struct main *m, const char *path, char *why, size_t size)
 	/* Before anybody is let in: a run that is going on must not be taken for none. */
 	if (rc == 0)
 		rc = flights_open(d);
+	if (rc == 0)
+		rc = evict_open(d);
 	if (rc) {
 		snprintf(why, size, "%s: %s", d->place.path, sc_strerror(rc));
 		return rc;
@@ -372,19 +378,25 @@ static void finish(struct main *m)
 	listener_close(d->listener);
 	KILLPOINT("listener_closed");
 	uv_close((uv_handle_t *)&m->index_poll, NULL);
+	upkeep_stop(d->upkeep);
 	/* Who asked us to go shall know that we do, however long the index takes to close. */
 	conn_flush_all(d);
+	evict_tell(d);
 	index_close(d->index);
+	upkeep_free(d->upkeep);
+	trust_close(d);
 	KILLPOINT("index_closed");
 	conn_flush_all(d);
-	/* Under the lock, so it can be nobody else's. */
-	unlinkat(d->place.dir_fd, "sock", 0);
+	/* Under the lock, so it can be nobody else's; but somebody may have put something else there. */
+	listener_unlink(d->listener);
 	KILLPOINT("sock_unlinked");
 	for (c = d->conns; c; c = next) {
 		next = c->next;
 		conn_close(c, NULL);
 	}
 	flights_close(d);
+	keys_forget_unkept(d);
+	evict_close(d);
 	ticker_free(d->idle);
 	ticker_free(d->expiry);
 	ticker_free(d->pulse);
@@ -457,6 +469,7 @@ int main(int argc, char **argv)
 	tell_starter(&m, "ready");
 	KILLPOINT("ready_told");
 	daemon_arm_expiry(&m.d);
+	evict_look(&m.d, NULL);
 	daemon_reckon(&m.d);
 	uv_run(&m.loop, UV_RUN_DEFAULT);
 	finish(&m);

@@ -2,33 +2,47 @@
 -- The bytes of an entry are not here but in objects/; a row without its object is a miss, an object without a row is rubbish.
 --
 -- WAL, synchronous=NORMAL: a killed daemon loses nothing, a killed machine at most the last commits, and never the order.
--- Every change of `entry` and the change of `meta` that goes with it are one transaction.
+-- Every change of `entry` and the change of the totals that goes with it are one transaction: triggers keep them.
 --
 -- A file whose application_id or user_version is another is not ours to read: it is moved aside.
 
 PRAGMA application_id = 1396926840; -- "SCix"
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 
--- One row. Both are kept here so that opening a million entries counts nothing.
+-- One row. Totals are kept so that opening a million entries, or asking whether a limit is passed, counts nothing.
 CREATE TABLE meta (
 	id      INTEGER PRIMARY KEY CHECK (id = 1),
 	ord     INTEGER NOT NULL, -- the highest order number ever committed; never goes down
-	entries INTEGER NOT NULL  -- rows of `entry`
+	entries INTEGER NOT NULL, -- rows of `entry`
+	bytes   INTEGER NOT NULL, -- their sum
+	hand    INTEGER NOT NULL  -- SIEVE's, over all entries: the entry.id it looks at next, or the first behind it
 ) STRICT;
-INSERT INTO meta VALUES (1, 0, 0);
+INSERT INTO meta VALUES (1, 0, 0, 0, 0);
 
--- The boots in which entries were made. Those without entries go at the next opening.
+-- The same for each bucket that has an entry. One that empties forgets its hand.
+CREATE TABLE buckets (
+	name    TEXT PRIMARY KEY,
+	entries INTEGER NOT NULL,
+	bytes   INTEGER NOT NULL,
+	hand    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- The boots in which entries were made. Those without entries go at the next opening; an id never comes back (`proved`).
 CREATE TABLE boots (
-	id      INTEGER PRIMARY KEY,
+	id      INTEGER PRIMARY KEY AUTOINCREMENT,
 	boot_id BLOB NOT NULL UNIQUE CHECK (length(boot_id) = 16)
 ) STRICT;
 
--- One finished entry. A row of a lower `ord` never takes the place of one of a higher.
+-- One finished entry. A row of a lower `ord` never takes the place of one of a higher. What SIEVE's hand looks at stands before the key,
+-- which may be long and then lies on pages of its own.
 CREATE TABLE entry (
-	id              INTEGER PRIMARY KEY, -- in order of first commit, and kept over replacement: an eviction can walk it
+	id              INTEGER PRIMARY KEY, -- in order of first commit, and kept over replacement: SIEVE's hand walks it
+	visited         INTEGER NOT NULL, -- SIEVE's bit: asked for since the hand came by. Set late, in batches; so is:
+	hits            INTEGER NOT NULL, -- how often this generation was served
+	bytes           INTEGER NOT NULL, -- what it takes of the disk: out_len and err_len, each in whole blocks of 4 KiB
+	gen             BLOB NOT NULL CHECK (length(gen) = 16), -- names the objects
 	bucket          TEXT NOT NULL,
 	key             BLOB NOT NULL CHECK (length(key) BETWEEN 1 AND 4096),
-	gen             BLOB NOT NULL CHECK (length(gen) = 16), -- names the objects
 	ord             INTEGER NOT NULL,
 	exit            INTEGER NOT NULL,
 	signal          INTEGER NOT NULL, -- 0: it exited
@@ -42,9 +56,25 @@ CREATE TABLE entry (
 	ttl_ms          INTEGER,          -- NULL: for ever
 	stale_ms        INTEGER,          -- NULL: for ever
 	took_ms         INTEGER NOT NULL, -- how long the run took, from LEAD to DONE
+	proved          INTEGER NOT NULL, -- boots.id of the boot in which its bytes were written, or last compared with their sums
 	purge_boot      INTEGER,          -- created_boot_ms + ttl_ms + stale_ms: its last moment. NULL: never
 	UNIQUE (bucket, key)
 ) STRICT;
 
 -- Expiry walks this, boot by boot. Not partial: rows that never end keep their boot from being dropped.
 CREATE INDEX entry_end ON entry (boot, purge_boot);
+
+-- A bucket's own hand walks this: an index ends with the row's id.
+CREATE INDEX entry_bucket ON entry (bucket);
+
+-- No statement changes bucket or bytes of a row: one that takes another's place comes after that has gone.
+CREATE TRIGGER entry_comes AFTER INSERT ON entry BEGIN
+	UPDATE meta SET entries = entries + 1, bytes = bytes + new.bytes WHERE id = 1;
+	INSERT INTO buckets VALUES (new.bucket, 1, new.bytes, 0)
+		ON CONFLICT (name) DO UPDATE SET entries = entries + 1, bytes = bytes + excluded.bytes;
+END;
+CREATE TRIGGER entry_goes AFTER DELETE ON entry BEGIN
+	UPDATE meta SET entries = entries - 1, bytes = bytes - old.bytes WHERE id = 1;
+	UPDATE buckets SET entries = entries - 1, bytes = bytes - old.bytes WHERE name = old.bucket;
+	DELETE FROM buckets WHERE name = old.bucket AND entries = 0;
+END;

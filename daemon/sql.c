@@ -80,10 +80,35 @@ static int path_as_it_is(sqlite3_vfs *vfs, const char *name, int size, char *out
 	return snprintf(out, (size_t)size, "%s", name) < size ? SQLITE_OK : SQLITE_CANTOPEN;
 }
 
+/* A read that the disk refuses (EIO) SQLite takes for a sign of corruption, and says so. It is none: the file is kept, and what
+ * could not be read now is not known now. So each open file has a table of methods of its own behind it, with another read. */
+static sqlite3_vfs *theirs;
+static int (*_Atomic their_read)(sqlite3_file *, void *, int, sqlite3_int64);
+
+static int read_as_it_is(sqlite3_file *file, void *to, int n, sqlite3_int64 at)
+{
+	int rc = their_read(file, to, n, at);
+
+	return rc == SQLITE_IOERR_CORRUPTFS ? SQLITE_IOERR_READ : rc;
+}
+
+static int open_as_theirs(sqlite3_vfs *vfs, sqlite3_filename name, sqlite3_file *file, int flags, int *out_flags)
+{
+	sqlite3_io_methods *methods = (sqlite3_io_methods *)((char *)file + theirs->szOsFile);
+	int rc = theirs->xOpen(vfs, name, file, flags, out_flags);
+
+	if (!file->pMethods)
+		return rc;
+	*methods = *file->pMethods;
+	their_read = methods->xRead; /* the same for all of theirs */
+	methods->xRead = read_as_it_is;
+	file->pMethods = methods;
+	return rc;
+}
+
 static int register_vfs(void)
 {
 	static sqlite3_vfs vfs;
-	const sqlite3_vfs *theirs;
 
 	if (sqlite3_vfs_find("sc"))
 		return 0;
@@ -95,6 +120,8 @@ static int register_vfs(void)
 	vfs.zName = "sc";
 	vfs.mxPathname = SC_PATH_MAX + 16;
 	vfs.xFullPathname = path_as_it_is;
+	vfs.xOpen = open_as_theirs;
+	vfs.szOsFile = theirs->szOsFile + (int)sizeof(sqlite3_io_methods);
 	return code_of(NULL, sqlite3_vfs_register(&vfs, 0));
 }
 

@@ -15,7 +15,7 @@ enum sql_who { SQL_READ = 1, SQL_WRITE = 2 };
 
 #define SQL_COLUMNS                                                                                    \
 	"e.bucket, e.key, e.gen, e.ord, e.exit, e.signal, e.out_len, e.err_len, e.out_sum, e.err_sum," \
-	" e.created_wall_ms, e.created_boot_ms, b.boot_id, e.ttl_ms, e.stale_ms, e.took_ms"
+	" e.created_wall_ms, e.created_boot_ms, b.boot_id, e.ttl_ms, e.stale_ms, e.took_ms, e.id, e.hits, e.proved"
 
 /* Name, connections, text. The test asks SQLite for the plan of each: only `boots` may be scanned. CROSS JOIN keeps the order
  * as written. */
@@ -27,29 +27,47 @@ enum sql_who { SQL_READ = 1, SQL_WRITE = 2 };
 	X(LIST, SQL_READ,                                                                                                      \
 	  "SELECT " SQL_COLUMNS " FROM entry AS e CROSS JOIN boots AS b WHERE e.bucket = ?1 AND e.key >= ?2"                   \
 	  " AND e.key < ?3 AND b.id = e.boot ORDER BY e.key LIMIT ?4")                                                         \
+	X(NEXT, SQL_READ,                                                                                                      \
+	  "SELECT " SQL_COLUMNS " FROM entry AS e CROSS JOIN boots AS b WHERE e.id > ?1 AND b.id = e.boot"                     \
+	  " ORDER BY e.id LIMIT 1")                                                                                            \
 	X(FIRST_END, SQL_READ, "SELECT purge_boot FROM entry WHERE boot = ?1 AND purge_boot >= 0 ORDER BY purge_boot LIMIT 1") \
+	X(BUCKET, SQL_READ, "SELECT entries, bytes FROM buckets WHERE name = ?1")                                              \
 	X(OTHER_BOOTS, SQL_READ | SQL_WRITE, "SELECT id, boot_id FROM boots WHERE id <> ?1")                                   \
 	X(OF_BOOT, SQL_READ | SQL_WRITE,                                                                                       \
 	  "SELECT id, gen, created_wall_ms, created_boot_ms, ttl_ms, stale_ms FROM entry"                                      \
 	  " WHERE boot = ?1 AND purge_boot >= 0 ORDER BY purge_boot LIMIT ?2")                                                 \
+	/* the walk */                                                                                                         \
+	X(ROWS, SQL_WRITE, "SELECT id, gen, out_len, err_len FROM entry WHERE id > ?1 ORDER BY id LIMIT ?2")                   \
 	/* changes */                                                                                                          \
 	X(STANDING, SQL_WRITE, "SELECT id, ord, gen FROM entry WHERE bucket = ?1 AND key = ?2")                                \
 	X(PUT, SQL_WRITE,                                                                                                      \
-	  "REPLACE INTO entry (id, bucket, key, gen, ord, exit, signal, out_len, err_len, out_sum, err_sum,"                   \
-	  " created_wall_ms, created_boot_ms, boot, ttl_ms, stale_ms, purge_boot, took_ms)"                                    \
-	  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)")                         \
+	  "INSERT INTO entry (id, bucket, key, gen, ord, exit, signal, out_len, err_len, out_sum, err_sum,"                    \
+	  " created_wall_ms, created_boot_ms, boot, ttl_ms, stale_ms, purge_boot, took_ms, bytes, proved, visited, hits)"      \
+	  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?14, ?20, 0)")       \
 	X(DELETE, SQL_WRITE, "DELETE FROM entry WHERE id = ?1")                                                                \
 	X(ENDED, SQL_WRITE, "SELECT id, gen FROM entry WHERE boot = ?1 AND purge_boot < ?2 ORDER BY purge_boot LIMIT ?3")      \
 	X(ADD_BOOT, SQL_WRITE, "INSERT OR IGNORE INTO boots (boot_id) VALUES (?1)")                                            \
-	X(GET_BOOT, SQL_WRITE, "SELECT id FROM boots WHERE boot_id = ?1")                                                      \
-	X(TALLY, SQL_WRITE, "UPDATE meta SET ord = max(ord, ?1), entries = entries + ?2 WHERE id = 1")                         \
+	X(VISIT, SQL_WRITE, "UPDATE entry SET visited = 1, hits = hits + ?3 WHERE id = ?1 AND gen = ?2")                       \
+	/* eviction */                                                                                                         \
+	X(HAND, SQL_WRITE, "SELECT hand, entries, (SELECT max(id) FROM entry) FROM meta WHERE id = 1")                         \
+	X(BUCKET_HAND, SQL_WRITE,                                                                                              \
+	  "SELECT hand, entries, (SELECT max(id) FROM entry WHERE bucket = ?1) FROM buckets WHERE name = ?1")                  \
+	X(PUT_HAND, SQL_WRITE, "UPDATE meta SET hand = ?1 WHERE id = 1")                                                       \
+	X(PUT_BUCKET_HAND, SQL_WRITE, "UPDATE buckets SET hand = ?1 WHERE name = ?2")                                          \
+	X(FROM_HAND, SQL_WRITE, "SELECT id, visited, bytes, gen FROM entry WHERE id >= ?1 ORDER BY id LIMIT ?2")               \
+	X(FROM_HAND_IN, SQL_WRITE,                                                                                             \
+	  "SELECT id, visited, bytes, gen FROM entry WHERE bucket = ?3 AND id >= ?1 ORDER BY id LIMIT ?2")                     \
+	X(SPARE, SQL_WRITE, "UPDATE entry SET visited = 0 WHERE id = ?1")                                                      \
+	X(PROVE, SQL_WRITE, "UPDATE entry SET proved = ?2 WHERE id = ?1")                                                      \
+	X(GET_BOOT, SQL_READ | SQL_WRITE, "SELECT id FROM boots WHERE boot_id = ?1")                                           \
+	X(ORDER, SQL_WRITE, "UPDATE meta SET ord = max(ord, ?1) WHERE id = 1")                                                 \
 	X(BEGIN, SQL_WRITE, "BEGIN IMMEDIATE")                                                                                 \
 	X(COMMIT, SQL_WRITE, "COMMIT")                                                                                         \
 	X(ROLLBACK, SQL_WRITE, "ROLLBACK")                                                                                     \
 	/* the opening */                                                                                                      \
 	X(DROP_BOOTS, SQL_WRITE,                                                                                               \
 	  "DELETE FROM boots WHERE id <> ?1 AND NOT EXISTS (SELECT 1 FROM entry WHERE entry.boot = boots.id)")                 \
-	X(META, SQL_WRITE, "SELECT ord, entries FROM meta WHERE id = 1")
+	X(META, SQL_WRITE, "SELECT ord, entries, bytes FROM meta WHERE id = 1")
 
 enum sql_statement {
 #define X(name, who, text) SQL_##name,

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "lib/err.h"
+#include "lib/killpoint.h"
 
 struct span {
 	int64_t s, ns; /* ns: 0 to 999999999 */
@@ -56,7 +57,12 @@ static struct span boot_offset;
 
 static void find_offset(void)
 {
+	struct timespec t;
+
 	boot_offset = read_offset();
+	/* Another boot has just begun. */
+	if (FAULT("boot") && clock_gettime(CLOCK_BOOTTIME, &t) == 0)
+		boot_offset = (struct span){t.tv_sec, t.tv_nsec};
 }
 
 struct now clock_now(void)
@@ -109,4 +115,6 @@ void clock_boot_id(uint8_t out[16])
 	/* Half an id would make two boots look alike. */
 	if (digits == 32)
 		memcpy(out, id, 16);
+	if (FAULT("boot"))
+		out[0] ^= 0xff;
 }

@@ -17,6 +17,11 @@ bool gen_equal(const struct gen *a, const struct gen *b)
 	return memcmp(a->b, b->b, SC_GEN_SIZE) == 0;
 }
 
+int gen_compare(const void *a, const void *b)
+{
+	return memcmp(a, b, SC_GEN_SIZE);
+}
+
 void gen_format(const struct gen *g, char out[SC_GEN_HEX])
 {
 	static const char digits[] = "0123456789abcdef";

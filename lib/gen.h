@@ -13,6 +13,7 @@ struct gen {
 };
 
 bool gen_is_none(const struct gen *g);
+int gen_compare(const void *a, const void *b); /* of two struct gen, for qsort and bsearch */
 bool gen_equal(const struct gen *a, const struct gen *b);
 
 /* Lower-case hex and a final NUL. */

@@ -223,6 +223,19 @@ int human_parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *v
 	return 0;
 }
 
+char *human_format_exact_size(uint64_t bytes, char out[32])
+{
+	static const char prefixes[] = "KMGT";
+	size_t i = 0;
+
+	while (bytes > 0 && bytes % 1024 == 0 && i < strlen(prefixes)) {
+		bytes /= 1024;
+		i++;
+	}
+	snprintf(out, 32, "%llu%.*s", (unsigned long long)bytes, i > 0, i > 0 ? &prefixes[i - 1] : "");
+	return out;
+}
+
 char *human_format_size(uint64_t bytes, char out[32])
 {
 	static const char prefixes[] = "KMGTPE";

@@ -21,6 +21,9 @@ char *human_format_duration(uint64_t ms, char out[32]);
 /* "0" "512" "1.5K" "20M"; always fits 32 bytes. Returns out. */
 char *human_format_size(uint64_t bytes, char out[32]);
 
+/* As human_parse_size takes it, and exactly so many: "16M" "1500"; always fits 32 bytes. Returns out. */
+char *human_format_exact_size(uint64_t bytes, char out[32]);
+
 /* A key as it may be shown on a terminal: control bytes, ESC, invalid UTF-8 and backslash as \n \t \\ \xHH; everything
  * printable stays. Cuts at a whole character when `size` is too small. Returns out. */
 char *human_escape(const void *bytes, size_t n, char *out, size_t size);

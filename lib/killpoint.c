@@ -1,4 +1,4 @@
-/* SC_KILLAT and SC_STOPAT of test builds. */
+/* What goes wrong in test builds. */
 #include "lib/killpoint.h"
 
 #ifdef SC_TEST_BUILD
@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 static bool note(const char *file, const char *name, int how)
@@ -48,6 +49,24 @@ bool fault(const char *name)
 	const char *asked = getenv("SC_FAULT");
 
 	return asked && strcmp(asked, name) == 0;
+}
+
+void disk_work(const char *what)
+{
+	const char *at = getenv("SC_STUCK"), *file;
+	size_t n = strlen(what);
+	int fd;
+
+	if (!at || strncmp(at, what, n) != 0 || at[n] != ':')
+		return;
+	file = at + n + 1;
+	fd = open(file, O_WRONLY | O_APPEND | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	dprintf(fd, "%s\n", what);
+	close(fd);
+	while (access(file, F_OK) == 0)
+		nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
 }
 
 void killpoint(const char *name)

@@ -5,6 +5,8 @@
 /* A key is data, never a path; 4096 lets people use a path or a command line as a key. */
 #define SC_KEY_MAX 4096
 #define SC_BUCKET_MAX 64
+/* Buckets that `config` has a section for: looked through at each question, and more than anybody writes by hand. */
+#define SC_BUCKETS_MAX 128
 
 /* One frame of the protocol, header excluded. The largest message is an ASK: a key, a bucket and a chain of flights. */
 #define SC_FRAME_MAX (64 * 1024)
@@ -62,9 +64,36 @@
 /* Longest duration that is not for ever: two of them and a time of day still fit a signed 64-bit column. */
 #define SC_DURATION_MAX (1ULL << 61)
 
+/* What the cache may take, if `config` does not say: bytes, entries; and what it leaves of the file system, the smaller of a size
+ * and a part (a twentieth). */
+#define SC_MAX_SIZE (10ULL * 1024 * 1024 * 1024)
+#define SC_MAX_FILES 1000000
+#define SC_MIN_FREE (512ULL * 1024 * 1024)
+#define SC_MIN_FREE_PART 20
+
+/* What is over a limit is brought below it by this part of the limit: one eviction is then good for many commits, instead of one for
+ * each. */
+#define SC_EVICT_PART 64
+/* A writer tells how far its run has grown in such steps, and room is made for the next one before it is written. Runs below one
+ * step are not worth a message: what they take is counted when they are kept. */
+#define SC_GROWN_STEP (16ULL * 1024 * 1024)
+/* The file system's free space is asked for this often at most, and only when something has grown. */
+#define SC_MEASURE_MS 1000
+/* Entries served are told to the index so many at once, or after so long: a hit itself writes nothing. What a killed daemon has not
+ * told is forgotten. */
+#define SC_VISITS_MAX 1024
+#define SC_VISITS_MS 5000
+
 /* Reader slots of a page, and the ring that is touched only when the disk fails. */
 #define SC_SLOTS 4096
 #define SC_RING_SIZE (4 * 1024 * 1024)
+
+/* A key whose output could not be stored is run by everybody for himself for so long; of so many keys it is known. */
+#define SC_UNKEPT_MS 60000
+#define SC_UNKEPT_MAX 1024
+
+/* A reader of a streaming-only run that has not moved for so long while others wait for it is left behind. */
+#define SC_STUCK_MS 10000
 
 /* How far a run may be ahead of its fastest reader: a reader is never without work, and a command that prints for ever into a pager
  * does not fill the disk. */

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -29,13 +30,13 @@ struct crashes {
 	uint64_t first_ms; /* CLOCK_BOOTTIME of the first one in the window */
 };
 
-int lockfile_open(struct lockfile *l, int dir_fd)
+static int open_as(struct lockfile *l, int dir_fd, int flags)
 {
 	struct stat st;
 
 	l->pulse = NULL;
 	l->page = NULL;
-	l->fd = openat(dir_fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	l->fd = openat(dir_fd, "lock", flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 	if (l->fd < 0)
 		return errno == ELOOP || errno == EISDIR || errno == ENXIO ? SC_EUNSAFE : SC_ESYS;
 	if (fstat(l->fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink > 1) {
@@ -43,6 +44,18 @@ int lockfile_open(struct lockfile *l, int dir_fd)
 		return SC_EUNSAFE;
 	}
 	return 0;
+}
+
+int lockfile_open(struct lockfile *l, int dir_fd)
+{
+	return open_as(l, dir_fd, O_RDWR | O_CREAT);
+}
+
+int lockfile_look(struct lockfile *l, int dir_fd)
+{
+	int rc = open_as(l, dir_fd, O_RDONLY);
+
+	return rc == SC_ESYS && errno == ENOENT ? SC_ENOENT : rc;
 }
 
 void lockfile_close(struct lockfile *l)
@@ -135,6 +148,13 @@ static struct crashes read_crashes(const struct lockfile *l, uint64_t boot_ms)
 	    boot_ms - c.first_ms > SC_CRASH_WINDOW_MS)
 		memset(&c, 0, sizeof c);
 	return c;
+}
+
+unsigned lockfile_failed_starts(const struct lockfile *l, uint64_t boot_ms)
+{
+	uint64_t count = read_crashes(l, boot_ms).count;
+
+	return count < UINT_MAX ? (unsigned)count : UINT_MAX;
 }
 
 bool lockfile_may_start(const struct lockfile *l, uint64_t boot_ms)

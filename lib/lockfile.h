@@ -14,6 +14,8 @@ struct lockfile {
 
 /* Opens or makes it (0600). SC_EUNSAFE: a link of either kind, not a file, not ours · SC_ESYS. */
 int lockfile_open(struct lockfile *l, int dir_fd);
+/* To be looked at only, and never made. SC_ENOENT besides. */
+int lockfile_look(struct lockfile *l, int dir_fd);
 void lockfile_close(struct lockfile *l); /* lets go of what it holds */
 
 /* The daemon's lock, for life. Waits up to wait_ms for one that is just going. Maps the loop counter. SC_EBUSY: another daemon
@@ -34,5 +36,8 @@ void lockfile_end_start(struct lockfile *l);
  * first time. */
 bool lockfile_may_start(const struct lockfile *l, uint64_t boot_ms);
 void lockfile_note_start(struct lockfile *l, uint64_t boot_ms, bool failed);
+
+/* How many starts in a row have failed within the window, or not answered anybody yet. */
+unsigned lockfile_failed_starts(const struct lockfile *l, uint64_t boot_ms);
 
 #endif

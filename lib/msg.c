@@ -50,7 +50,9 @@ enum bytes_rule { RULE_NONE, RULE_BUCKET, RULE_NO_NUL, RULE_GENS };
 	F(created, UINT, 0, UINT64_MAX, NONE)                  \
 	F(uptime, UINT, 0, UINT64_MAX, NONE)                   \
 	F(entries, UINT, 0, UINT64_MAX, NONE)                  \
-	F(conns, UINT, 0, UINT64_MAX, NONE)
+	F(conns, UINT, 0, UINT64_MAX, NONE)                    \
+	F(row, UINT, 0, INT64_MAX, NONE)                       \
+	F(bad, UINT, 0, UINT64_MAX, NONE)
 
 enum field {
 	F_end, /* so that a list of fields ends by itself */
@@ -99,10 +101,13 @@ static const struct row rows[] = {
 	{MSG_FLIGHTS, "FLIGHTS", SENDER_CLIENT, 0, 0, {F_bucket}},
 	{MSG_STATUS, "STATUS", SENDER_CLIENT, 0, 0, {0}},
 	{MSG_STOP, "STOP", SENDER_CLIENT, 0, 0, {F_flags, F_chain}},
+	{MSG_PROVED, "PROVED", SENDER_CLIENT, 0, 0, {F_bucket, F_key, F_gen, F_flags}},
+	{MSG_NEXT, "NEXT", SENDER_CLIENT, 0, 0, {F_row}},
+	{MSG_WALK, "WALK", SENDER_CLIENT, 0, 0, {F_flags}},
 	{MSG_SYNC, "SYNC", SENDER_CLIENT, 0, 0, {0}},
 
 	{MSG_HIT, "HIT", SENDER_DAEMON, 1, F_err_len,
-	 {F_gen, F_order, F_exit, F_signal, F_out_len, F_err_len, F_age, F_ttl, F_created}},
+	 {F_gen, F_order, F_exit, F_signal, F_out_len, F_err_len, F_age, F_ttl, F_created, F_flags, F_out_sum, F_err_sum}},
 	{MSG_FOLLOW, "FOLLOW", SENDER_DAEMON, 3, 0, {F_gen, F_order, F_slot, F_age, F_estimate}},
 	{MSG_LEAD, "LEAD", SENDER_DAEMON, 7, 0, {F_gen, F_order, F_slot, F_ttl, F_estimate}},
 	{MSG_WAIT, "WAIT", SENDER_DAEMON, 0, 0, {F_reason, F_count, F_gen}},
@@ -118,13 +123,18 @@ static const struct row rows[] = {
 	 {F_bucket, F_key, F_gen, F_order, F_age, F_out_len, F_err_len, F_count, F_pid, F_flags, F_leader,
 	  F_lag_least, F_lag_most}},
 	{MSG_END, "END", SENDER_DAEMON, 0, 0, {F_count}},
-	{MSG_REPORT, "REPORT", SENDER_DAEMON, 0, 0, {F_version, F_build, F_pid, F_uptime, F_entries, F_count, F_conns}},
+	{MSG_REPORT, "REPORT", SENDER_DAEMON, 0, 0, {F_version, F_build, F_pid, F_uptime, F_entries, F_count, F_conns, F_bad}},
+	{MSG_ROW, "ROW", SENDER_DAEMON, 1, F_err_len,
+	 {F_row, F_bucket, F_key, F_gen, F_out_len, F_err_len, F_out_sum, F_err_sum}},
+	{MSG_FLAW, "FLAW", SENDER_DAEMON, 0, 0, {F_row, F_bucket, F_key, F_gen, F_reason, F_error}},
 
 	{MSG_REGISTER, "REGISTER", SENDER_WRITER, 3, F_pid, {F_bucket, F_key, F_gen, F_pid, F_flags}},
 	{MSG_STARTED, "STARTED", SENDER_WRITER, 1, 0, {F_gen, F_pid, F_flags}},
 	{MSG_DONE, "DONE", SENDER_WRITER, 0, 0,
 	 {F_gen, F_outcome, F_exit, F_signal, F_out_len, F_err_len, F_out_sum, F_err_sum, F_error}},
 	{MSG_MAY_STOP, "MAY_STOP", SENDER_WRITER, 0, 0, {F_gen}},
+	{MSG_GROWN, "GROWN", SENDER_WRITER, 0, 0, {F_gen, F_out_len, F_err_len}},
+	{MSG_STREAMING, "STREAMING", SENDER_WRITER, 0, 0, {F_gen, F_error}},
 
 	{MSG_REGISTERED, "REGISTERED", SENDER_DAEMON, 0, 0, {F_gen, F_flags}},
 	{MSG_LONELY, "LONELY", SENDER_DAEMON, 0, 0, {F_gen, F_signal}},
@@ -163,16 +173,21 @@ static bool is_bucket_byte(uint8_t b)
 	return (b >= 'a' && b <= 'z') || (b >= '0' && b <= '9') || b == '.' || b == '_' || b == '-';
 }
 
+bool msg_is_bucket(struct bytes name)
+{
+	for (size_t i = 0; i < name.n; i++)
+		if (!is_bucket_byte(name.p[i]))
+			return false;
+	return name.n > 0 && name.n <= SC_BUCKET_MAX;
+}
+
 static bool follows_rule(struct bytes b, enum bytes_rule rule)
 {
 	switch (rule) {
 	case RULE_NONE:
 		return true;
 	case RULE_BUCKET:
-		for (size_t i = 0; i < b.n; i++)
-			if (!is_bucket_byte(b.p[i]))
-				return false;
-		return true;
+		return msg_is_bucket(b);
 	case RULE_NO_NUL:
 		return memchr(b.p, 0, b.n) == NULL;
 	case RULE_GENS:

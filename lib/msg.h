@@ -33,6 +33,8 @@ struct msg {
 	uint64_t error;		       /* an errno */
 	uint64_t created;	       /* Unix ms, for people to read */
 	uint64_t uptime, entries, conns, bytes;
+	uint64_t row; /* where among the rows of the index */
+	uint64_t bad; /* REPORT: entries that were given out and found bad */
 };
 
 #define SC_TTL_UNSET (UINT64_MAX - 1)
@@ -50,6 +52,9 @@ void msg_fds(enum msg_type type, unsigned *least, unsigned *most);
 unsigned msg_fd_count(const struct msg *m);
 unsigned msg_senders(enum msg_type type); /* SENDER_* bits; 0 for an unknown type */
 const char *msg_name(enum msg_type type); /* "ASK"; "?" for an unknown type */
+
+/* Is it a bucket's name: 1 to SC_BUCKET_MAX of a-z 0-9 . _ - */
+bool msg_is_bucket(struct bytes name);
 
 /* The table as text, one message a line, "ASK 10 client bucket key flags …": what the test holds PROTOCOL.md against. */
 const char *msg_describe(size_t i, char *out, size_t size); /* NULL past the end */

@@ -77,15 +77,14 @@ int object_link(int dir_fd, const struct gen *g, enum stream s, int at_dir, cons
 	return rc == 0 ? 0 : errno == EEXIST ? SC_EBUSY : SC_ESYS;
 }
 
-int object_open(int dir_fd, const struct gen *g, enum stream s, int *fd, uint64_t *size)
+static int open_checked(int dir_fd, const struct gen *g, enum stream s, int flags, int *fd, uint64_t *size)
 {
 	char name[SC_OBJECT_NAME];
 	struct stat st;
 	int f;
 
 	object_name(g, s, name);
-	/* O_NONBLOCK: a planted FIFO must not be waited for. It has no effect on a regular file. */
-	f = beneath_open(dir_fd, name, O_RDONLY | O_NONBLOCK, 0);
+	f = beneath_open(dir_fd, name, flags, 0);
 	if (f < 0) {
 		if (errno == ENOENT || errno == ENOTDIR)
 			return SC_ENOENT;
@@ -98,6 +97,28 @@ int object_open(int dir_fd, const struct gen *g, enum stream s, int *fd, uint64_
 	*fd = f;
 	*size = (uint64_t)st.st_size;
 	return 0;
+}
+
+int object_open(int dir_fd, const struct gen *g, enum stream s, int *fd, uint64_t *size)
+{
+	/* O_NONBLOCK: a planted FIFO must not be waited for. It has no effect on a regular file. */
+	return open_checked(dir_fd, g, s, O_RDONLY | O_NONBLOCK, fd, size);
+}
+
+int object_look(int dir_fd, const struct gen *g, enum stream s, uint64_t *size)
+{
+	int fd, rc = open_checked(dir_fd, g, s, O_PATH | O_NOFOLLOW, &fd, size);
+
+	if (rc == 0)
+		close(fd);
+	return rc;
+}
+
+int object_is_linked(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) < 0 || st.st_nlink > 1;
 }
 
 int object_same(int fd_a, int fd_b)

@@ -27,6 +27,12 @@ int object_link(int dir_fd, const struct gen *g, enum stream s, int at_dir, cons
 /* Anew, read-only. *size: bytes now. SC_ENOENT · SC_EUNSAFE: a link, a FIFO, not ours … · SC_ESYS. */
 int object_open(int dir_fd, const struct gen *g, enum stream s, int *fd, uint64_t *size);
 
+/* Whether it is there and could be opened, without doing so. The same results. */
+int object_look(int dir_fd, const struct gen *g, enum stream s, uint64_t *size);
+
+/* Whether it has a second name, through which anybody may have changed it unseen. True in doubt. */
+int object_is_linked(int fd);
+
 /* SC_ECORRUPT unless both descriptors are the same file, on the same device. */
 int object_same(int fd_a, int fd_b);
 

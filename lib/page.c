@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,65 +19,11 @@
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/killpoint.h"
+#include "lib/page_parts.h"
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
-
-#define LINE 64
-#define MAGIC "scpage1"
-#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
-
-/* One reader's progress; a cache line each, so that readers do not slow each other. */
-struct slot {
-	_Alignas(LINE) _Atomic uint64_t out_pos;
-	_Atomic uint64_t err_pos;
-};
-
-/* What is constant, what the writer stores at each step, and what readers store lie on lines of their own. */
-struct head {
-	char magic[8];
-	uint32_t size;
-	uint32_t slots;
-	struct gen gen;
-	uint8_t key_hash[16];
-	uint64_t order;
-	uint64_t window;
-
-	_Alignas(LINE) _Atomic uint32_t word;
-	_Atomic uint32_t end; /* state, exit and signal in one word, so that they change together; 0 is running */
-	_Atomic uint64_t out_len;
-	_Atomic uint64_t err_len;
-	_Atomic uint64_t
-		command; /* its process namespace's number (lower half) and its own, as one so that they belong together */
-
-	_Alignas(LINE) _Atomic uint32_t high; /* one more than the highest slot ever taken */
-	_Atomic uint32_t readers_word;
-	_Atomic uint64_t wanted; /* the position a sleeping writer waits for; 0: it does not */
-};
-
-#define HEAD_SIZE 4096
-#define SLOTS_SIZE (SC_SLOTS * sizeof(struct slot))
-#define PAGE_SIZE_ALL (HEAD_SIZE + SLOTS_SIZE + SC_RING_SIZE)
-
-_Static_assert(sizeof(struct head) <= HEAD_SIZE, "the head fits its page");
-_Static_assert(sizeof(struct slot) == LINE, "a slot is a cache line");
-_Static_assert(sizeof(_Atomic uint32_t) == 4 && sizeof(_Atomic uint64_t) == 8, "atomics are plain words");
-
-#define NO_SLOT UINT32_MAX
-/* The byte whose lock is the writer's, behind those of the readers. */
-#define WRITERS (SC_SLOTS + 1)
-
-struct page {
-	struct head *head;
-	int fd;
-	uint32_t slot; /* what this process holds: a number, SC_SLOTS for the shared place, or NO_SLOT */
-};
-
-static struct slot *slot_at(const struct page *p, uint32_t i)
-{
-	return (struct slot *)(void *)((char *)p->head + HEAD_SIZE) + i;
-}
 
 static uint32_t end_pack(enum page_state state, uint32_t exit, uint32_t signal)
 {
@@ -138,6 +83,8 @@ int page_create(struct page **out, const struct gen *g, const uint8_t key_hash[1
 	memcpy(h->key_hash, key_hash, sizeof h->key_hash);
 	h->order = order;
 	h->window = window;
+	page_set_limit(*out, SC_FOREVER);
+	page_ring_init(*out);
 	return 0;
 }
 
@@ -206,8 +153,7 @@ static uint64_t to_next_look(void)
 	return SC_PAGE_WAIT_MS - clock_run_ms() % SC_PAGE_WAIT_MS;
 }
 
-/* True: the time was over. */
-static bool sleep_on(_Atomic uint32_t *word, uint32_t seen, uint64_t timeout_ms)
+bool page_sleep_on(_Atomic uint32_t *word, uint32_t seen, uint64_t timeout_ms)
 {
 	struct timespec ts;
 
@@ -289,6 +235,7 @@ int page_take_slot(struct page *p, uint32_t hint)
 		if (fcntl(p->fd, F_SETLK, &l) == 0) {
 			atomic_store(&slot_at(p, n)->out_pos, 0);
 			atomic_store(&slot_at(p, n)->err_pos, 0);
+			atomic_store(&slot_at(p, n)->stuck_since_ms, 0);
 			raise_high(p, n + 1);
 			p->slot = n;
 			return 0;
@@ -334,21 +281,18 @@ void page_set_position(struct page *p, uint64_t out_pos, uint64_t err_pos)
 		page_poke_writer(p);
 }
 
-static bool is_taken(const struct page *p, uint32_t n)
+bool page_slot_is_taken(const struct page *p, uint32_t n)
 {
 	struct flock l = slot_lock(F_WRLCK, n, 1);
 
-	/* In doubt nobody is there: the pace of one who is not would hold the writer for ever. */
 	return fcntl(p->fd, F_GETLK, &l) == 0 && l.l_type != F_UNLCK;
 }
 
 bool page_fastest(const struct page *p, uint64_t *position)
 {
-	uint32_t high = atomic_load(&p->head->high), before = SC_SLOTS;
+	uint32_t high = page_high(p), before = SC_SLOTS;
 	uint64_t bound = UINT64_MAX;
 
-	if (high > SC_SLOTS)
-		high = SC_SLOTS;
 	/* From the furthest down, each asked for its lock, which costs a system call: most often the first one lives. */
 	for (uint32_t tried = 0; tried < high; tried++) {
 		uint32_t best = SC_SLOTS;
@@ -366,7 +310,7 @@ bool page_fastest(const struct page *p, uint64_t *position)
 		}
 		if (best == SC_SLOTS)
 			return false;
-		if (is_taken(p, best)) {
+		if (page_slot_is_taken(p, best)) {
 			*position = best_position;
 			return true;
 		}
@@ -378,13 +322,12 @@ bool page_fastest(const struct page *p, uint64_t *position)
 
 bool page_span(const struct page *p, uint64_t *slowest, uint64_t *fastest)
 {
-	uint32_t high = atomic_load(&p->head->high);
 	bool any = false;
 
-	for (uint32_t i = 0; i < high && i < SC_SLOTS; i++) {
+	for (uint32_t i = 0; i < page_high(p); i++) {
 		uint64_t at = position_of(slot_at(p, i));
 
-		if (!is_taken(p, i))
+		if (!page_slot_is_taken(p, i))
 			continue;
 		if (!any || at < *slowest)
 			*slowest = at;
@@ -404,7 +347,7 @@ void page_wait_readers(struct page *p, uint64_t position, uint64_t timeout_ms)
 	atomic_store_explicit(&h->wanted, position ? position : 1, memory_order_relaxed);
 	atomic_thread_fence(memory_order_seq_cst);
 	if (page_fastest(p, &fastest) && fastest < position)
-		sleep_on(&h->readers_word, seen, timeout_ms);
+		page_sleep_on(&h->readers_word, seen, timeout_ms);
 	atomic_store_explicit(&h->wanted, 0, memory_order_relaxed);
 }
 
@@ -438,9 +381,11 @@ void page_view(const struct page *p, struct page_view *v)
 	v->signal = end >> 16 & 0xff;
 	v->err_len = atomic_load_explicit(&p->head->err_len, memory_order_acquire);
 	v->out_len = atomic_load_explicit(&p->head->out_len, memory_order_acquire);
+	v->out_spill = atomic_load(&p->head->spill[STREAM_OUT]);
+	v->err_spill = atomic_load(&p->head->spill[STREAM_ERR]);
 }
 
 bool page_wait(struct page *p, const struct page_view *v, uint64_t timeout_ms)
 {
-	return sleep_on(&p->head->word, v->word, timeout_ms);
+	return page_sleep_on(&p->head->word, v->word, timeout_ms);
 }

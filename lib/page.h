@@ -2,6 +2,8 @@
  * readers, and the daemon that made it. A memfd sealed against shrinking, growing and further seals; whoever maps one
  * checks that first. Nothing in it is trusted further than its bounds.
  *
+ * What its objects cannot take (a full disk) goes through a ring in it, from a position of each stream on: streaming-only.
+ *
  *   running ──▶ complete | failed | cancelled | lost        once, by compare-and-swap
  *
  * Order. The writer appends to the files, stores out_len, then err_len (release), then bumps the word (seq_cst) and wakes.
@@ -20,6 +22,7 @@
 
 #include "lib/gen.h"
 #include "lib/limits.h"
+#include "lib/object.h"
 
 enum page_state { PAGE_RUNNING = 0, PAGE_COMPLETE = 1, PAGE_FAILED = 2, PAGE_CANCELLED = 3, PAGE_LOST = 4 };
 
@@ -30,7 +33,8 @@ struct page_view {
 	uint32_t word; /* to be given to page_wait */
 	enum page_state state;
 	uint64_t out_len, err_len;
-	uint32_t exit, signal; /* meaningful when state is complete or failed */
+	uint32_t exit, signal;	       /* meaningful when state is complete or failed */
+	uint64_t out_spill, err_spill; /* what lies behind is in the ring, not in the objects; SC_FOREVER: nothing */
 };
 
 /* Makes the memory and its descriptor. `window`: bytes the writer may be ahead of the fastest reader, SC_FOREVER for any number.
@@ -75,7 +79,34 @@ bool page_span(const struct page *p, uint64_t *slowest, uint64_t *fastest);
  * Returns at once if nobody holds a slot. The caller looks again. */
 void page_wait_readers(struct page *p, uint64_t position, uint64_t timeout_ms);
 
+/* How large the objects may become, both together; SC_FOREVER (at birth): as they like. The daemon's to set, at any time; the writer
+ * looks before each append. */
+void page_set_limit(struct page *p, uint64_t bytes);
+uint64_t page_limit(const struct page *p);
+
+/* Streaming-only: the objects cannot grow behind these lengths, because of that errno; the rest goes through the ring, once and for all.
+ * Before anything of it is published. */
+void page_spill(struct page *p, uint64_t out_at, uint64_t err_at, int error);
+
+/* The next n bytes of a stream, no more than there is room for. */
+void page_ring_put(struct page *p, enum stream s, const void *bytes, size_t n);
+
+/* How many bytes of output fit without overtaking a reader; a record of the error stream does as well. 0: wait. The slowest reader that
+ * lives sets the pace; but one that has not moved for SC_STUCK_MS while another has read everything is overtaken, and those
+ * without a slot are not looked after. */
+uint64_t page_ring_room(struct page *p, uint64_t now_ms);
+
+/* Sleeps until a reader has moved, page_poke_writer, a signal, or timeout_ms (bounded by SC_PAGE_WAIT_MS). Returns at once if there is
+ * room. The caller looks again. */
+void page_wait_room(struct page *p, uint64_t timeout_ms);
+
+/* The errno of page_spill, 0: the objects grow. */
+int page_spill_error(const struct page *p);
+
 /* ---- a reader ---- */
+
+/* Copies n bytes that have been published behind the stream's spill. SC_ENOENT: they are gone, the writer has overtaken us. */
+int page_ring_get(const struct page *p, enum stream s, uint64_t at, void *bytes, size_t n);
 
 /* Takes the first free slot from `hint`, or the shared place. Always succeeds unless locking itself fails: SC_ESYS. */
 int page_take_slot(struct page *p, uint32_t hint);

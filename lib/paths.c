@@ -110,27 +110,49 @@ int place_config(char out[SC_PATH_MAX])
 
 /* ---- one directory ---- */
 
-/* File systems on which locks, mmap and unlinked files may not do what they do on a local disk. virtiofs says it is FUSE. */
+/* Network: locks, mmap and unlinked files may not do what they do on a local disk. virtiofs says it is FUSE. */
+static const struct file_system {
+	uint32_t type;
+	bool is_network;
+	const char *name;
+} file_systems[] = {
+	{0x00006969, true, "NFS"},	  {0xff534d42, true, "CIFS"},	{0x0000517b, true, "SMB"},
+	{0xfe534d42, true, "SMB2"},	  {0x65735546, true, "FUSE"},	{0x01021997, true, "9p"},
+	{0x00c36400, true, "Ceph"},	  {0x5346414f, true, "AFS"},	{0x6b414653, true, "kAFS"},
+	{0x73757245, true, "Coda"},	  {0x0bd00bd0, true, "Lustre"}, {0x0000ef53, false, "ext4"},
+	{0x58465342, false, "XFS"},	  {0x9123683e, false, "Btrfs"}, {0x01021994, false, "tmpfs"},
+	{0x794c7630, false, "overlayfs"}, {0x2fc12fc1, false, "ZFS"},	{0xf2f52010, false, "F2FS"},
+	{0xca451a4e, false, "bcachefs"},
+};
+
+static const struct file_system *file_system(const struct statfs *fs)
+{
+	for (size_t i = 0; i < sizeof file_systems / sizeof file_systems[0]; i++)
+		if ((uint32_t)fs->f_type == file_systems[i].type)
+			return &file_systems[i];
+	return NULL;
+}
+
 static bool is_network(const struct statfs *fs)
 {
-	static const uint32_t types[] = {
-		0x00006969, /* NFS */
-		0xff534d42, /* CIFS */
-		0x0000517b, /* SMB */
-		0xfe534d42, /* SMB2 */
-		0x65735546, /* FUSE */
-		0x01021997, /* 9p */
-		0x00c36400, /* Ceph */
-		0x5346414f, /* AFS */
-		0x6b414653, /* kAFS */
-		0x73757245, /* Coda */
-		0x0bd00bd0, /* Lustre */
-	};
+	const struct file_system *known = file_system(fs);
 
-	for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
-		if ((uint32_t)fs->f_type == types[i])
-			return true;
-	return false;
+	return known && known->is_network;
+}
+
+void place_file_system(const struct place *p, char name[16], bool *network)
+{
+	const struct file_system *known;
+	struct statfs fs = {0};
+
+	if (fstatfs(p->dir_fd, &fs) < 0)
+		fs.f_type = 0;
+	known = file_system(&fs);
+	*network = known && known->is_network;
+	if (known)
+		snprintf(name, 16, "%s", known->name);
+	else
+		snprintf(name, 16, "0x%x", (unsigned)fs.f_type);
 }
 
 /* Why it could not be opened. NEXT: not for anything it is itself. */
@@ -453,4 +475,15 @@ void place_close(struct place *p)
 	if (p->dir_fd >= 0)
 		close(p->dir_fd);
 	p->dir_fd = -1;
+}
+
+bool place_is_there(const struct place *p)
+{
+	struct stat named, opened;
+
+	if (fstat(p->dir_fd, &opened) < 0)
+		return true;
+	if (lstat(p->path, &named) < 0)
+		return errno != ENOENT && errno != ENOTDIR && errno != ELOOP;
+	return named.st_dev == opened.st_dev && named.st_ino == opened.st_ino;
 }

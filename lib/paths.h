@@ -3,6 +3,8 @@
 #ifndef SC_PATHS_H
 #define SC_PATHS_H
 
+#include <stdbool.h>
+
 #include "lib/limits.h"
 
 struct place {
@@ -23,7 +25,14 @@ int place_open(struct place *p, int create);
 
 /* The same checks for a path given outright: what the daemon does with its argument. */
 int place_open_at(struct place *p, const char *path, int create);
+
+/* The file system it lies on, for people: "ext4", "NFS", or its number in hex. *network: one on which locks, mmap and unlinked
+ * files may not do what they do on a local disk. */
+void place_file_system(const struct place *p, char name[16], bool *network);
 void place_close(struct place *p);
+
+/* Whether its path still leads to the directory that was opened. What cannot be looked at now may be there as ever. */
+bool place_is_there(const struct place *p);
 
 /* Where `config` lies if not in the cache directory: XDG_CONFIG_HOME/sc/config, else HOME/.config/sc/config. SC_ENOENT: the
  * environment names neither, or is not to be looked at. Whether the file is there is not asked. */

@@ -20,6 +20,9 @@ enum msg_type {
 	MSG_FLIGHTS = 15,
 	MSG_STATUS = 16,
 	MSG_STOP = 17,
+	MSG_PROVED = 18,
+	MSG_NEXT = 19,
+	MSG_WALK = 20,
 	MSG_SYNC = 21,
 
 	/* the daemon's answers */
@@ -37,12 +40,16 @@ enum msg_type {
 	MSG_FLIGHT = 41,
 	MSG_END = 42,
 	MSG_REPORT = 43,
+	MSG_ROW = 44,
+	MSG_FLAW = 45,
 
 	/* a writer speaks */
 	MSG_REGISTER = 60,
 	MSG_STARTED = 61,
 	MSG_DONE = 62,
 	MSG_MAY_STOP = 63,
+	MSG_GROWN = 64,
+	MSG_STREAMING = 65,
 
 	/* the daemon to a writer */
 	MSG_REGISTERED = 70,
@@ -91,13 +98,13 @@ enum refusal {
 	REFUSE_STORE = 2,   /* an object, page or flight could not be made; `errno` and `text` say why */
 	REFUSE_VERSION = 3, /* we do not speak the same protocol */
 	REFUSE_BUSY = 4,    /* too many at once */
+	REFUSE_UNKEPT = 5,  /* what it prints could not be stored a moment ago (`errno`): do not share it */
 };
 
 /* How a run ended: DONE.outcome, ENDED.outcome. */
 enum outcome {
 	OUTCOME_ENDED = 1,     /* the command ended by itself; exit and signal say how */
 	OUTCOME_CANCELLED = 2, /* it was stopped because nobody read it */
-	OUTCOME_BROKEN = 3,    /* the object could not be written */
 };
 
 /* The descriptors of LEAD and (the first three) of FOLLOW, in their order. */
@@ -105,12 +112,32 @@ enum lead_fd { LEAD_OUT, LEAD_ERR, LEAD_PAGE, LEAD_OUT_WRITE, LEAD_ERR_WRITE, LE
 #define FOLLOW_FDS 3
 
 /* REGISTER.flags */
-enum { REGISTER_STOPPING = 1u << 1 }; /* the command is being stopped: nobody is to join */
+enum {
+	REGISTER_STOPPING = 1u << 1,  /* the command is being stopped: nobody is to join */
+	REGISTER_STREAMING = 1u << 2, /* as STREAMING says */
+};
 
 /* LEFT.flags, VERDICT.flags, SETTLED.flags */
 enum { LEFT_STOPPING = 1u << 0, LEFT_STAYED = 1u << 1 };
 enum { VERDICT_STOP = 1u << 0 };
 enum { SETTLED_COMMITTED = 1u << 0, SETTLED_OVERTAKEN = 1u << 1 };
+
+/* HIT.flags */
+enum { HIT_VERIFY = 1u << 0 }; /* to be compared with its sums before it is used, and PROVED */
+
+/* PROVED.flags */
+enum { PROVED_BAD = 1u << 0 }; /* its bytes are not those of its sums, or cannot be read */
+
+/* WALK.flags */
+enum { WALK_ONLY_LOOK = 1u << 0 }; /* count, change nothing */
+
+/* FLAW.reason */
+enum flaw {
+	FLAW_MISSING = 1,    /* an object is not there */
+	FLAW_SIZE = 2,	     /* it is longer or shorter than the row says */
+	FLAW_UNSAFE = 3,     /* a link, no file, not ours, or writable by others */
+	FLAW_UNREADABLE = 4, /* it cannot be opened now: `error`. That proves nothing */
+};
 
 /* STARTED.flags, REGISTER.flags */
 enum { STARTED_FOREGROUND = 1u << 0 }; /* the command's session is its caller's, not one of its own */

@@ -19,6 +19,7 @@ export SC HELPERS SC_TEST
 # Programs under a sanitizer are slower and larger; bounds on time and memory are multiplied by this.
 SLACK=1
 if [ "${SAN:-0}" = 1 ]; then SLACK=8; fi
+export SLACK
 
 setup() {
 	unset SC_TTL SC_BUCKET SC_STRICT SC_DISABLE SC_FLIGHTS SC_KILLAT SC_FAULT MAKEFLAGS MFLAGS MAKELEVEL

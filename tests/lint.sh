@@ -95,7 +95,8 @@ only 'processes' "$(call 'fork|vfork|clone|exec[lv]p?e?|execvpe|fexecve|posix_sp
 	cmd/spawn.c cmd/writer.c lib/killpoint.c
 only 'a shell' "$(call 'system|popen')"
 only 'names in the cache and of the caller' "$(call 'unlink|unlinkat|rename|renameat2?|linkat?|symlinkat?|ftruncate|truncate')" \
-	lib/beneath.c lib/page.c lib/sock.c lib/log.c lib/lockfile.c daemon/index_file.c daemon/main.c cmd/output.c cmd/move.c cmd/spool.c lib/object.c
+	lib/beneath.c lib/page.c lib/sock.c lib/log.c lib/lockfile.c daemon/index_file.c daemon/listener.c daemon/walk.c \
+	cmd/output.c cmd/move.c cmd/spool.c lib/object.c
 only getenv "$(call 'getenv|secure_getenv|setenv|putenv|unsetenv')" lib/paths.c lib/config.c lib/killpoint.c cmd/
 only 'the clock' "$(call 'clock_gettime|gettimeofday|time')" lib/clock.c
 only stdout "$(call 'v?printf|puts|putchar')|STDOUT_FILENO|[^a-z_]stdout[^a-z_]" cmd/ daemon/main.c

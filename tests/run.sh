@@ -22,7 +22,7 @@ run_file() {
 	local env=(env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 TERM=dumb "HOME=$SC_CHECK/home/$id" "TMPDIR=$SC_CHECK/tmp/$id"
 		"SC=$SC" "SCD=$SCD" "SC_TEST=$SC_TEST" "SCD_TEST=$SCD_TEST" "HELPERS=$HELPERS" "SAN=$SAN" "SOAK=${SOAK:-0}" "SEED=${SEED-}" "SIM_SEED=${SIM_SEED-}" "TREE=$PWD"
 		BATS_LIB_PATH=/usr/lib/bats
-		ASAN_OPTIONS=abort_on_error=1:allocator_may_return_null=1:detect_stack_use_after_return=1:verify_asan_link_order=0
+		ASAN_OPTIONS=abort_on_error=1:disable_coredump=0:allocator_may_return_null=1:detect_stack_use_after_return=1:verify_asan_link_order=0
 		UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 TSAN_OPTIONS=halt_on_error=1)
 	local run=("$file")
 	case $file in

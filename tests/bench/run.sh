@@ -4,12 +4,13 @@
 # of its own on the same file system as the file it is compared with; nothing is left behind. Exits 0 also when a goal is missed:
 # times are looked at by people, never by tests.
 #
-#   $SC  the sc under test · $BENCH  where the programs of this directory are · TMPDIR  where to work, else $BENCH
+#   $SC  the sc under test · $SCD_TEST  a daemon whose disk can be held · $BENCH  where the programs of this directory are
+#   TMPDIR  where to work, else $BENCH
 set -u
 set -m # children get groups of their own: an interrupt ends them by cleanup, in order
 
-ROWS='hit pipe copy miss capture window followers delay takeover callers idle'
-: "${SC:?}" "${BENCH:?}"
+ROWS='hit stuck pipe copy miss capture window followers delay takeover callers idle eviction'
+: "${SC:?}" "${SCD_TEST:?}" "${BENCH:?}"
 unset SC_TTL SC_BUCKET SC_STRICT SC_DISABLE SC_FLIGHTS
 PATH=$BENCH:$PATH
 
@@ -116,6 +117,27 @@ row_hit() {
 	"$SC" get key -- stream 100 >/dev/null
 	get a b -- race -n 600 -w 20 -p "$SC" get --strict key ::: cat "$T/file"
 	print_row 'hit, 100 bytes' "$(time_of "$a")" "cat FILE: $(time_of "$b")" "$(calc "$a/$b")" '<=' 0.80 ×
+}
+
+# A hit while the daemon's disk does not answer a commit, and while it does.
+row_stuck() {
+	local a b dir other
+	for dir in "$T/stuck" "$T/idle"; do
+		mkdir -m 700 "$dir"
+		SC_STUCK=transaction:$T/stuck/disk "$SCD_TEST" "$dir" >"$dir.log" 2>&1 &
+		until SC_DIR=$dir "$SC" daemon status >/dev/null 2>&1; do sleep 0.05; done
+		SC_DIR=$dir "$SC" get key -- stream 100 >/dev/null
+	done
+	: >"$T/stuck/disk"
+	SC_DIR=$T/stuck "$SC" get other -- true &
+	other=$!
+	until [ -s "$T/stuck/disk" ]; do sleep 0.05; done
+	get a b -- race -n 600 -w 20 -p env "SC_DIR=$T/stuck" "$SC" get --strict key ::: env "SC_DIR=$T/idle" "$SC" get --strict key
+	rm "$T/stuck/disk"
+	wait "$other"
+	for dir in "$T/stuck" "$T/idle"; do SC_DIR=$dir "$SC" daemon stop; done
+	wait
+	print_row '  while a commit is stuck' "$(time_of "$a")" "an idle disk: $(time_of "$b")" "$(calc "$a/$b")" '<=' 1.2 ×
 }
 
 row_pipe() {
@@ -284,6 +306,21 @@ row_idle() {
 	get n -- idle_followers
 	print_row 'idle: 64 followers' "$(calc "$n/6e6" %.3f) ms/s" 'processor time, with the daemon' \
 		"$(calc "$n/6e9*600" %.2f)" '<=' 1 ' s/10 min'
+}
+
+# SEED=n takes the traces of a run that printed n.
+row_eviction() {
+	local seed=${SEED:-$(date +%s)} trace percent what sieve lru fifo
+	for trace in zipf scan; do
+		what='Zipf'
+		[ $trace = zipf ] || what='Zipf and scans'
+		for percent in 1 10; do
+			get sieve lru fifo -- eviction "$seed" $trace $percent
+			print_row "hits: $what, room $percent %" "$(calc "$sieve/1000" %.1f) %" \
+				"LRU $(calc "$lru/1000" %.1f) %, FIFO $(calc "$fifo/1000" %.1f) %" "$(calc "$sieve/$lru")" '>=' 1.00 ×
+		done
+	done
+	note "by SIEVE, of 1000000 requests (1500000 with scans) of 100000 keys; SEED=$seed"
 }
 
 # ---- all of it ------------------------------------------------------------------------------------------------------

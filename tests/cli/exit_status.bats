@@ -16,7 +16,7 @@ live_and_followed() {
 	is_file "$T/b.out" 'x\n'
 }
 
-@test "a command's exit status is the caller's, live, followed and replayed" {
+@test "D15: a command's exit status is the caller's, live, followed and replayed" {
 	local n=0
 	for status in 0 1 2 3 42 100 124 125 126 127 128 129 130 137 141 143 254 255; do
 		live_and_followed "exit $status" $status $((n += 1))
@@ -27,7 +27,7 @@ live_and_followed() {
 	assert_output x
 }
 
-@test "a command's exit status is the caller's: each of 0 to 255" {
+@test "D15: a command's exit status is the caller's: each of 0 to 255" {
 	local status got
 	for status in {0..255}; do
 		got=0
@@ -37,14 +37,14 @@ live_and_followed() {
 	done
 }
 
-@test "a command killed by signal n: 128+n, live and followed" {
+@test "D15: a command killed by signal n: 128+n, live and followed" {
 	local n=100
 	for signal in HUP INT QUIT ABRT KILL USR1 SEGV PIPE ALRM TERM; do
 		live_and_followed "kill $signal" $((128 + $(kill -l $signal))) $((n += 1))
 	done
 }
 
-@test "a command killed by signal n: 128+n, each signal that kills" {
+@test "D15: a command killed by signal n: 128+n, each signal that kills" {
 	local signal got
 	for signal in {1..16} {24..27} {29..31} {34..64}; do
 		got=0

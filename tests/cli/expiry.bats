@@ -37,7 +37,7 @@ rows() { sqlite3 -readonly "$SC_DIR/index.db" 'SELECT count(*) FROM entry'; }
 	wait_until '[ "$(find "$SC_DIR/objects" -name "*.out" | wc -l)" = 1 ]'
 }
 
-@test "an entry that expires while it is being read is read to its end" {
+@test "G08: an entry that expires while it is being read is read to its end" {
 	mkfifo "$T/pipe"
 	"$SC" get -t 500ms k -- flood 3M >/dev/null
 	exec {held}<>"$T/pipe"

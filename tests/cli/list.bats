@@ -44,7 +44,7 @@ load ../helper
 	assert_output going
 }
 
-@test "ls: a key as it is into a pipe, escaped on a terminal" {
+@test "S09: ls: a key as it is into a pipe, escaped on a terminal" {
 	local key=$'a\e[31mb\nc\xff'
 	entry "$key" 'x\n'
 	"$SC" ls >"$T/raw"
@@ -145,7 +145,7 @@ row() { "$SC" ps | awk -v key="$1" '$NF == key'; }
 	[ ! -e "$SC_DIR/sock" ]
 }
 
-@test "ps: a key's escape sequences do not reach a terminal" {
+@test "S09: ps: a key's escape sequences do not reach a terminal" {
 	bg a "$SC" get $'k\e[31m\n' -- gate "$G"
 	gate_up
 	pty - "$SC" ps >"$T/shown"

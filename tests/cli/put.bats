@@ -623,24 +623,3 @@ not_stored() {
 	run -0 "$SC" get k
 	assert_output x
 }
-
-@test "a put that can be stored no more ends for its readers at once, though its giver goes on; then 125" {
-	start_daemon # without that limit
-	mkfifo "$T/in"
-	bg p bash -c 'ulimit -f 512; exec "$0" put k <"$1"' "$SC" "$T/in"
-	exec {fd}>"$T/in"
-	wait_until '"$SC" ps | grep -q .'
-	printf 'abc\n' >&"$fd"
-	bg f "$SC" get k
-	shows f 'abc\n'
-	flood 2000000 >&"$fd"
-	assert_rc 125 f
-	is_message "$T/f.err" 'incomplete after'
-	run -7 "$SC" get k -- sh -c 'exit 7' # nobody waits for what will not come
-	is_running p
-	flood 2000000 >&"$fd"
-	exec {fd}>&-
-	assert_rc 125 p
-	is_message "$T/p.err" 'File too large'
-	wait_until nothing_kept
-}

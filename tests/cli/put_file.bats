@@ -117,6 +117,29 @@ go_on() { kill -CONT "$(pid_of p)"; }
 	wait_until '[ "$(flights)" = 0 ]'
 }
 
+@test "put FILE: larger than max-entry: 125, moved or not; FILE stays; one that just fits is taken" {
+	local way
+	mkdir -m 700 "$SC_DIR"
+	echo 'max-entry = 1M' >"$SC_DIR/config"
+	for way in '' --move; do
+		flood 1048577 >"$T/file"
+		# shellcheck disable=SC2086  # no word is meant
+		run -125 --separate-stderr "$SC" put $way k "$T/file"
+		printf '%s\n' "$stderr" >"$T/err"
+		is_message "$T/err" 'k: could not be stored: .*large'
+		is_flood "$T/file" 1048577
+		run -0 stat -c '%a %h' "$T/file"
+		assert_output '644 1'
+		wait_until nothing_kept
+		flood 1M >"$T/file"
+		# shellcheck disable=SC2086
+		"$SC" put $way k "$T/file"
+		"$SC" get k | cmp - <(flood 1M)
+		"$SC" rm k
+	done
+	[ ! -e "$T/file" ]
+}
+
 # ---- --move ----------------------------------------------------------------------------------------------------------
 
 @test "put --move: FILE is gone, its very bytes are the entry, and nobody else's" {

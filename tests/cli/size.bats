@@ -2,7 +2,7 @@
 # Outputs larger than any buffer, and than 32 bits.
 load ../helper
 
-@test "five GiB: live, followed and replayed, byte for byte" {
+@test "D14: five GiB: live, followed and replayed, byte for byte" {
 	local size=5368709120 free
 	free=$(df --output=avail -B1 "$BATS_TEST_TMPDIR" | tail -n 1)
 	if [ "$free" -lt $((size + (1 << 30))) ]; then

@@ -4,6 +4,27 @@ load ../helper
 
 count() { tr -cd "$1" <"$T/file" | wc -c; }
 
+@test "D14: outputs of every length around the sizes of buffers, with NULs and without a last newline: live, followed, replayed" {
+	local size
+	for size in 0 1 2 4095 4096 4097 65535 65536 65537 131071 131072 131073 262143 262144 262145 1048575 1048577; do
+		bg "a$size" "$SC" get "k$size" -- sh -c 'flood "$1"; printf "\0\0x"' - $size
+		bg "b$size" "$SC" get "k$size" -- sh -c 'flood "$1"; printf "\0\0x"' - $size
+	done
+	for size in 0 1 2 4095 4096 4097 65535 65536 65537 131071 131072 131073 262143 262144 262145 1048575 1048577; do
+		assert_rc 0 "a$size" "b$size"
+		{ flood $size && printf '\0\0x'; } >"$T/want"
+		cmp "$T/want" "$T/a$size.out"
+		cmp "$T/want" "$T/b$size.out"
+		"$SC" get "k$size" | cmp "$T/want" -
+		"$SC" get "k$size" >"$T/out"
+		cmp "$T/want" "$T/out"
+	done
+	"$SC" get none -- true >"$T/out"
+	is_empty "$T/out"
+	"$SC" get none >"$T/out"
+	is_empty "$T/out"
+}
+
 @test "D16: two gets and an echo share one stdout file, > and >>, hits and live runs: every byte of all three is there" {
 	local mode round
 	for mode in '>' '>>'; do

@@ -79,3 +79,56 @@ cleanup() {
 	assert_output anew
 	wait_until '[ "$(daemon_pids | wc -l)" = 1 ]'
 }
+
+# The daemon that logs to a file, as one that a client has started does, with its calls on that file failing.
+log_fails() { # STRACE OPTION…
+	: >"$T/ready"
+	bg daemon bash -c 'exec strace -f -qq -o "$0.strace" "${@:3}" "$1" --ready-fd=9 "$2" 9>"$0"' "$T/ready" "$(dirname "$SC")/scd" "$SC_DIR" "$@"
+	wait_until '[ "$(cat "$T/ready")" = ready ]'
+}
+
+@test "B23: the log cannot be written, or not even opened: nobody notices" {
+	use_test_build
+	local how
+	export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0 # it does not work under a tracer
+	mkdir -m 700 "$SC_DIR"
+	for how in write:error=ENOSPC write:error=EIO:when=2+ openat:error=ENOSPC; do
+		# strace knows a descriptor by its path, a name only as it was given.
+		log_fails -P "$SC_DIR/scd.log" -P scd.log -e "trace=${how%%:*}" -e "inject=$how"
+		run -0 --separate-stderr "$SC" get "k$how" -- echo x
+		assert_output x
+		[ -z "$stderr" ]
+		run -0 --separate-stderr "$SC" get "k$how"
+		assert_output x
+		[ -z "$stderr" ]
+		"$SC" daemon stop
+		assert_rc 0 daemon
+		grep -q INJECTED "$T/ready.strace"
+	done
+	rm "$SC_DIR/scd.log"
+	mkdir "$SC_DIR/scd.log"
+	run -0 --separate-stderr "$SC" get k -- echo y
+	assert_output y
+	[ -z "$stderr" ]
+	"$SC" daemon stop
+	rmdir "$SC_DIR/scd.log"
+}
+
+@test "B18: a cache directory that was asked for on a network file system: bypass, the line names the setting; with it it is used" {
+	use_test_build
+	local with=(env "LD_PRELOAD=$HELPERS/shim_fail.so" "SHIM_FILESYSTEM=$SC_DIR:6969")
+	run -3 --separate-stderr "${with[@]}" "$SC" get k -- sh -c 'echo direct; exit 3'
+	assert_output direct
+	printf '%s\n' "$stderr" >"$T/err"
+	is_message "$T/err" 'network-fs = on'
+	run -125 "${with[@]}" "$SC" get --strict k -- touch "$T/ran"
+	[ ! -e "$T/ran" ]
+	no_daemon
+	mkdir -p -m 700 "$SC_DIR"
+	echo 'network-fs = on' >"$SC_DIR/config"
+	run -0 --separate-stderr "${with[@]}" "$SC" get k -- echo x
+	assert_output x
+	[ -z "$stderr" ]
+	run -0 "${with[@]}" "$SC" get k
+	assert_output x
+}

@@ -146,6 +146,26 @@ with_closed() {
 	is_file "$T/out" 'x\n'
 }
 
+@test "C11: a hundred followers of a large run: the daemon's memory stays under 20 MiB" {
+	local size=64M pid fds
+	if [ "${SOAK:-0}" = 1 ]; then size=1G; fi
+	start_daemon
+	pid=$(daemon_pid)
+	bg crowd bash -c 'for ((n = 0; n < 100; n++)); do "$SC" get k -- sh -c "gate \"\$G\" && flood \$1" - "$0" >/dev/null & done
+		failed=0
+		for job in $(jobs -p); do wait "$job" || failed=$((failed + 1)); done
+		echo "$failed failed"' $size
+	gate_up
+	wait_until '[ "$("$SC" ps | grep -c "100 readers")" = 1 ]' 60
+	step "$G" exit 0
+	[ "$(rc crowd 300)" = 0 ]
+	is_file "$T/crowd.out" '0 failed\n'
+	"$SC" get k | cmp - <(flood $size)
+	echo "$(memory "$pid" VmHWM) KiB at most"
+	[ "$(memory "$pid" VmHWM)" -lt $((20 * 1024 * SLACK)) ]
+	[ "$(runs)" = 1 ]
+}
+
 @test "C01: a daemon that cannot open an object now does not take its entry for gone" {
 	entry k 'x\n'
 	local pid soft

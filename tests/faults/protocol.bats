@@ -52,7 +52,7 @@ grown() { # less than so many KiB since $BEFORE
 	unaffected
 }
 
-@test "P01: random frames: the daemon lives, memory does not grow, the log is limited" {
+@test "P01 S24: random frames: the daemon lives, memory does not grow, the log is limited" {
 	local n=200000 seed=$((RANDOM * 32768 + RANDOM))
 	if [ "${SOAK:-0}" = 1 ]; then n=1000000; fi
 	if [ "$SLACK" -gt 1 ]; then n=20000; fi

@@ -1,11 +1,12 @@
 #!/usr/bin/env bats
-# FAULTS B01, as root: a file system without room for a cache. Each in a mount namespace of its own.
+# FAULTS B01 and B04, as root: a file system without room for a cache. Each in a mount namespace of its own.
 load ../helper
 
 # in_small OPTIONS SCRIPT: the script with a small tmpfs at $SMALL.
 in_small() {
 	mkdir -p "$T/small"
 	export -f wait_until
+	export SLACK
 	SMALL=$T/small OPTIONS=$1 SCRIPT=$2 run -0 unshare -m --propagation private bash -c '
 		mount -t tmpfs -o "$OPTIONS,mode=700" none "$SMALL" || exit 90
 		export SC_DIR=$SMALL/cache
@@ -145,4 +146,28 @@ in_small() {
 	assert_line --index 2 'room 0 0'
 	assert_line --index 3 'same 0'
 	is_message "$T/err" 'k: .*space'
+}
+
+@test "B04: min-free: as much of the file system is left to others, and the cache gives way to what they write" {
+	in_small size=64m '
+		mkdir -m 700 "$SC_DIR" && echo "min-free = 32M" >"$SC_DIR/config"
+		avail() { df --output=avail -B1 "$SMALL" | tail -n 1; }
+		rows() { sqlite3 -readonly "$SC_DIR/index.db" "SELECT count(*) FROM entry"; }
+		for nr in {1..60}; do "$SC" get "k$nr" -- flood 1M >/dev/null; done
+		wait_until "[ \$(avail) -ge $((32 << 20)) ]"
+		[ "$(rows)" -ge 20 ] && "$SC" get k60 | cmp - <(flood 1M) && echo kept
+		flood 20M >"$SMALL/theirs"
+		"$SC" get k -- echo made
+		wait_until "[ \$(avail) -ge $((32 << 20)) ]"
+		[ "$(rows)" -ge 1 ] && echo given
+		flood 20M >>"$SMALL/theirs"
+		"$SC" get k2 -- echo also made
+		"$SC" get --strict k3 -- echo still a cache
+		wait_until "[ \$(rows) -le 2 ]"
+		"$SC" daemon stop'
+	assert_line --index 0 kept
+	assert_line --index 1 made
+	assert_line --index 2 given
+	assert_line --index 3 'also made'
+	assert_line --index 4 'still a cache'
 }

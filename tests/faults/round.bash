@@ -34,7 +34,7 @@ for n in 1 2 3 4; do
 done
 status=0     # what the command ends with
 old_out=$OUT # what callers may get instead, whole and with 0
-orphans=0    # objects no row names are no fault: FORMAT says which deaths leave them, and that nothing removes them yet
+orphans=0    # objects no row names are no fault: FORMAT says which deaths leave them. The next walk takes them
 incomplete=125 # what a caller may end with that has a clean beginning
 command=(pieces -n "$T/runs" -g "$T/go")
 
@@ -100,6 +100,7 @@ go() { : >"$T/go"; }
 readers() { "$SC" ps 2>>"$T/.quiet" | sed -nE 's/.* ([0-9]+) readers? .*/\1/p'; }
 first_writer() { parent_of "$(head -n 1 "$T/runs")" 2>>"$T/.quiet" || true; }
 kill_it() { [ -z "$1" ] || kill -9 "$1" 2>>"$T/.quiet" || true; }
+ask() { sqlite3 -readonly "$SC_DIR/index.db" "$1" 2>>"$T/.quiet"; }
 entry_is_there() { "$SC" get "${@:2}" "$1" -- pieces >"$T/entry.out" 2>&1; }
 
 # The leader, three followers that join while it runs; everybody has got the first lines or has ended.
@@ -120,14 +121,31 @@ scene_run() { # a run from its beginning to its end
 	judge a b c d
 }
 
+scene_unwritable() { # a run while its writer's system calls fail: so far its readers have a clean beginning, or another run's bytes
+	allowed=2
+	incomplete=125
+	scene_run
+}
+
+scene_uncommitted() { # a run while those of the index thread fail: everybody gets all of it, nobody runs it again
+	incomplete=-
+	scene_run
+	fault_is_gone
+}
+
+fault_is_gone() { # with the daemon whose calls fail
+	local pid
+	pid=$(daemon_pid)
+	kill_it "$pid"
+	[ -z "$pid" ] || wait_until "dead $pid"
+}
+
 scene_errors() { # a run while the daemon's system calls fail: everybody gets all of it, by bypass at worst; then they do not any more
 	allowed=4
 	orphans=1
 	incomplete=-
 	scene_run
-	daemon=$(daemon_pid)
-	kill_it "$daemon"
-	[ -z "$daemon" ] || wait_until "dead $daemon"
+	fault_is_gone
 }
 
 scene_cold() { # the same, and the leader starts the daemon
@@ -141,6 +159,21 @@ scene_fail() { # the command fails: nothing is kept
 	command+=(-s 3)
 	status=3
 	scene_run
+}
+
+scene_spill() { # the objects may not grow in the middle: the rest goes through the ring. Then they may
+	echo 'max-entry = 100' >"$SC_DIR/config"
+	scene_run
+	rm "$SC_DIR/config"
+	daemon=$(daemon_pid)
+	kill_it "$daemon"
+	[ -z "$daemon" ] || wait_until "dead $daemon"
+}
+
+scene_grow() { # a run that is large enough for room to be made
+	scd daemon
+	client x other get big -- flood 17000000
+	rc x 20 >>"$T/.quiet" || fault "I1: x has not ended"
 }
 
 scene_hit() { # there is an entry
@@ -290,6 +323,22 @@ scene_expire() { # an entry's time is over
 	wait_until '[ "$(objects)" = 0 ] || struck'
 }
 
+scene_evict() { # the cache is above its limit: entries go, and the totals are those of what is left
+	local n
+	orphans=1
+	echo 'max-files = 3' >"$SC_DIR/config"
+	scd daemon
+	entry_is_there k || struck
+	entry_is_there k || struck
+	for n in 1 2 3 4 5; do entry_is_there "x$n" || struck; done
+	wait_until '[ "$(ask "SELECT count(*) FROM entry")" -le 3 ] || struck'
+	# Who has died is followed by one that goes on with it.
+	"$SC" get x1 -- pieces >"$T/x1.out" 2>&1 || fault "I3: x1: status $?"
+	wait_until '[ "$(ask "SELECT count(*) FROM entry")" -le 3 ]' || fault "B04: above the limit"
+	[ "$(ask 'SELECT entries, bytes FROM meta')" = "$(ask 'SELECT count(*), sum(bytes) FROM entry')" ] || fault "B04: totals"
+	[ "$(ask 'SELECT entries, bytes FROM buckets')" = "$(ask 'SELECT count(*), sum(bytes) FROM entry')" ] || fault "B04: totals of buckets"
+}
+
 scene_lost() { # the writer is killed before anything was printed
 	allowed=$((allowed + 1))
 	# Two lost writers in a row: everybody runs it for himself.
@@ -335,6 +384,59 @@ scene_leftover() { # the daemon is killed between row and file; the next one, wh
 	SC_KILLAT=before_settle:1 scd daemon
 	begin
 	wait_until all_moved
+	go
+	judge a b c d
+}
+
+orphan=$SC_DIR/objects/ab/ab0123456789abcdef0123456789abcd
+
+scene_walk() { # a daemon finds what was left behind, and a row without its object, while callers come
+	orphans=1
+	scd daemon
+	entry_is_there k || struck
+	entry_is_there l || struck
+	kill_it "$daemon"
+	mkdir -p "$SC_DIR/objects/ab"
+	echo x | tee "$orphan.out" >"$orphan.err"
+	rm -f "$(find "$SC_DIR/objects" -name '*.out' ! -path "$orphan*" | head -n 1)"
+	SC_FAULT=walk scd next
+	begin
+	wait_until all_moved
+	go
+	judge a b c d
+}
+
+scene_damaged() { # the machine was booted meanwhile, and a byte is another: one run makes it anew
+	scd daemon
+	entry_is_there k || struck
+	timeout $((20 * SLACK)) "$SC" daemon stop >>"$T/.quiet" 2>&1
+	find "$SC_DIR/objects" -name '*.out' -exec sh -c 'printf X | dd of="$1" bs=1 seek=5 conv=notrunc status=none' dd {} \;
+	export SC_FAULT=boot # also for the one after that
+	scd next
+	begin
+	wait_until all_moved
+	go
+	judge a b c d
+}
+
+scene_booted() { # the machine was booted meanwhile: an entry is verified and printed
+	scd daemon
+	entry_is_there k || struck
+	timeout $((20 * SLACK)) "$SC" daemon stop >>"$T/.quiet" 2>&1
+	export SC_FAULT=boot # also for the one after that
+	scd next
+	command=(pieces -n "$T/runs")
+	for name in a b c d; do client "$name" "$([ $name = a ] && echo leader || echo others)" get k -- "${command[@]}"; done
+	judge a b c d
+}
+
+scene_verify() { # everything is looked at while a run goes on
+	scd daemon
+	entry_is_there l || struck
+	begin
+	wait_until all_moved
+	client x other verify --repair
+	[[ $(rc x) =~ ^(0|125|137)$ ]] || fault "verify: status $(rc x)"
 	go
 	judge a b c d
 }
@@ -416,10 +518,14 @@ invariants() {
 	status=0
 	whole_or_prefix again 0
 	! grep -q '^sc: ' "$T/again.err" || fault "I3: get afterwards has something to say"
+	timeout $((20 * SLACK)) "$SC" doctor >"$T/doctor" 2>&1 || fault "I3: doctor: status $?: $(grep -v '^ok: ' "$T/doctor")"
 	wait_until '[ "$(flights)" = 0 ]' 10 || fault "I4: a flight is left"
-	if [ $orphans = 0 ]; then
-		wait_until '[ "$(objects)" = $((2 * $("$SC" ls | wc -l))) ]' 10 || fault "I4: an object is left"
+	if [ $orphans = 1 ]; then
+		timeout $((20 * SLACK)) "$SC" daemon stop --now >>"$T/.quiet" 2>&1 || fault "I3: daemon stop: status $?"
+		SC_FAULT=walk scd walker
+		wait_until 'grep -q "pid=$daemon event=walk " "$SC_DIR/scd.log"' || fault "I4: no walk"
 	fi
+	wait_until '[ "$(objects)" = $((2 * $("$SC" ls | wc -l))) ]' 10 || fault "I4: an object is left"
 	timeout $((20 * SLACK)) "$SC" daemon stop --now >>"$T/.quiet" 2>&1 || fault "I3: daemon stop: status $?"
 	wait_until '[ -z "$(procs on "$T")" ]' 10 || fault "I1: processes are left at the end"
 	[ -z "$(strangers "$SC_DIR")" ] || fault "I4: $(strangers "$SC_DIR")"

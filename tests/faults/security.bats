@@ -225,3 +225,23 @@ tree() { (cd "$T" && find . -path ./cache -prune -o -printf '%p %s %T@\n' | sort
 	run find "$T" / -maxdepth 1 -name 'core*' -newer "$T/plain.pid"
 	assert_output ''
 }
+
+@test "S04: ~/.cache may be a link; what lies inside of sc/ may not" {
+	unset SC_DIR
+	mkdir -m 700 "$T/elsewhere"
+	ln -s "$T/elsewhere" "$HOME/.cache"
+	run -0 --separate-stderr "$SC" get k -- echo x
+	assert_output x
+	[ -z "$stderr" ]
+	[ -S "$T/elsewhere/sc/sock" ]
+	run -0 "$SC" get k
+	assert_output x
+	"$SC" daemon stop
+	mv "$T/elsewhere/sc" "$T/elsewhere/real"
+	ln -s real "$T/elsewhere/sc"
+	run -0 --separate-stderr "$SC" get k -- echo direct
+	assert_output direct
+	printf '%s\n' "$stderr" >"$T/err"
+	is_message "$T/err" 'link.*running the command directly'
+	export SC_DIR=$T/cache
+}

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# FAULTS A13, A30, B24, C01: a process is killed at any of its system calls, or the daemon's fail: the invariants hold. One
+# FAULTS A13, A30, B03, B05, B06, B22, B24, C01: a process is killed at any of its system calls, or they fail: the invariants hold. One
 # undisturbed run (round.bash, scene run) tells which calls there are: each is "NAME N", the Nth of its kind, which is how strace
 # counts. A sample of them is taken whose seed is printed if a test fails (SEED=n takes it again); with SOAK=1 all of them.
 load ../helper
@@ -77,11 +77,39 @@ die_at() { # VICTIM RUNS HOW MANY
 	die_at index 1 6
 }
 
-@test "B24 C01: any system call of the daemon fails, once or from then on: everybody gets all of it, nothing hangs" {
-	calls errors daemon -f | grep -E '^(openat2?|write|pwrite64|fsync|fdatasync|ftruncate|unlinkat|mkdirat) ' >"$T/calls"
+# Each of the calls in $T/calls fails, once or from then on.
+fail_at() { # SCENE VICTIM RUNS HOW MANY ERROR… -- STRACE OPTION…
+	local scene=$1 victim=$2 runs=$3 many=$4 errors=()
+	shift 4
+	for (( ; $# > 0; )); do
+		[ "$1" != -- ] || break
+		errors+=("$1")
+		shift
+	done
+	shift
 	while read -r name n; do
-		for error in ENOSPC EIO EMFILE; do printf '%s\n' "$name $n $error" "$name $n+ $error"; done
-	done <"$T/calls" | sample 16 | while read -r name n error; do
-		echo "errors daemon 4 (INJECTED) -f -e trace=$name -e inject=$name:error=$error:when=$n"
+		for error in "${errors[@]}"; do printf '%s\n' "$name $n $error" "$name $n+ $error"; done
+	done <"$T/calls" | sample "$many" | while read -r name n error; do
+		echo "$scene $victim $runs (INJECTED) $* -e trace=$name -e inject=$name:error=$error:when=$n"
 	done | play
+}
+
+@test "B24 C01: any system call of the daemon fails, once or from then on: everybody gets all of it, nothing hangs" {
+	calls errors daemon -f | grep -E '^(openat2?|write|pwrite64|fsync|fdatasync|ftruncate|unlinkat|mkdirat|pread64|fcntl) ' >"$T/calls"
+	fail_at errors daemon 4 20 ENOSPC EIO EDQUOT EROFS EMFILE -- -f
+}
+
+@test "B22 B24: openat2 or locks that the kernel or the file system does not have: everybody gets all of it, nothing hangs" {
+	printf '%s\n' 'openat2 1' 'fcntl 30' 'ftruncate 1' >"$T/calls"
+	fail_at errors daemon 4 9 ENOSYS EOPNOTSUPP EPERM -- -f
+}
+
+@test "B03 B24: any system call of the index thread fails, once or from then on: one run, everybody gets all of it" {
+	calls run index | grep -E '^(openat|write|pwrite64|fsync|fdatasync|ftruncate|unlinkat) ' >"$T/calls"
+	fail_at uncommitted index 1 12 ENOSPC EIO EDQUOT EROFS --
+}
+
+@test "B05 B06 B24: any write of a run's writer fails, once or from then on: a clean beginning at least, nothing hangs, nothing is left" {
+	calls run writer | grep -E '^(write|pread64) ' >"$T/calls"
+	fail_at unwritable writer 2 12 ENOSPC EIO EDQUOT EROFS --
 }

@@ -11,6 +11,7 @@
  *   may-stop GEN
  *   started GEN PID
  *   register KEY GEN
+ *   grown GEN SIZE        so much stdout by now
  *   hear                  the next message: "NAME flags=N reason=N"; "closed"; "silent" after 20 s
  *   strays N M            N connections with M descriptors nobody asked for: with HELLO, behind it, or with half a frame; waits for
  *                         each to be closed: "N closed"
@@ -31,6 +32,7 @@
 
 #include "lib/build.h"
 #include "lib/frame.h"
+#include "lib/human.h"
 #include "lib/sock.h"
 
 #define PATIENCE_MS 20000
@@ -295,6 +297,11 @@ static void obey(char ***word)
 		m = (struct msg){.type = MSG_STARTED, .gen = gen_of(arg(word)), .flags = STARTED_FOREGROUND};
 		m.pid = strtoull(arg(word), NULL, 10);
 		say(&m, &child_fd, 1);
+	} else if (strcmp(w, "grown") == 0) {
+		m = (struct msg){.type = MSG_GROWN, .gen = gen_of(arg(word))};
+		if (human_parse_size(arg(word), &m.out_len))
+			die("no size");
+		say(&m, NULL, 0);
 	} else if (strcmp(w, "register") == 0) {
 		const char *key = arg(word);
 

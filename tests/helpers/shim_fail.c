@@ -4,6 +4,8 @@
  *                    (0: none does) · if not 0, all after it fail too, until the test says otherwise · calls so far
  * SHIM_FORK=N[+]     the Nth fork fails (with +: and all after it), counted from the process that was started on through its
  *                    children
+ * SHIM_FILESYSTEM=PATH:TYPE
+ *                    what lies on PATH and below is on a file system of this type (statfs's f_type, hexadecimal)
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -11,9 +13,11 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 struct control {
@@ -144,4 +148,22 @@ pid_t fork(void)
 		return -1;
 	}
 	return next_fork();
+}
+
+int fstatfs(int fd, struct statfs *fs)
+{
+	static int (*next_fstatfs)(int, struct statfs *);
+	const char *text = getenv("SHIM_FILESYSTEM"), *type = text ? strrchr(text, ':') : NULL;
+	char link[64], path[4096];
+	ssize_t n;
+	int rc;
+
+	if (!next_fstatfs)
+		*(void **)&next_fstatfs = dlsym(RTLD_NEXT, "fstatfs");
+	rc = next_fstatfs(fd, fs);
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	if (rc == 0 && type && (n = readlink(link, path, sizeof path)) >= type - text &&
+	    memcmp(path, text, (size_t)(type - text)) == 0)
+		fs->f_type = (__typeof__(fs->f_type))strtoul(type + 1, NULL, 16);
+	return rc;
 }

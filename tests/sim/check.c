@@ -33,11 +33,27 @@ static bool is_settled(const struct model *r)
 	       ((r->settled_life || r->commit_epoch || (sim.faults && r->done_life)) && !r->file);
 }
 
-/* Whoever asks for its key now has to join it or to wait for it: a second run beside it would be one too many. */
-static bool is_in_the_way(const struct model *r)
+/* This daemon knows that only those see all of it who read it already. */
+static bool is_streaming(const struct model *r)
+{
+	return r->streaming_life == life.proc.number;
+}
+
+int check_unkept(const struct key_model *k)
+{
+	return k->unkept_life == life.proc.number && sim.now < k->unkept_until ? k->unkept : 0;
+}
+
+static bool goes_on(const struct model *r)
 {
 	return r->led && run_is_locked(r) && r->state == PAGE_RUNNING && !is_settled(r) && !r->mark_doomed && !r->removing &&
 	       !r->removed && !r->superseded && !r->disowned;
+}
+
+/* Whoever asks for its key now has to join it or to wait for it: a second run beside it would be one too many. */
+static bool is_in_the_way(const struct model *r)
+{
+	return goes_on(r) && !is_streaming(r);
 }
 
 bool check_is_fresh(const struct client *c)
@@ -124,6 +140,8 @@ void check_page_end(struct model *r, enum page_state state, bool by_daemon)
 
 void check_commit_asked(struct model *r, const struct entry *e)
 {
+	if (r->spilled)
+		sim_fail("run %u is to be committed, but not all of it is stored", r->number);
 	if (!r->done || !r->good)
 		sim_fail("run %u is to be committed, but has not ended well", r->number);
 	if (r->removed || r->removing)
@@ -151,7 +169,25 @@ void check_commit(struct model *r)
 		sim_fail("run %u replaces a newer one", r->number);
 }
 
+static void forget_unkept(struct key_model *k)
+{
+	k->unkept = 0;
+}
+
+void check_kept(struct key_model *k)
+{
+	forget_unkept(k);
+}
+
 /* ---- what the daemon hears and says ---- */
+
+static void heard_streaming(struct model *r, int error)
+{
+	/* As of a run that is known: its writer says nothing more behind DONE. */
+	r->streaming_life = r->key->unkept_life = life.proc.number;
+	r->key->unkept = error;
+	r->key->unkept_until = sim.now + SC_UNKEPT_MS;
+}
 
 void check_heard(struct endpoint *e, const struct msg *m)
 {
@@ -167,6 +203,7 @@ void check_heard(struct endpoint *e, const struct msg *m)
 		c->runs_at_ask = world.nruns;
 	} else if (m->type == MSG_REMOVE && c) {
 		c->runs_at_remove = world.nruns;
+		forget_unkept(c->key);
 		for (unsigned i = 0; i < world.nruns; i++)
 			if (world.runs[i]->key == c->key)
 				world.runs[i]->removing = true;
@@ -176,8 +213,11 @@ void check_heard(struct endpoint *e, const struct msg *m)
 		e->heir = NULL;
 	} else if (m->type == MSG_STARTED && e->run && gen_equal(&e->run->gen, &m->gen)) {
 		e->run->pidfd_life = life.proc.number;
+	} else if (m->type == MSG_STREAMING && e->run && gen_equal(&e->run->gen, &m->gen)) {
+		heard_streaming(e->run, (int)m->error);
 	} else if (m->type == MSG_REGISTER && e->run && gen_equal(&e->run->gen, &m->gen)) {
 		e->run->pidfd_offered = m->pid;
+		e->run->streaming_offered = m->flags & REGISTER_STREAMING;
 		/* It has not heard that it is to stop, nor will it. */
 		if (!(m->flags & REGISTER_STOPPING))
 			e->run->stop_life = 0;
@@ -201,7 +241,7 @@ static unsigned runs_at_once(const struct key_model *k)
 		const struct model *r = world.runs[i];
 
 		n += r->key == k && r->led && check_can_be_finished(r) && !r->done && !r->removed && !r->removing &&
-		     !r->disowned && !r->overdue;
+		     !r->disowned && !r->overdue && !r->streaming_life;
 	}
 	return n;
 }
@@ -213,7 +253,7 @@ static void check_all_dead(const struct client *c)
 		const struct model *o = world.runs[i];
 
 		if (o->key != c->key || !o->command_alive || o->writer->proc.alive || o->pidfd_life != life.proc.number ||
-		    o->mark_doomed || o->removing || o->removed || o->superseded || o->disowned ||
+		    o->mark_doomed || o->removing || o->removed || o->superseded || o->disowned || is_streaming(o) ||
 		    (o->killed_at && sim.now - o->killed_at >= KILLED_MS))
 			continue;
 		sim_fail("client %u leads while the command of the lost run %u is alive", c->proc.number, o->number);
@@ -238,6 +278,9 @@ static void said_lead(struct client *c, struct model *r, const struct msg *m)
 	if (!c->refresh && !c->put && check_is_fresh(c))
 		sim_fail("client %u leads run %u, but run %u is a fresh entry", c->proc.number, r->number,
 			 c->key->row_run->number);
+	if (check_unkept(c->key) && !c->put)
+		sim_fail("client %u leads run %u for others, but a moment ago one could not be stored", c->proc.number,
+			 r->number);
 	if (runs_at_once(c->key) >= 2)
 		sim_fail("client %u leads a third run %u of its key", c->proc.number, r->number);
 	if (!c->refresh && !c->put)
@@ -255,6 +298,8 @@ static void said_follow(struct client *c, struct model *r, const struct msg *m)
 {
 	if (c->put)
 		sim_fail("client %u has a result of its own, but follows run %u", c->proc.number, r->number);
+	if (is_streaming(r))
+		sim_fail("client %u follows run %u, which is no more to be had from its beginning", c->proc.number, r->number);
 	if (r->unheard_at || r->registered_life != life.proc.number)
 		sim_fail("client %u follows run %u, whose writer cannot be heard", c->proc.number, r->number);
 	if (m->age != sim.now - r->born)
@@ -310,6 +355,8 @@ static void said_miss(const struct client *c)
 
 static void said_wait(const struct client *c, const struct msg *m)
 {
+	if (c->errand == GET && c->command && !c->put && m->reason == WAIT_REFRESHING && check_unkept(c->key))
+		sim_fail("client %u waits for a run of its own, but is to be alone with it", c->proc.number);
 	if (c->errand == GET && m->reason == WAIT_HEIRS && !conns_heirs(c->key, false) && !flights_are_early(&life.d))
 		sim_fail("client %u waits for somebody who leads its run again, but nobody is expected to", c->proc.number);
 }
@@ -338,7 +385,9 @@ static void said_settled(struct model *r, const struct msg *m)
 	if (!m->flags && r->good && !sim.faults && !r->writer->stopping && r->stop_life != life.proc.number)
 		sim_fail("the writer of run %u is told that it could not be kept", r->number);
 	r->settled_life = life.proc.number;
-	if (r->writer->broken || r->writer->stopping)
+	if (m->flags && r->spilled)
+		sim_fail("the writer of run %u is told that all is well, but not all of it is stored", r->number);
+	if (r->writer->stopping)
 		conns_inherit(r);
 }
 
@@ -347,7 +396,7 @@ static void said_lost(const struct client *c, const struct model *r)
 {
 	if (c->key->has_row && c->key->row_run == r)
 		sim_fail("client %u is told run %u is lost, but it is the entry", c->proc.number, r->number);
-	if (is_in_the_way(r))
+	if (goes_on(r))
 		sim_fail("client %u is told run %u is lost, but it goes on", c->proc.number, r->number);
 }
 
@@ -362,10 +411,25 @@ static void said_left(struct endpoint *e, const struct msg *m)
 		e->counted = NULL;
 }
 
+static void said_alone(const struct client *c, const struct msg *m)
+{
+	if (!check_unkept(c->key) || (int)m->error != check_unkept(c->key))
+		sim_fail("client %u is to run alone, but nothing is known against its key", c->proc.number);
+	if (!c->command || c->put)
+		sim_fail("client %u is to run alone what it has not", c->proc.number);
+	if (check_in_the_way(c->key, c->refresh ? c->runs_at_ask : 0) || (!c->refresh && check_is_fresh(c)))
+		sim_fail("client %u is to run alone, but there is something for it", c->proc.number);
+}
+
 static void said_refuse(const struct endpoint *e, const struct msg *m)
 {
 	const struct client *c = e->client;
 	const struct model *r = e->run;
+
+	if (c && m->reason == REFUSE_UNKEPT) {
+		said_alone(c, m);
+		return;
+	}
 
 	if (c && m->reason == REFUSE_NESTED && !c->nchain && !c->inside)
 		sim_fail("client %u is told it asks inside its own run", c->proc.number);
@@ -386,6 +450,8 @@ static void said_registered(struct model *r)
 	r->unheard_at = 0;
 	if (r->pidfd_offered)
 		r->pidfd_life = life.proc.number;
+	if (r->streaming_offered)
+		heard_streaming(r, r->spilled);
 }
 
 static void said_stop(struct model *r)

@@ -12,6 +12,8 @@ bool check_can_be_finished(const struct model *r);
 bool check_is_fresh(const struct client *c);
 /* The newest run of the key, of those numbered above `from`, beside which nobody may lead; NULL. */
 struct model *check_in_the_way(const struct key_model *k, unsigned from);
+/* errno: this daemon has heard a moment ago that a run of the key could not be stored; 0: as far as it knows it can. */
+int check_unkept(const struct key_model *k);
 /* LEAD is out: older runs of the key are nobody's any more. */
 void check_counts(struct model *r);
 
@@ -28,6 +30,8 @@ void check_page_end(struct model *r, enum page_state state, bool by_daemon);
 /* The daemon asks the index for its row; the index writes it. */
 void check_commit_asked(struct model *r, const struct entry *e);
 void check_commit(struct model *r);
+/* The daemon hears that a row of the key was written. */
+void check_kept(struct key_model *k);
 
 /* The daemon hears a message of whoever is at that end. */
 void check_heard(struct endpoint *e, const struct msg *m);

@@ -1,4 +1,5 @@
 /* What must hold of readers, of the daemon's tables after each of its turns, and of everything at rest. */
+#include <string.h>
 #include <utlist.h>
 
 #include "daemon/flight_parts.h"
@@ -9,7 +10,7 @@
 
 void check_stop(struct writer *w)
 {
-	if (w->broken || w->put)
+	if (w->put)
 		return;
 	if (w->run->to_finish)
 		sim_fail("run %u is stopped, but is to be finished", w->run->number);
@@ -64,6 +65,42 @@ void check_client(struct client *c)
 
 /* ---- the daemon ---- */
 
+static const struct key_model *model_of(const struct key *k)
+{
+	size_t bucket = strlen((const char *)k->id) + 1;
+
+	return key_model_of((struct bytes){k->id + bucket, k->id_len - bucket});
+}
+
+static void check_key(const struct key *k)
+{
+	const struct key_model *m = model_of(k);
+
+	if (!k->flights && !k->waiters && !k->heirs && !k->unkept_until_ms)
+		sim_fail("a key that nobody runs, waits for or has lost is left in the table");
+	if (key_unkept(k, clock_run_ms()) != check_unkept(m))
+		sim_fail("of key %s it is known that it could not be stored (%d), which is so no more (%d)", m->name,
+			 key_unkept(k, clock_run_ms()), check_unkept(m));
+}
+
+static void check_unkept_line(void)
+{
+	const struct key *last = NULL, *k;
+	unsigned in_line = 0, marked = 0;
+
+	DL_FOREACH2(life.d.unkept, k, unkept_next)
+	{
+		if (last && k->unkept_until_ms < last->unkept_until_ms)
+			sim_fail("the keys that could not be stored are in disorder");
+		last = k;
+		in_line++;
+	}
+	for (k = life.d.keys; k; k = k->hh.next)
+		marked += k->unkept_until_ms != 0;
+	if (in_line != marked || in_line != life.d.nunkept)
+		sim_fail("%u keys could not be stored, %u are in the line, %u counted", marked, in_line, life.d.nunkept);
+}
+
 static void check_tables(void)
 {
 	struct key *k;
@@ -75,16 +112,17 @@ static void check_tables(void)
 		DL_FOREACH (k->flights, f) {
 			/* One that an older daemon has settled is only waited for until its writer has gone, or settled again;
 			 * one whose writer is dead, until the last descriptor of its lock is closed. */
-			if (f->doomed || run_of(&f->gen)->settled_life || !check_can_be_finished(run_of(&f->gen)))
+			if (f->doomed || f->streaming || run_of(&f->gen)->settled_life ||
+			    !check_can_be_finished(run_of(&f->gen)))
 				continue;
 			if (joinable)
 				sim_fail("runs %u and %u of one key can both be joined", run_of(&joinable->gen)->number,
 					 run_of(&f->gen)->number);
 			joinable = f;
 		}
-		if (!k->flights && !k->waiters && !k->heirs)
-			sim_fail("a key that nobody runs, waits for or has lost is left in the table");
+		check_key(k);
 	}
+	check_unkept_line();
 }
 
 static uint64_t awaited_since(const struct flight *f)
@@ -188,8 +226,9 @@ void check_empty(void)
 		sim_fail("no daemon at rest");
 	if (d->flights->by_gen || d->flights->count || d->flights->awaited)
 		sim_fail("runs are left in the daemon's tables");
-	if (d->keys)
-		sim_fail("a key is left in the daemon's tables");
+	for (const struct key *k = d->keys; k; k = k->hh.next)
+		if (k->flights || k->waiters || k->heirs)
+			sim_fail("somebody runs, waits for or has lost key %s, and there is nobody", model_of(k)->name);
 	if (d->conns || d->nconns)
 		sim_fail("%u connections are left", d->nconns);
 	if (d->nwaiting || (d->drain && d->draining))

@@ -215,6 +215,11 @@ static void on_run(struct client *c, const struct msg *m, struct desc **fds, siz
 
 void client_on_lost(struct client *c)
 {
+	/* There is nothing left to hold a second run against. */
+	if (c->run->spilled && has_printed(c)) {
+		client_end(c, END_INCOMPLETE);
+		return;
+	}
 	if (c->strict || (c->lost_once && (has_printed(c) || !c->command))) {
 		client_end(c, has_printed(c) ? END_INCOMPLETE : END_FAILED);
 		return;

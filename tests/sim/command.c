@@ -1,9 +1,9 @@
 /* The command of a run: what it prints, whom it asks and waits for, how it ends; of a put, where the bytes come from. */
+#include <errno.h>
+
 #include "tests/sim/check.h"
 #include "tests/sim/driver.h"
 #include "tests/sim/people.h"
-
-#define SIG_TERM 15
 
 void command_publish(struct writer *w)
 {
@@ -51,16 +51,24 @@ static void ask_inside(struct writer *w)
 		client_start(w->child);
 }
 
+/* Where its output cannot be stored any more: the rest goes to those who read it already. */
+static void spill(struct writer *w)
+{
+	static const int errors[] = {ENOSPC, EDQUOT, EFBIG, EIO};
+
+	w->run->spilled = errors[rnd(4)];
+	w->run->spilled_at = sim.now;
+	trace("run %u: what it prints cannot be stored", w->run->number);
+	if (chance(80))
+		writer_tell_spilled(w); /* else in its next turn: it may have ended by then */
+}
+
 static void print_piece(struct writer *w)
 {
 	w->chunks--;
-	if (!w->broken && fault(10)) {
-		w->broken = true;
-		if (!w->put)
-			writer_begin_stop(w, SIG_TERM);
-	}
-	if (!w->broken)
-		w->run->len[chance(20)] += 1 + rnd(9);
+	if (!w->run->spilled && !sim.resting && rnd(1000) < sim.full_permille)
+		spill(w);
+	w->run->len[chance(20)] += 1 + rnd(9);
 	alarm_set(&w->publish, late());
 }
 

@@ -32,6 +32,7 @@ enum action {
 	LOSE_INDEX,
 	LOSE_OBJECT,
 	ROGUE,
+	LULL,
 	NOTHING,
 	ACTIONS,
 };
@@ -47,6 +48,7 @@ static const unsigned usual[ACTIONS] = {
 	[LOSE_INDEX] = 1,    [LOSE_OBJECT] = 1,
 	[PAUSE_DAEMON] = 1,  [NOTHING] = 20,
 	[ROGUE] = 1,	     [PUT_SIGNAL] = 2,
+	[LULL] = 1,
 };
 
 struct driver {
@@ -173,6 +175,13 @@ static void errand(enum errand e)
 	client_start(c);
 }
 
+/* Never shorter than it was: what is put off till then is put off. */
+static void pause_until(struct proc *p, uint64_t until)
+{
+	if (until > p->paused_until)
+		p->paused_until = until;
+}
+
 static void pause_somebody(void)
 {
 	uint64_t until = sim.now + (chance(70) ? rnd(200) : rnd(8000));
@@ -181,9 +190,9 @@ static void pause_somebody(void)
 
 	sim.paused = true;
 	if (w && chance(50))
-		w->proc.paused_until = until;
+		pause_until(&w->proc, until);
 	else if (c)
-		c->proc.paused_until = until;
+		pause_until(&c->proc, until);
 }
 
 static void disturb_client(enum action a)
@@ -228,6 +237,16 @@ static void lose_object(void)
 	trace("the object of run %u is deleted", k->row_run->number);
 	k->row_run->object[0] = false;
 	world.orphans = true;
+}
+
+static void pass(uint64_t ms)
+{
+	uint64_t until = sim.now + ms;
+
+	while (sim_next() <= until && sim_step())
+		;
+	if (sim.now < until)
+		sim.now = until;
 }
 
 static void act(enum action a)
@@ -285,6 +304,9 @@ static void act(enum action a)
 		else
 			disturb_writer(a);
 		break;
+	case LULL:
+		pass(rnd(2 * SC_UNKEPT_MS));
+		break;
 	case NOTHING:
 	case ACTIONS:
 		break;
@@ -318,6 +340,7 @@ static void draw_lateness(void)
 	sim.zombie_percent = chance(40) ? (unsigned)rnd(80) : 0;
 	sim.old_kernel = chance(10);
 	sim.chains = chance(50);
+	sim.full_permille = chance(40) ? 1 + (unsigned)rnd(200) : 0;
 	sim.deaf_permille = chance(25) ? (unsigned)rnd(60) : 0;
 }
 
@@ -379,12 +402,7 @@ void driver_run(uint64_t seed)
 	n = 5 + (unsigned)rnd(40);
 	join();
 	for (unsigned i = 0; i < n; i++) {
-		uint64_t next = sim.now + rnd(drv.gap + 1);
-
-		while (sim_next() <= next && sim_step())
-			;
-		if (sim.now < next)
-			sim.now = next;
+		pass(rnd(drv.gap + 1));
 		act(some_action());
 	}
 	rest();

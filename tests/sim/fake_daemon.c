@@ -6,10 +6,14 @@
 #include <string.h>
 
 #include "daemon/conn.h"
+#include "daemon/evict.h"
 #include "daemon/flight.h"
+#include "daemon/key.h"
 #include "daemon/ticker.h"
+#include "daemon/upkeep.h"
 #include "lib/build.h"
 #include "lib/clock.h"
+#include "lib/err.h"
 #include "lib/lockfile.h"
 #include "tests/sim/check.h"
 #include "tests/sim/world.h"
@@ -100,12 +104,13 @@ static void start(void *arg)
 	(void)arg;
 	memset(d, 0, sizeof *d);
 	d->place.dir_fd = -1;
-	d->config.ttl_ms = SC_TTL_DEFAULT_MS;
+	config_init(&d->config);
 	d->config.idle_exit_ms = SC_FOREVER;
-	d->started_ms = clock_run_ms();
+	d->config.limits = (struct limits){.max_size = SC_FOREVER, .max_files = SC_FOREVER, .max_entry = SC_FOREVER};
+	d->started_ms = clock_now().boot_ms;
 	d->index = index_new();
 	d->order = index_order(d->index);
-	if (flights_open(d))
+	if (flights_open(d) || evict_open(d))
 		life.stop_wanted = true;
 	else
 		life.listening = true;
@@ -158,6 +163,8 @@ static void finish(void *arg)
 		conn_close(c, NULL);
 	}
 	flights_close(d);
+	keys_forget_unkept(d);
+	evict_close(d);
 	conns_bury();
 	forget_all();
 	conns_die(); /* only those not accepted are left */
@@ -211,6 +218,12 @@ void daemon_step(struct daemon *d)
 void daemon_arm_expiry(struct daemon *d)
 {
 	(void)d;
+}
+
+int upkeep_walk(struct upkeep *u, bool only_look, upkeep_walked done, void *arg)
+{
+	(void)u, (void)only_look, (void)done, (void)arg;
+	return SC_EBUSY;
 }
 
 /* ---- ticker, clock, log ---- */

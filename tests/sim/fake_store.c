@@ -291,6 +291,12 @@ int object_open(int dir_fd, const struct gen *g, enum stream s, int *fd, uint64_
 	return 0;
 }
 
+int object_is_linked(int fd)
+{
+	(void)fd;
+	return false;
+}
+
 int object_same(int fd_a, int fd_b)
 {
 	struct desc *a = fd_look(fd_a, DESC_OBJECT), *b = fd_look(fd_b, DESC_OBJECT);
@@ -397,8 +403,12 @@ bool page_end(struct page *p, enum page_state state, uint32_t exit, uint32_t sig
 
 void page_view(const struct page *p, struct page_view *v)
 {
-	*v = (struct page_view){
-		.word = p->run->word, .state = p->run->state, .out_len = p->run->out_len, .err_len = p->run->err_len};
+	*v = (struct page_view){.word = p->run->word,
+				.state = p->run->state,
+				.out_len = p->run->out_len,
+				.err_len = p->run->err_len,
+				.out_spill = SC_FOREVER,
+				.err_spill = SC_FOREVER};
 }
 
 bool page_span(const struct page *p, uint64_t *slowest, uint64_t *fastest)
@@ -410,4 +420,14 @@ bool page_span(const struct page *p, uint64_t *slowest, uint64_t *fastest)
 void page_tell_command(struct page *p, pid_t pid)
 {
 	(void)p, (void)pid;
+}
+
+void page_set_limit(struct page *p, uint64_t bytes)
+{
+	(void)p, (void)bytes; /* what is too large is a fault like a full disk */
+}
+
+int page_spill_error(const struct page *p)
+{
+	return p->run->spilled;
 }

@@ -93,7 +93,7 @@ struct client {
 	uint64_t moved, looked, orphaned, seen, until;
 
 	unsigned signal;
-	bool stdout_closed, stdout_full, mute;
+	bool stdout_closed, stdout_full, mute, looked_at_ring;
 
 	struct model *printed_of;
 	uint64_t printed, err_printed;
@@ -156,7 +156,8 @@ struct writer {
 	bool lonely, asked, empty_once;
 	uint64_t look, looked;
 	unsigned reader_signal;
-	bool stopping, killed, stubborn, broken;
+	bool stopping, killed, stubborn;
+	bool told_spilled; /* the daemon was told that what is printed cannot be stored */
 	uint64_t kill, paused;
 	unsigned tries, polls;
 };
@@ -169,6 +170,8 @@ void writer_fork(struct model *r, struct client *c, struct desc *fds[LEAD_FDS]);
 void writer_kill(struct writer *w);
 void writer_turn_in(struct writer *w, uint64_t ms);
 void writer_begin_stop(struct writer *w, unsigned signal);
+/* Once, to a daemon that knows it. */
+void writer_tell_spilled(struct writer *w);
 
 /* ---- command.c ---- */
 

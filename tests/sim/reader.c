@@ -5,6 +5,18 @@
 #define QUIET_MS (2 * SC_PAGE_WAIT_MS)
 #define SEE_OFF_MS (SC_GRACE_MS + 2000)
 
+/* Who comes when the ring has gone on without it, or was away for too long. */
+static bool is_overtaken(struct client *c)
+{
+	const struct model *r = c->run;
+	bool late_comer = c->slot_since > r->spilled_at, away = c->proc.paused_until > r->spilled_at + SC_STUCK_MS;
+
+	if (!r->spilled || c->looked_at_ring || !(late_comer || away))
+		return false;
+	c->looked_at_ring = true;
+	return chance(50);
+}
+
 static void take_slot(struct client *c)
 {
 	c->slot = true;
@@ -161,6 +173,10 @@ static void follow(struct client *c)
 		c->looked = sim.now;
 	if (c->stdout_closed && (timeout || c->printed < r->out_len)) {
 		client_end(c, END_STDOUT);
+		return;
+	}
+	if (is_overtaken(c)) {
+		client_bypass(c);
 		return;
 	}
 	client_print(c, r, r->out_len, r->err_len);

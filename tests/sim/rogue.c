@@ -10,8 +10,9 @@ struct rogue {
 	unsigned words;
 };
 
-static const enum msg_type words[] = {MSG_HELLO,    MSG_ASK,	  MSG_ATTACH,  MSG_LEAVE, MSG_LIST, MSG_FLIGHTS,  MSG_STATUS,
-				      MSG_REGISTER, MSG_REGISTER, MSG_STARTED, MSG_DONE,  MSG_DONE, MSG_MAY_STOP, MSG_LEAD};
+static const enum msg_type words[] = {MSG_HELLO,   MSG_ASK,    MSG_ATTACH,   MSG_LEAVE,	   MSG_LIST,
+				      MSG_FLIGHTS, MSG_STATUS, MSG_REGISTER, MSG_REGISTER, MSG_STARTED,
+				      MSG_DONE,	   MSG_DONE,   MSG_MAY_STOP, MSG_LEAD,	   MSG_STREAMING};
 
 static struct model *some_run(void)
 {
@@ -36,7 +37,8 @@ static void say(struct endpoint *e, enum msg_type type, const struct model *r)
 			.outcome = OUTCOME_ENDED,
 			.out_sum = {sum, sizeof sum},
 			.err_sum = {sum, sizeof sum},
-			.accept = SC_FOREVER};
+			.accept = SC_FOREVER,
+			.error = 5};
 	struct desc *fds[SC_FDS_MAX] = {NULL};
 	size_t n = 0;
 
@@ -96,12 +98,12 @@ void rogue_start(void)
 /* A writer that takes itself for another one, and is seen no more. */
 void rogue_writer(struct writer *w)
 {
-	static const enum msg_type says[] = {MSG_DONE, MSG_DONE, MSG_MAY_STOP, MSG_STARTED};
+	static const enum msg_type says[] = {MSG_DONE, MSG_DONE, MSG_MAY_STOP, MSG_STARTED, MSG_GROWN, MSG_STREAMING};
 	struct model *r = some_run();
 
 	if (!w->sock || r == w->run || w->state > RUNNING)
 		return;
 	trace("the writer of run %u speaks of run %u", w->run->number, r->number);
-	say(w->sock->end, says[rnd(4)], r);
+	say(w->sock->end, says[rnd(sizeof says / sizeof *says)], r);
 	writer_kill(w);
 }

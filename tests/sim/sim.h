@@ -32,6 +32,7 @@ struct sim {
 	bool old_kernel;	 /* cannot signal a group by descriptor */
 	bool chains;		 /* whoever is inside of a run says so */
 	unsigned deaf_permille;	 /* messages the daemon cannot read, and with them the connection */
+	unsigned full_permille;	 /* pieces of output that the disk does not take */
 	unsigned lost_wakes;	 /* per cent of wake-ups that get lost */
 	jmp_buf *out;		 /* where sim_fail goes */
 	char failure[512];

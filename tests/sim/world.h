@@ -132,6 +132,8 @@ struct model {
 	uint64_t len[2];
 
 	/* its page */
+	int spilled; /* errno: what it prints from here on is only in the page's ring */
+	uint64_t spilled_at;
 	enum page_state state;
 	uint32_t exit, signal, word;
 	uint64_t out_len, err_len;
@@ -172,9 +174,11 @@ struct model {
 	bool overdue;		/* doomed because its writer did not come back in time */
 	bool disowned;		/* its writer was refused */
 	bool commit_asked, commit_answered, committed;
-	unsigned commit_life;  /* the last daemon that asked for it */
-	unsigned commit_epoch; /* of the index, when it became the row */
-	unsigned settled_life; /* the last daemon that said SETTLED to its writer */
+	unsigned commit_life;	 /* the last daemon that asked for it */
+	unsigned commit_epoch;	 /* of the index, when it became the row */
+	unsigned settled_life;	 /* the last daemon that said SETTLED to its writer */
+	unsigned streaming_life; /* the last daemon that knew that it is streaming-only */
+	bool streaming_offered;	 /* … that its writer says so to one it registers with */
 };
 
 struct key_model {
@@ -182,6 +186,11 @@ struct key_model {
 	bool has_row;
 	struct entry row;
 	struct model *row_run;
+
+	/* what the last STREAMING was about, as the daemon heard it */
+	int unkept; /* errno; 0: none was heard, or it was forgotten */
+	uint64_t unkept_until;
+	unsigned unkept_life;
 };
 
 struct world {

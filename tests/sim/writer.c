@@ -186,7 +186,7 @@ static void send_register(struct writer *w)
 			.gen = w->run->gen,
 			.bucket = bytes_of("default"),
 			.key = bytes_of(w->run->key->name),
-			.flags = (w->stopping && !w->broken ? REGISTER_STOPPING : 0u) |
+			.flags = (w->stopping ? REGISTER_STOPPING : 0u) | (w->run->spilled ? REGISTER_STREAMING : 0u) |
 				 (w->run->foreground ? STARTED_FOREGROUND : 0u)};
 	struct desc *fds[4] = {desc_hold(w->page), desc_hold(w->out), desc_hold(w->err)};
 	size_t n = 3;
@@ -209,6 +209,16 @@ static void find_daemon(struct writer *w)
 	w->sock->end->run = w->run;
 	endpoint_listen(w->sock->end, &w->proc, hear_daemon, w);
 	send_register(w);
+}
+
+void writer_tell_spilled(struct writer *w)
+{
+	struct msg m = {.type = MSG_STREAMING, .gen = w->run->gen, .error = (uint64_t)w->run->spilled};
+
+	if (!w->run->spilled || w->told_spilled || !w->registered)
+		return;
+	w->told_spilled = true;
+	tell(w, &m, NULL, 0);
 }
 
 /* ---- does anybody read? ---- */
@@ -268,18 +278,17 @@ static void say_done(struct writer *w)
 	struct model *r = w->run;
 	struct msg m = {.type = MSG_DONE,
 			.gen = r->gen,
-			.outcome = w->broken	 ? OUTCOME_BROKEN
-				   : w->stopping ? OUTCOME_CANCELLED
-						 : OUTCOME_ENDED,
+			.outcome = w->stopping ? OUTCOME_CANCELLED : OUTCOME_ENDED,
 			.exit = w->exit,
 			.signal = w->signal,
 			.out_len = r->len[0],
 			.err_len = r->len[1],
 			.out_sum = {sum, sizeof sum},
-			.err_sum = {sum, sizeof sum}};
+			.err_sum = {sum, sizeof sum},
+			.error = (uint64_t)r->spilled};
 
 	r->done = true;
-	r->good = m.outcome == OUTCOME_ENDED && !w->exit && !w->signal;
+	r->good = m.outcome == OUTCOME_ENDED && !w->exit && !w->signal && !r->spilled;
 	tell(w, &m, NULL, 0);
 	if (chance(10))
 		tell(w, &m, NULL, 0); /* saying it again changes nothing */
@@ -307,10 +316,7 @@ static void report(struct writer *w)
 static void end(struct writer *w)
 {
 	struct model *r = w->run;
-	enum page_state state = w->broken	       ? PAGE_LOST
-				: w->stopping	       ? PAGE_CANCELLED
-				: w->exit || w->signal ? PAGE_FAILED
-						       : PAGE_COMPLETE;
+	enum page_state state = w->stopping ? PAGE_CANCELLED : w->exit || w->signal ? PAGE_FAILED : PAGE_COMPLETE;
 
 	r->done = true;
 	check_page_end(r, state, false);
@@ -332,6 +338,7 @@ static void run_on(struct writer *w)
 
 	if (!w->sock && sim.now >= w->next_try)
 		find_daemon(w);
+	writer_tell_spilled(w);
 	look_for_readers(w);
 	if (w->stopping && !w->killed && sim.now >= w->kill) {
 		w->killed = true;

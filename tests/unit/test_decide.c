@@ -3,6 +3,7 @@
  * known; then as what must never happen, whatever is asked. */
 #include "tests/unit/unit.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -19,6 +20,7 @@ struct facts {
 	bool newer;	 /* the run began after the question */
 	unsigned others; /* runs of the key that nobody joins any more */
 	bool command, refresh, finished, wait, nested;
+	bool unkept;
 };
 
 #define HOUR (60 * 60 * 1000ULL)
@@ -49,7 +51,8 @@ static void build(const struct facts *f, struct question *q, struct known *k)
 					 : f->newer	    ? 101
 							    : 100,
 			    .runs = f->others + (f->run != RUN_NONE),
-			    .nested = f->nested};
+			    .nested = f->nested,
+			    .unkept = f->unkept ? ENOSPC : 0};
 }
 
 typedef void (*check)(const struct facts *f, const struct question *q, const struct known *k, struct verdict v);
@@ -58,8 +61,9 @@ static unsigned wrong;
 
 static const char *name_of(enum verdict_kind kind)
 {
-	static const char *const names[] = {[VERDICT_HIT] = "hit",   [VERDICT_FOLLOW] = "follow", [VERDICT_LEAD] = "lead",
-					    [VERDICT_WAIT] = "wait", [VERDICT_MISS] = "miss",	  [VERDICT_NESTED] = "nested"};
+	static const char *const names[] = {
+		[VERDICT_HIT] = "hit",	 [VERDICT_FOLLOW] = "follow", [VERDICT_LEAD] = "lead",	[VERDICT_WAIT] = "wait",
+		[VERDICT_MISS] = "miss", [VERDICT_NESTED] = "nested", [VERDICT_ALONE] = "alone"};
 
 	return names[kind];
 }
@@ -70,10 +74,10 @@ static void complain(const struct facts *f, struct verdict v, const char *says)
 	static const char *const runs[] = {"none", "awaited", "going", "stopping"};
 
 	if (++wrong <= 12)
-		print_error("entry %s, run %s%s, %u other runs,%s%s%s%s%s: %s (reason %d), but: %s\n", entries[f->entry],
+		print_error("entry %s, run %s%s, %u other runs,%s%s%s%s%s%s: %s (reason %d), but: %s\n", entries[f->entry],
 			    runs[f->run], f->newer ? " (newer than the question)" : "", f->others, f->command ? " command" : "",
 			    f->refresh ? " refresh" : "", f->finished ? " finished-only" : "", f->wait ? " wait" : "",
-			    f->nested ? " nested" : "", name_of(v.kind), (int)v.reason, says);
+			    f->nested ? " nested" : "", f->unkept ? " unkept" : "", name_of(v.kind), (int)v.reason, says);
 }
 
 static void check_one(const struct facts *f, check each)
@@ -94,7 +98,7 @@ static void check_all(check each)
 	for (unsigned e = 0; e < ENTRY_CASES; e++)
 		for (unsigned run = RUN_NONE; run <= RUN_STOPPING; run++)
 			for (unsigned others = 0; others <= 2; others++)
-				for (unsigned bits = 0; bits < 64; bits++) {
+				for (unsigned bits = 0; bits < 128; bits++) {
 					const struct facts f = {.entry = e,
 								.run = run,
 								.others = others,
@@ -103,7 +107,8 @@ static void check_all(check each)
 								.refresh = bits & 4,
 								.finished = bits & 8,
 								.wait = bits & 16,
-								.nested = bits & 32};
+								.nested = bits & 32,
+								.unkept = bits & 64};
 
 					check_one(&f, each);
 				}
@@ -121,7 +126,7 @@ enum { NO = 1, YES = 2, ANY = 3 };
 /* The first that fits counts. */
 struct rule {
 	unsigned run;
-	unsigned fresh, command, finished, wait, nested, newer;
+	unsigned fresh, command, finished, wait, nested, newer, unkept;
 	unsigned least_others;
 	enum verdict_kind kind;
 	enum wait_reason reason;
@@ -132,7 +137,7 @@ static bool fits(const struct rule *r, const struct facts *f)
 {
 	return (r->run & BIT(f->run)) && (r->fresh & BIT(f->entry == FRESH)) && (r->command & BIT(f->command)) &&
 	       (r->finished & BIT(f->finished)) && (r->wait & BIT(f->wait)) && (r->nested & BIT(f->nested)) &&
-	       (r->newer & BIT(f->newer)) && f->others >= r->least_others;
+	       (r->newer & BIT(f->newer)) && (r->unkept & BIT(f->unkept)) && f->others >= r->least_others;
 }
 
 static void hold_against(const struct rule *rules, size_t n, const struct facts *f, struct verdict v)
@@ -154,56 +159,60 @@ static bool is_contradictory(const struct facts *f)
 
 /* clang-format off */
 static const struct rule plain[] = {
-	/* run, fresh, command, finished, wait, nested, newer, others */
-	{ANY_RUN, YES, ANY, ANY, ANY, ANY, ANY, 0, VERDICT_HIT, 0,
+	/* run, fresh, command, finished, wait, nested, newer, unkept, others */
+	{ANY_RUN, YES, ANY, ANY, ANY, ANY, ANY, ANY, 0, VERDICT_HIT, 0,
 	 "an entry no older than T is a hit, whether or not a run is going on"},
-	{A_RUN, ANY, ANY, YES, ANY, ANY, ANY, 0, VERDICT_MISS, 0,
+	{A_RUN, ANY, ANY, YES, ANY, ANY, ANY, ANY, 0, VERDICT_MISS, 0,
 	 "only what is finished: no run is followed or waited for"},
-	{A_RUN, ANY, ANY, ANY, ANY, YES, ANY, 0, VERDICT_NESTED, 0,
+	{A_RUN, ANY, ANY, ANY, ANY, YES, ANY, ANY, 0, VERDICT_NESTED, 0,
 	 "who asks inside the run bypasses: never a deadlock"},
-	{BIT(RUN_AWAITED), ANY, ANY, ANY, ANY, ANY, ANY, 0, VERDICT_WAIT, WAIT_REGISTERING,
+	{BIT(RUN_AWAITED), ANY, ANY, ANY, ANY, ANY, ANY, ANY, 0, VERDICT_WAIT, WAIT_REGISTERING,
 	 "whoever asks for the key of a living flight waits until its writer has registered"},
-	{BIT(RUN_STOPPING), ANY, ANY, ANY, ANY, ANY, ANY, 0, VERDICT_WAIT, WAIT_STOPPING,
+	{BIT(RUN_STOPPING), ANY, ANY, ANY, ANY, ANY, ANY, ANY, 0, VERDICT_WAIT, WAIT_STOPPING,
 	 "newcomers to a run that is being stopped wait, then start a new one"},
-	{BIT(RUN_GOING), ANY, ANY, ANY, ANY, ANY, ANY, 0, VERDICT_FOLLOW, 0,
+	{BIT(RUN_GOING), ANY, ANY, ANY, ANY, ANY, ANY, ANY, 0, VERDICT_FOLLOW, 0,
 	 "a run in progress is fresh enough for everybody but a refresher, -t 0 included"},
-	{BIT(RUN_NONE), ANY, YES, ANY, ANY, ANY, ANY, 0, VERDICT_LEAD, 0,
+	{BIT(RUN_NONE), ANY, YES, ANY, ANY, ANY, ANY, YES, 0, VERDICT_ALONE, 0,
+	 "what could not be stored a moment ago everybody runs for himself, at once"},
+	{BIT(RUN_NONE), ANY, YES, ANY, ANY, ANY, ANY, ANY, 0, VERDICT_LEAD, 0,
 	 "older or none, and a command: lead, whatever removed runs still go on"},
-	{BIT(RUN_NONE), ANY, NO, ANY, YES, ANY, ANY, 0, VERDICT_WAIT, WAIT_ABSENT,
+	{BIT(RUN_NONE), ANY, NO, ANY, YES, ANY, ANY, ANY, 0, VERDICT_WAIT, WAIT_ABSENT,
 	 "without a command, with --wait: until the key begins to exist"},
-	{BIT(RUN_NONE), ANY, NO, ANY, NO, ANY, ANY, 0, VERDICT_MISS, 0,
+	{BIT(RUN_NONE), ANY, NO, ANY, NO, ANY, ANY, ANY, 0, VERDICT_MISS, 0,
 	 "without a command: 1, at once"},
 };
 
 static const struct rule refresh[] = {
-	{A_RUN, ANY, YES, ANY, ANY, YES, ANY, 0, VERDICT_NESTED, 0,
+	{A_RUN, ANY, YES, ANY, ANY, YES, ANY, ANY, 0, VERDICT_NESTED, 0,
 	 "who asks inside the run bypasses: never a deadlock"},
-	{BIT(RUN_GOING), ANY, YES, ANY, ANY, ANY, YES, 0, VERDICT_FOLLOW, 0,
+	{BIT(RUN_GOING), ANY, YES, ANY, ANY, ANY, YES, ANY, 0, VERDICT_FOLLOW, 0,
 	 "a run begun after the question is what a refresher wants: it is shared"},
-	{BIT(RUN_AWAITED), ANY, YES, ANY, ANY, ANY, YES, 0, VERDICT_WAIT, WAIT_REGISTERING,
+	{BIT(RUN_AWAITED), ANY, YES, ANY, ANY, ANY, YES, ANY, 0, VERDICT_WAIT, WAIT_REGISTERING,
 	 "whoever asks for the key of a living flight waits until its writer has registered"},
-	{BIT(RUN_STOPPING), ANY, YES, ANY, ANY, ANY, YES, 0, VERDICT_WAIT, WAIT_STOPPING,
+	{BIT(RUN_STOPPING), ANY, YES, ANY, ANY, ANY, YES, ANY, 0, VERDICT_WAIT, WAIT_STOPPING,
 	 "newcomers to a run that is being stopped wait, then start a new one"},
-	{ANY_RUN, ANY, YES, ANY, ANY, ANY, ANY, 2, VERDICT_WAIT, WAIT_REFRESHING,
+	{ANY_RUN, ANY, YES, ANY, ANY, ANY, ANY, YES, 0, VERDICT_ALONE, 0,
+	 "what could not be stored a moment ago everybody runs for himself, and waits for no other run to end"},
+	{ANY_RUN, ANY, YES, ANY, ANY, ANY, ANY, ANY, 2, VERDICT_WAIT, WAIT_REFRESHING,
 	 "never more than two runs of a key"},
-	{A_RUN, ANY, YES, ANY, ANY, ANY, NO, 1, VERDICT_WAIT, WAIT_REFRESHING,
+	{A_RUN, ANY, YES, ANY, ANY, ANY, NO, ANY, 1, VERDICT_WAIT, WAIT_REFRESHING,
 	 "further refreshers wait, and share the next"},
-	{ANY_RUN, ANY, YES, ANY, ANY, ANY, ANY, 0, VERDICT_LEAD, 0,
+	{ANY_RUN, ANY, YES, ANY, ANY, ANY, ANY, ANY, 0, VERDICT_LEAD, 0,
 	 "--refresh leads a new generation: no entry is good enough, a run from before the question neither"},
 };
 
 static const struct rule refresh_without_command[] = {
-	{A_RUN, ANY, NO, ANY, ANY, YES, ANY, 0, VERDICT_NESTED, 0,
+	{A_RUN, ANY, NO, ANY, ANY, YES, ANY, ANY, 0, VERDICT_NESTED, 0,
 	 "who asks inside the run bypasses: never a deadlock"},
-	{BIT(RUN_GOING), ANY, NO, ANY, ANY, ANY, YES, 0, VERDICT_FOLLOW, 0,
+	{BIT(RUN_GOING), ANY, NO, ANY, ANY, ANY, YES, ANY, 0, VERDICT_FOLLOW, 0,
 	 "a run begun after the question is what a refresher wants: it is shared"},
-	{BIT(RUN_AWAITED), ANY, NO, ANY, ANY, ANY, YES, 0, VERDICT_WAIT, WAIT_REGISTERING,
+	{BIT(RUN_AWAITED), ANY, NO, ANY, ANY, ANY, YES, ANY, 0, VERDICT_WAIT, WAIT_REGISTERING,
 	 "whoever asks for the key of a living flight waits until its writer has registered"},
-	{BIT(RUN_STOPPING), ANY, NO, ANY, ANY, ANY, YES, 0, VERDICT_WAIT, WAIT_STOPPING,
+	{BIT(RUN_STOPPING), ANY, NO, ANY, ANY, ANY, YES, ANY, 0, VERDICT_WAIT, WAIT_STOPPING,
 	 "newcomers to a run that is being stopped wait"},
-	{ANY_RUN, ANY, NO, ANY, YES, ANY, ANY, 0, VERDICT_WAIT, WAIT_ABSENT,
+	{ANY_RUN, ANY, NO, ANY, YES, ANY, ANY, ANY, 0, VERDICT_WAIT, WAIT_ABSENT,
 	 "only a run begun after the question will do, and there is none: wait for it"},
-	{ANY_RUN, ANY, NO, ANY, NO, ANY, ANY, 0, VERDICT_MISS, 0,
+	{ANY_RUN, ANY, NO, ANY, NO, ANY, ANY, ANY, 0, VERDICT_MISS, 0,
 	 "only a run begun after the question will do, and there is none: 1"},
 };
 /* clang-format on */
@@ -272,6 +281,8 @@ static void check_never(const struct facts *f, const struct question *q, const s
 			complain(f, v, "one command, one run: nobody leads beside a run that could be joined");
 		if (f->refresh && k->runs >= 2)
 			complain(f, v, "never more than two runs of a key");
+		if (f->unkept)
+			complain(f, v, "nobody leads what others would wait for and could not have");
 		break;
 	case VERDICT_WAIT:
 		if (v.reason < WAIT_REGISTERING || v.reason > WAIT_ABSENT)
@@ -280,6 +291,8 @@ static void check_never(const struct facts *f, const struct question *q, const s
 			complain(f, v, "who can lead does not wait for somebody else to");
 		if ((v.reason == WAIT_REGISTERING || v.reason == WAIT_STOPPING) && f->nested)
 			complain(f, v, "who waits for a run inside of it waits for ever");
+		if (v.reason == WAIT_REFRESHING && f->unkept)
+			complain(f, v, "who is to run alone waits for no other run to end");
 		break;
 	case VERDICT_MISS:
 		if (f->command && !f->finished)
@@ -288,6 +301,14 @@ static void check_never(const struct facts *f, const struct question *q, const s
 	case VERDICT_NESTED:
 		if (!f->nested)
 			complain(f, v, "only who runs inside a run is told so");
+		break;
+	case VERDICT_ALONE:
+		if (!f->unkept)
+			complain(f, v, "nothing is known against the key");
+		if (!f->command)
+			complain(f, v, "nobody without a command is told to run it");
+		if (!f->refresh && (f->run != RUN_NONE || decide_is_fresh(q, k)))
+			complain(f, v, "one command, one run: what there is is shared");
 		break;
 	}
 }
@@ -400,6 +421,27 @@ static void a_waiter_leads_when_the_run_it_waited_for_left_nothing(void **state)
 	assert_int_equal(decide(&q, &k).kind, VERDICT_LEAD);
 }
 
+/* What it has is the run: it cannot share another, nor make its bytes a second time. */
+static void a_put_leads_whatever_is_known_but_never_a_third_run(void **state)
+{
+	(void)state;
+	for (unsigned bits = 0; bits < 16; bits++)
+		for (unsigned runs = 0; runs < 4; runs++) {
+			const struct question q = {.has_command = true, .put = true, .accept_ms = SC_FOREVER};
+			const struct known k = {.has_entry = bits & 1,
+						.ttl_ms = HOUR,
+						.run = runs && bits & 2 ? RUN_GOING : RUN_NONE,
+						.runs = runs,
+						.unkept = bits & 4 ? ENOSPC : 0,
+						.nested = bits & 8};
+			struct verdict v = decide(&q, &k);
+
+			assert_int_equal(v.kind, runs < 2 ? VERDICT_LEAD : k.nested ? VERDICT_NESTED : VERDICT_WAIT);
+			if (v.kind == VERDICT_WAIT)
+				assert_int_equal(v.reason, WAIT_REFRESHING);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -410,6 +452,7 @@ int main(void)
 		cmocka_unit_test(an_entry_is_fresh_up_to_the_shorter_of_its_ttl_and_mine),
 		cmocka_unit_test(what_is_fresh_does_not_depend_on_runs_or_on_what_one_can_do),
 		cmocka_unit_test(a_refresher_that_waited_shares_the_run_that_began_meanwhile),
+		cmocka_unit_test(a_put_leads_whatever_is_known_but_never_a_third_run),
 		cmocka_unit_test(a_waiter_leads_when_the_run_it_waited_for_left_nothing),
 	};
 

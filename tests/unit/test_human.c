@@ -255,6 +255,35 @@ static void a_size_is_shown_with_its_leading_digits(void **state)
 		assert_string_equal(human_format_size(rows[i].bytes, out), rows[i].text);
 }
 
+static void a_size_is_shown_exactly_and_can_be_typed_again(void **state)
+{
+	static const struct {
+		uint64_t bytes;
+		const char *text;
+	} rows[] = {
+		{0, "0"},
+		{1, "1"},
+		{1023, "1023"},
+		{1024, "1K"},
+		{1536, "1536"},
+		{2560, "2560"},
+		{20ULL << 20, "20M"},
+		{(20ULL << 20) + 1, "20971521"},
+		{10ULL << 30, "10G"},
+		{3ULL << 50, "3072T"},
+		{INT64_MAX, "9223372036854775807"},
+	};
+	uint64_t again;
+	char out[32];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		assert_string_equal(human_format_exact_size(rows[i].bytes, out), rows[i].text);
+		assert_int_equal(human_parse_size(out, &again), 0);
+		assert_true(again == rows[i].bytes);
+	}
+}
+
 static void P12_a_number_out_of_its_range_is_refused(void **state)
 {
 	static const struct {
@@ -429,6 +458,7 @@ int main(void)
 		cmocka_unit_test(a_duration_that_was_shown_can_be_typed),
 		cmocka_unit_test(a_size_is_read_as_coreutils_read_it),
 		cmocka_unit_test(a_size_is_shown_with_its_leading_digits),
+		cmocka_unit_test(a_size_is_shown_exactly_and_can_be_typed_again),
 		cmocka_unit_test(P12_a_number_out_of_its_range_is_refused),
 		cmocka_unit_test(a_key_is_shown_so_that_it_cannot_act_on_a_terminal),
 		cmocka_unit_test(a_key_that_is_too_long_is_cut_at_a_whole_character),

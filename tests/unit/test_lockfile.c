@@ -511,6 +511,21 @@ static void the_start_lock_and_the_daemons_are_not_in_each_others_way(void **sta
 
 /* ---- crashes ---- */
 
+static void who_only_looks_makes_nothing_and_sees_what_was_noted(void **state)
+{
+	struct dir *d = *state;
+	struct lockfile l, looks;
+
+	assert_int_equal(lockfile_look(&looks, d->fd), SC_ENOENT);
+	assert_int_equal(faccessat(d->fd, "lock", F_OK, 0), -1);
+	l = open_lock(d);
+	lockfile_note_start(&l, 1000, true);
+	assert_int_equal(lockfile_look(&looks, d->fd), 0);
+	assert_int_equal(lockfile_failed_starts(&looks, 1000), 1);
+	lockfile_close(&looks);
+	lockfile_close(&l);
+}
+
 static void after_three_failed_starts_none_is_tried_before_the_window_is_over(void **state)
 {
 	struct dir *d = *state;
@@ -520,9 +535,12 @@ static void after_three_failed_starts_none_is_tried_before_the_window_is_over(vo
 	assert_true(lockfile_may_start(&l, first));
 	for (unsigned i = 0; i < SC_CRASHES_MAX; i++) {
 		assert_true(lockfile_may_start(&l, first + i * 1000));
+		assert_int_equal(lockfile_failed_starts(&l, first + i * 1000), i);
 		lockfile_note_start(&l, first + i * 1000, true);
 	}
 	assert_false(lockfile_may_start(&l, first + 2000));
+	assert_int_equal(lockfile_failed_starts(&l, first + 2000), SC_CRASHES_MAX);
+	assert_int_equal(lockfile_failed_starts(&l, first + SC_CRASH_WINDOW_MS + 1), 0);
 	assert_false(lockfile_may_start(&l, first + SC_CRASH_WINDOW_MS - 1));
 	assert_true(lockfile_may_start(&l, first + SC_CRASH_WINDOW_MS + 1));
 	/* Then they count from one again. */
@@ -662,6 +680,7 @@ int main(void)
 		TEST(one_starts_at_a_time),
 		TEST(a_starter_killed_with_kill_9_makes_room_at_once),
 		TEST(the_start_lock_and_the_daemons_are_not_in_each_others_way),
+		TEST(who_only_looks_makes_nothing_and_sees_what_was_noted),
 		TEST(after_three_failed_starts_none_is_tried_before_the_window_is_over),
 		TEST(failures_far_apart_stop_nobody),
 		TEST(a_success_forgives_all_failures),

@@ -61,6 +61,8 @@ static const struct known_field {
 	{"uptime", UINT, offsetof(struct msg, uptime), 0, UINT64_MAX},
 	{"entries", UINT, offsetof(struct msg, entries), 0, UINT64_MAX},
 	{"conns", UINT, offsetof(struct msg, conns), 0, UINT64_MAX},
+	{"row", UINT, offsetof(struct msg, row), 0, INT64_MAX},
+	{"bad", UINT, offsetof(struct msg, bad), 0, UINT64_MAX},
 };
 
 /* One row of msg.c's table, read back from its text. */
@@ -399,7 +401,8 @@ static void descriptors_are_as_many_as_the_message_says(void **state)
 	static const struct {
 		enum msg_type type;
 		unsigned least, most;
-	} expected[] = {{MSG_HIT, 1, 2}, {MSG_FOLLOW, 3, 3}, {MSG_LEAD, 7, 7}, {MSG_REGISTER, 3, 4}, {MSG_STARTED, 1, 1}};
+	} expected[] = {{MSG_HIT, 1, 2},  {MSG_ROW, 1, 2},	{MSG_FOLLOW, 3, 3},
+			{MSG_LEAD, 7, 7}, {MSG_REGISTER, 3, 4}, {MSG_STARTED, 1, 1}};
 	struct msg m = {.type = MSG_HIT};
 	struct shape s;
 

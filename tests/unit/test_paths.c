@@ -577,6 +577,30 @@ static void sc_dir_on_a_network_file_system_is_refused_unless_config_allows_it(v
 	check_open(place_open(&place, 1), in("cache"));
 }
 
+static void a_file_system_has_a_name_for_people(void **state)
+{
+	static const struct {
+		long type;
+		const char *name;
+		bool network;
+	} rows[] = {{0xef53, "ext4", false}, {0x6969, "NFS", true}, {0x65735546, "FUSE", true}, {0x12345, "0x12345", false}};
+	char name[16];
+	bool network;
+
+	(void)state;
+	make_dir("cache", 0700);
+	make_file("cache/config", "network-fs = on\n");
+	setenv("SC_DIR", in("cache"), 1);
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		home_type = rows[i].type;
+		assert_int_equal(place_open(&place, 1), 0);
+		place_file_system(&place, name, &network);
+		place_close(&place);
+		assert_string_equal(name, rows[i].name);
+		assert_int_equal(network, rows[i].network);
+	}
+}
+
 static void config_lies_where_xdg_says(void **state)
 {
 	char path[SC_PATH_MAX];
@@ -623,6 +647,7 @@ int main(void)
 		T(everybody_means_the_same_place_before_it_is_made),
 		T(a_default_on_a_network_file_system_moves_to_var_tmp),
 		T(sc_dir_on_a_network_file_system_is_refused_unless_config_allows_it),
+		T(a_file_system_has_a_name_for_people),
 		T(config_lies_where_xdg_says),
 	};
 

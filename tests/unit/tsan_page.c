@@ -22,34 +22,12 @@
 #include "lib/limits.h"
 #include "lib/object.h"
 #include "lib/page.h"
+#include "tests/unit/seeded.h"
 
 enum { READERS = 6, ROUNDS = 8, OUT_MAX = 1 << 20, RECORDS = 300, RECORD_BYTES = 700 };
 
 static const struct gen GEN = {{0xab, 7}};
 static const uint8_t KEY_HASH[16] = {1};
-
-/* ---- chance and bytes ---- */
-
-static uint64_t chance(uint64_t *s)
-{
-	*s ^= *s << 13;
-	*s ^= *s >> 7;
-	*s ^= *s << 17;
-	return *s;
-}
-
-static uint8_t byte_at(uint64_t seed, uint64_t at)
-{
-	uint64_t x = (at + seed) * 0x9e3779b97f4a7c15;
-
-	return (uint8_t)(x >> 56);
-}
-
-static void fill(uint8_t *p, size_t n, uint64_t seed, uint64_t at)
-{
-	for (size_t i = 0; i < n; i++)
-		p[i] = byte_at(seed, at + i);
-}
 
 /* ---- one run ---- */
 
@@ -363,17 +341,6 @@ static void play(uint64_t seed, int dir_fd, unsigned *waits, unsigned *timeouts)
 	page_free(r->page);
 	free(r->out);
 	free(r);
-}
-
-static uint64_t first_seed(void)
-{
-	const char *text = getenv("SC_TEST_SEED");
-	struct timespec t;
-
-	if (text)
-		return strtoull(text, NULL, 10);
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (uint64_t)t.tv_sec * 1000003 + (uint64_t)t.tv_nsec;
 }
 
 static void readers_get_every_byte_in_order_and_sleep_through_nothing(void **state)

@@ -1,0 +1,381 @@
+/* `sc doctor`: a table of checks, each of which says in a line or more what it found: `ok|warning|problem: what: why (what to do)`.
+ * Only looks: nothing is made or mended, no daemon started. A new check is a function and its row. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "cmd/command.h"
+#include "cmd/options.h"
+#include "cmd/row.h"
+#include "cmd/settings.h"
+#include "cmd/spawn.h"
+#include "lib/build.h"
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/human.h"
+
+/* Fewer descriptors than this and callers are turned away on a day that is only busy. */
+#define FDS_WANTED 1024
+/* Of scd.log, so much from its end is looked through for the last failed start. */
+#define LOG_TAIL 8192
+
+enum { JSON, OPTIONS };
+
+const struct option_row doctor_options[] = {
+	[JSON] = {0, "json", NULL, "one object a line: level, check, text, mend, file, line"},
+	[OPTIONS] = {0},
+};
+
+/* problem: something does not work, or not as it was set. warning: it works, but somebody should know. */
+enum level { OK, WARNING, PROBLEM };
+
+struct finding {
+	enum level level;
+	const char *text, *mend; /* mend: what to do, or NULL */
+	const char *file;	 /* of config, else NULL */
+	int line;
+};
+
+struct doctor {
+	struct settings set;
+	const char *check; /* the one in work */
+	bool json, there;  /* there: the cache directory is, and is fit to be looked into */
+	bool answers;	   /* a daemon has answered */
+	unsigned problems;
+	unsigned bad_lines;
+};
+
+static void report(struct doctor *d, const struct finding *f)
+{
+	static const char *const levels[] = {"ok", "warning", "problem"};
+	char text[4 * SC_PATH_MAX];
+	json_t *o;
+
+	d->problems += f->level == PROBLEM;
+	if (!d->json) {
+		printf("%s: %s: %s%s%s%s\n", levels[f->level], d->check,
+		       human_escape(f->text, strlen(f->text), text, sizeof text), f->mend ? " (" : "", f->mend ? f->mend : "",
+		       f->mend ? ")" : "");
+		return;
+	}
+	o = json_object();
+	json_object_set_new(o, "level", row_text(levels[f->level]));
+	json_object_set_new(o, "check", row_text(d->check));
+	json_object_set_new(o, "text", row_text(f->text));
+	json_object_set_new(o, "mend", row_text(f->mend));
+	json_object_set_new(o, "file", row_text(f->file));
+	json_object_set_new(o, "line", f->line ? json_integer(f->line) : json_null());
+	row_print(o);
+}
+
+static void __attribute__((format(printf, 4, 5)))
+found(struct doctor *d, enum level level, const char *mend, const char *fmt, ...)
+{
+	char text[2 * SC_PATH_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	report(d, &(struct finding){.level = level, .text = text, .mend = mend});
+}
+
+/* ---- the checks ---- */
+
+static void check_program(struct doctor *d)
+{
+	char path[SC_PATH_MAX];
+
+	if (spawn_find_daemon(path))
+		found(d, PROBLEM, "install both", "there is no scd beside %s, nor in ../libexec/%s", SC_BIN, SC_BIN);
+	else
+		found(d, OK, NULL, "%s %s, daemon %s", SC_BIN, sc_build, path);
+}
+
+/* Not made yet. The first one who needs it makes it, with its parents if those are below a HOME. */
+static void check_parent(struct doctor *d)
+{
+	const char *home = getenv("HOME"), *path = d->set.s.place.path;
+	char parent[SC_PATH_MAX], *slash;
+	size_t n = home ? strlen(home) : 0;
+
+	snprintf(parent, sizeof parent, "%s", path);
+	slash = strrchr(parent, '/');
+	if (slash && slash != parent)
+		*slash = '\0';
+	else
+		snprintf(parent, sizeof parent, "/");
+	if (faccessat(AT_FDCWD, parent, W_OK | X_OK, AT_EACCESS) == 0 ||
+	    (errno == ENOENT && n > 1 && strncmp(path, home, n) == 0 && path[n] == '/'))
+		found(d, OK, NULL, "%s is not there yet; it is made when it is needed", path);
+	else
+		found(d, PROBLEM, "make it, or set SC_DIR to another place", "%s cannot be made: %s: %s", path, parent,
+		      strerror(errno));
+}
+
+static void check_directory(struct doctor *d)
+{
+	const struct place *p = &d->set.s.place;
+	char fs[16], other[64];
+	const char *dir = getenv("SC_DIR");
+	bool network;
+
+	if (d->set.place_rc == SC_ENOENT) {
+		check_parent(d);
+		return;
+	}
+	if (d->set.place_rc) {
+		found(d, PROBLEM, NULL, "%s", p->why);
+		return;
+	}
+	place_file_system(p, fs, &network);
+	/* faccessat knows of file systems that are read-only; of our own modes place_open has taken care. */
+	if (faccessat(p->dir_fd, ".", W_OK | X_OK, AT_EACCESS) < 0) {
+		found(d, PROBLEM, "set SC_DIR to another place", "%s cannot be written into: %s", p->path, strerror(errno));
+		return;
+	}
+	d->there = true;
+	if (network)
+		found(d, WARNING, "set SC_DIR to a local place",
+		      "%s is on %s, where locks and shared memory may not do what they do on a local disk", p->path, fs);
+	else
+		found(d, OK, NULL, "%s: ours, mode 0700, on %s", p->path, fs);
+	if (dir && *dir)
+		return;
+	snprintf(other, sizeof other, "/var/tmp/sc-%u", (unsigned)geteuid());
+	if (strcmp(p->path, other) == 0)
+		found(d, WARNING, "set SC_DIR to say where", "%s is used because the usual place is on a network file system",
+		      p->path);
+	snprintf(other, sizeof other, "/tmp/sc-%u", (unsigned)geteuid());
+	if (strcmp(p->path, other) == 0)
+		found(d, WARNING, "set SC_DIR to say where", "%s is used because there is no HOME that is ours and writable",
+		      p->path);
+}
+
+static void on_complaint(void *arg, const char *file, int line, const char *why)
+{
+	struct doctor *d = arg;
+	char path[SC_PATH_MAX + 16], text[2 * SC_PATH_MAX], at[16] = "";
+	size_t n = strlen(why);
+
+	d->bad_lines++;
+	settings_path(&d->set, file, path);
+	if (line)
+		snprintf(at, sizeof at, ":%d", line);
+	snprintf(text, sizeof text, "%s%s: %s", path, at, why);
+	report(d, &(struct finding){.level = PROBLEM,
+				    .text = text,
+				    .mend = n && why[n - 1] == ')' ? NULL : "correct it, then " SC_BIN " daemon restart",
+				    .file = path,
+				    .line = line});
+}
+
+static void check_config(struct doctor *d)
+{
+	const struct config *c = &d->set.config;
+	char path[SC_PATH_MAX + 16], other[SC_PATH_MAX];
+
+	settings_read(&d->set, on_complaint, d);
+	if (d->bad_lines)
+		return;
+	if (*c->file)
+		found(d, OK, NULL, "%s", settings_path(&d->set, c->file, path));
+	else if (place_config(other) == 0)
+		found(d, OK, NULL, "none, neither in %s nor at %s; all settings are the defaults", d->set.s.place.path, other);
+	else
+		found(d, OK, NULL, "none in %s; all settings are the defaults", d->set.s.place.path);
+}
+
+static void check_space(struct doctor *d)
+{
+	uint64_t bytes, bytes_free, least;
+	char is[32], want[32];
+	struct statvfs fs;
+
+	if (!d->there || !settings_space(&d->set, &bytes, &bytes_free))
+		return;
+	least = config_min_free(&d->set.config, bytes);
+	human_format_size(bytes_free, is);
+	human_format_size(least, want);
+	if (least == 0)
+		snprintf(want, sizeof want, "none");
+	if (bytes_free < least)
+		found(d, PROBLEM, "make room, or set min-free", "%s free, less than min-free, %s: nothing new is kept", is,
+		      want);
+	else
+		found(d, OK, NULL, "%s free, min-free is %s", is, want);
+	/* Not every file system has a number of them. */
+	if (fstatvfs(d->set.s.place.dir_fd, &fs) == 0 && fs.f_files > 0 && fs.f_favail == 0)
+		found(d, PROBLEM, "remove files", "the file system has no inode left: nothing new is kept");
+}
+
+static void check_limits(struct doctor *d)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return;
+	if (files.rlim_max < SC_DAEMON_FDS)
+		found(d, PROBLEM, "raise the hard limit of ulimit -n",
+		      "%llu descriptors are allowed, too few to start a daemon, which needs %d",
+		      (unsigned long long)files.rlim_max, SC_DAEMON_FDS);
+	else if (files.rlim_max < FDS_WANTED)
+		found(d, WARNING, "raise the hard limit of ulimit -n",
+		      "%llu descriptors are allowed to a daemon that is started from here; a caller takes one, a run ten",
+		      (unsigned long long)files.rlim_max);
+	else
+		found(d, OK, NULL, "%llu descriptors", (unsigned long long)files.rlim_max);
+}
+
+static void check_daemon(struct doctor *d)
+{
+	struct settings *set = &d->set;
+	struct msg m;
+	char up[32];
+	int rc;
+
+	if (!d->there)
+		return;
+	rc = settings_ask_daemon(set, &m);
+	if (rc == SC_ENOENT) {
+		found(d, OK, NULL, "none is running; the next caller starts one");
+		return;
+	}
+	if (rc) {
+		found(d, PROBLEM, set->s.mend, "%s", set->s.why[0] ? set->s.why : sc_strerror(rc));
+		return;
+	}
+	d->answers = true;
+	if (m.build.n != strlen(sc_build) || memcmp(m.build.p, sc_build, m.build.n) != 0)
+		found(d, WARNING, SC_BIN " daemon restart", "pid %llu is of build %.*s, this %s is %s",
+		      (unsigned long long)m.pid, (int)m.build.n, (const char *)m.build.p, SC_BIN, sc_build);
+	else
+		found(d, OK, NULL, "pid %llu, build %s, up %s", (unsigned long long)m.pid, sc_build,
+		      human_format_duration(m.uptime, up));
+	if (settings_are_newer(set, &m))
+		found(d, WARNING, SC_BIN " daemon restart",
+		      "config was changed after it had started; it obeys what it read then");
+}
+
+/* What the last daemon that could not start said of it, from the end of its log; "" if there is none. */
+static void last_words(const struct doctor *d, char *out, size_t size)
+{
+	static const char mark[] = " event=no-start why=\"";
+	char text[LOG_TAIL + 1], *p, *end, *last = NULL;
+	int fd = openat(d->set.s.place.dir_fd, "scd.log", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct stat st;
+	ssize_t n = -1;
+
+	*out = '\0';
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+		n = pread(fd, text, LOG_TAIL, st.st_size > LOG_TAIL ? st.st_size - LOG_TAIL : 0);
+	if (fd >= 0)
+		close(fd);
+	if (n <= 0)
+		return;
+	text[n] = '\0';
+	for (p = text; (p = strstr(p, mark)) != NULL; p += strlen(mark))
+		last = p + strlen(mark);
+	end = last ? strchr(last, '\n') : NULL;
+	if (!end)
+		return;
+	if (end > last && end[-1] == '"')
+		end--;
+	snprintf(out, size, "%.*s", (int)(end - last), last);
+}
+
+/* A daemon that has answered cannot have failed. */
+static void check_starts(struct doctor *d)
+{
+	struct lockfile lock = {.fd = -1};
+	char words[1024];
+	unsigned failed;
+	int rc;
+
+	if (!d->there || d->answers)
+		return;
+	rc = lockfile_look(&lock, d->set.s.place.dir_fd);
+	if (rc == SC_ENOENT)
+		return;
+	if (rc) {
+		found(d, PROBLEM, rc == SC_EUNSAFE ? "remove it, " SC_BIN " makes a new one" : NULL, "%s/lock: %s",
+		      d->set.s.place.path, sc_strerror(rc));
+		return;
+	}
+	failed = lockfile_failed_starts(&lock, clock_now().boot_ms);
+	lockfile_close(&lock);
+	if (failed == 0)
+		return;
+	last_words(d, words, sizeof words);
+	found(d, PROBLEM, "see scd.log there", "%u start%s of a daemon failed within the last minute%s%s%s", failed,
+	      failed == 1 ? "" : "s", failed >= SC_CRASHES_MAX ? ", so none is tried before it is over" : "",
+	      *words ? ": " : "", words);
+}
+
+static void check_index(struct doctor *d)
+{
+	int fd = d->there ? openat(d->set.s.place.dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	unsigned long long bytes = 0;
+	unsigned files = 0;
+	struct dirent *e;
+	struct stat st;
+	char size[32];
+
+	if (!dir) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	while ((e = readdir(dir)) != NULL) {
+		if (strncmp(e->d_name, "index.db.bad-", 13) != 0 || fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		files++;
+		bytes += (unsigned long long)st.st_size;
+	}
+	closedir(dir);
+	if (files)
+		found(d, WARNING, "look at them, or remove them",
+		      "%s/index.db.bad-*: %u file%s, %s, of an index that was bad and was put aside", d->set.s.place.path,
+		      files, files == 1 ? "" : "s", human_format_size(bytes, size));
+}
+
+/* In this order: a check may rest on what one before it has found. */
+static const struct check {
+	const char *name;
+	void (*run)(struct doctor *d);
+} checks[] = {
+	{"program", check_program}, {"directory", check_directory}, {"config", check_config}, {"space", check_space},
+	{"limits", check_limits},   {"daemon", check_daemon},	    {"starts", check_starts}, {"index", check_index},
+};
+
+int run_doctor(const struct command *self, int argc, char **argv)
+{
+	static struct doctor d;
+	struct options o;
+	int status;
+
+	options_start(&o, self, argc, argv);
+	while (options_next(&o))
+		d.json = true;
+	if (options_failed(&o))
+		return EXIT_USAGE;
+	if (o.nwords)
+		return options_error(&o, "takes no words");
+	settings_find(&d.set);
+	for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++) {
+		d.check = checks[i].name;
+		checks[i].run(&d);
+	}
+	settings_release(&d.set);
+	status = end_output("doctor");
+	return status ? status : d.problems ? EXIT_PROBLEM : 0;
+}

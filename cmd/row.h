@@ -1,0 +1,25 @@
+/* `--json`: one object a line, by the same rules in every verb. Durations are seconds, sizes bytes; forever, none and unknown are
+ * null; fields are only ever added. Also the line of --status-fd. */
+#ifndef SC_ROW_H
+#define SC_ROW_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "lib/buf.h"
+
+/* Values. What is no UTF-8 comes escaped, as on a terminal; NULL is null. */
+json_t *row_text(const char *text);
+json_t *row_seconds(uint64_t ms);
+json_t *row_number(uint64_t n);
+
+/* "key", and where that is not exact null and "key_b64". */
+void row_set_key(json_t *row, struct bytes key);
+
+/* The object as a line, its end of line included; the caller's to free. Takes the row. NULL: no memory. */
+char *row_line(json_t *row);
+
+/* The same to stdout. */
+void row_print(json_t *row);
+
+#endif

@@ -1,0 +1,112 @@
+/* Called by reader.c. Prints nothing, waits for nobody. */
+#include "cmd/source.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "cmd/spool.h"
+#include "lib/err.h"
+#include "lib/limits.h"
+#include "lib/page.h"
+
+/* One copy from the ring to the spool. */
+#define PIECE (64 * 1024)
+
+void source_init(struct source *s, int out_fd, int err_fd)
+{
+	*s = (struct source){.fd = {out_fd, err_fd},
+			     .spill = {SC_FOREVER, SC_FOREVER},
+			     .spool_fd = {-1, -1},
+			     .spooled = {SC_FOREVER, SC_FOREVER}};
+}
+
+void source_release(struct source *s)
+{
+	for (int i = 0; i < 2; i++) {
+		if (s->spool_fd[i] >= 0)
+			close(s->spool_fd[i]);
+		s->spool_fd[i] = -1;
+	}
+}
+
+void source_spill(struct source *s, struct page *page, const struct page_view *v)
+{
+	if (s->page || v->out_spill == SC_FOREVER)
+		return;
+	s->page = page;
+	s->spill[STREAM_OUT] = s->spooled[STREAM_OUT] = v->out_spill;
+	s->spill[STREAM_ERR] = s->spooled[STREAM_ERR] = v->err_spill;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+uint64_t source_in_object(const struct source *s, enum stream stream, uint64_t at, uint64_t n)
+{
+	return at < s->spill[stream] ? least(n, s->spill[stream] - at) : 0;
+}
+
+static bool is_gone(const struct source *s, enum stream stream, uint64_t at)
+{
+	unsigned char none;
+
+	return page_ring_get(s->page, stream, at > s->spooled[stream] ? at : s->spooled[stream], &none, 0) == SC_ENOENT;
+}
+
+bool source_is_overtaken(const struct source *s, uint64_t out_pos, uint64_t err_pos)
+{
+	return s->page && (is_gone(s, STREAM_OUT, out_pos) || is_gone(s, STREAM_ERR, err_pos));
+}
+
+static int read_file(int fd, void *bytes, size_t n, uint64_t at, size_t *got)
+{
+	ssize_t k = pread(fd, bytes, n, (off_t)at);
+
+	if (k < 0)
+		return SC_ESYS;
+	*got = (size_t)k;
+	return k == 0 ? SC_ECORRUPT : 0;
+}
+
+int source_read(const struct source *s, enum stream stream, uint64_t at, void *bytes, size_t n, size_t *got)
+{
+	uint64_t spill = s->spill[stream];
+
+	if (at < spill)
+		return read_file(s->fd[stream], bytes, least(n, spill - at), at, got);
+	if (at < s->spooled[stream])
+		return read_file(s->spool_fd[stream], bytes, least(n, s->spooled[stream] - at), at - spill, got);
+	*got = n;
+	return page_ring_get(s->page, stream, at, bytes, n);
+}
+
+static int keep_stream(struct source *s, enum stream stream, uint64_t len)
+{
+	unsigned char bytes[PIECE];
+	int rc = 0;
+
+	while (!rc && s->spooled[stream] < len) {
+		size_t n = least(len - s->spooled[stream], sizeof bytes);
+
+		rc = s->spool_fd[stream] < 0 ? spool_make(-1, &s->spool_fd[stream]) : 0;
+		if (!rc)
+			rc = page_ring_get(s->page, stream, s->spooled[stream], bytes, n);
+		if (!rc)
+			rc = spool_append(s->spool_fd[stream], bytes, n);
+		if (!rc)
+			s->spooled[stream] += n;
+	}
+	return rc;
+}
+
+int source_keep(struct source *s, uint64_t out_len, uint64_t err_len)
+{
+	int rc;
+
+	if (!s->page)
+		return 0; /* what is in the objects stays there */
+	rc = keep_stream(s, STREAM_OUT, out_len);
+	return rc ? rc : keep_stream(s, STREAM_ERR, err_len);
+}

@@ -1,0 +1,45 @@
+/* Where the bytes of a run lie for a reader: in its objects; of a streaming-only run those behind the objects' ends in the page's ring,
+ * as long as the writer waits for us; and, if nothing may be printed before the run has succeeded, in a spool of our own.
+ *
+ *   0 ───── object ───── spill ───── ring (or spool) ───── length */
+#ifndef SC_SOURCE_H
+#define SC_SOURCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/object.h"
+
+struct page;
+struct page_view;
+
+struct source {
+	int fd[2];	   /* the objects, the caller's; the error stream's -1: there is none */
+	struct page *page; /* of a streaming-only run, the caller's; else NULL */
+	uint64_t spill[2];
+	int spool_fd[2];     /* -1: none */
+	uint64_t spooled[2]; /* … needed behind this position; SC_FOREVER: nowhere, all of it is in the objects */
+};
+
+void source_init(struct source *s, int out_fd, int err_fd);
+void source_release(struct source *s);
+
+/* The run is streaming-only from v->out_spill and v->err_spill on. Again: nothing. */
+void source_spill(struct source *s, struct page *page, const struct page_view *v);
+
+/* Of the n bytes of a stream at a position, how many lie in its object, one after the other from there. */
+uint64_t source_in_object(const struct source *s, enum stream stream, uint64_t at, uint64_t n);
+
+/* Whether the writer did not wait for us any longer: of what lies behind these positions something is gone. */
+bool source_is_overtaken(const struct source *s, uint64_t out_pos, uint64_t err_pos);
+
+/* At least one and at most n of the next bytes: *got. SC_ECORRUPT: there are none · SC_ENOENT: the writer did not wait for us any
+ * longer · SC_ESYS (EINTR: a signal came first). */
+int source_read(const struct source *s, enum stream stream, uint64_t at, void *bytes, size_t n, size_t *got);
+
+/* Takes what has come through the ring into the spool, so that the writer need not wait for us. As source_read; SC_ESYS also when there
+ * is no room for it. */
+int source_keep(struct source *s, uint64_t out_len, uint64_t err_len);
+
+#endif

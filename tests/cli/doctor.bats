@@ -1,0 +1,200 @@
+#!/usr/bin/env bats
+# `sc doctor`: looks at everything sc stands on, says of each whether it is well, and ends with 1 when something is to be mended.
+load ../helper
+
+# How much is free is the machine's affair.
+prepare() {
+	mkdir -p "$HOME/.config/sc"
+	echo 'min-free = none' >"$HOME/.config/sc/config"
+	cp "$HOME/.config/sc/config" "$T/good"
+}
+
+# doctor STATUS: ends so; its lines are in $T/lines.
+doctor() {
+	local got=0
+	timeout $((30 * SLACK)) "$SC" doctor >"$T/lines" 2>"$T/err" || got=$?
+	is_empty "$T/err"
+	[ $got = "$1" ] || { echo "doctor: status $got, expected $1:" && cat "$T/lines" && return 1; } >&2
+	! grep -vE '^(ok|warning|problem): [a-z]+: .' "$T/lines" >&2
+}
+
+# finds REGEX: exactly one line matches.
+finds() {
+	[ "$(grep -cE -- "$1" "$T/lines")" = 1 ] || { echo "not one line that matches /$1/:" && cat "$T/lines" && return 1; } >&2
+}
+all_ok() { ! grep -v '^ok: ' "$T/lines" >&2; }
+
+@test "all is well before the first use, and nothing is made or started" {
+	doctor 0
+	all_ok
+	finds "^ok: program: sc [^ ]+, daemon $(dirname "$(readlink -f "$SC")")/scd$"
+	finds "^ok: directory: $SC_DIR is not there yet"
+	finds "^ok: config: $HOME/.config/sc/config$"
+	[ ! -e "$SC_DIR" ]
+	no_daemon
+}
+
+@test "all is well in use: with a daemon, after a daemon, after one that was killed" {
+	entry k x
+	doctor 0
+	all_ok
+	finds "^ok: directory: $SC_DIR: ours, mode 0700, on [A-Za-z0-9]+$"
+	finds '^ok: space: .* free, min-free is none$'
+	finds "^ok: daemon: pid $(daemon_pid), build "
+	kill_daemon
+	doctor 0
+	all_ok
+	finds '^ok: daemon: none is running'
+	no_daemon
+	entry l x
+	"$SC" daemon stop
+	doctor 0
+	all_ok
+	no_daemon
+}
+
+@test "a bad line of config is a problem, with file, line and reason; corrected, it is none" {
+	printf 'ttl = soon\ntll = 5m\n[bucket A]\nttl = 1h\n' >>"$HOME/.config/sc/config"
+	doctor 1
+	finds "^problem: config: $HOME/.config/sc/config:2: ttl = soon: not a duration, such as 10m or forever \(correct it, then sc daemon restart\)$"
+	finds "^problem: config: $HOME/.config/sc/config:3: there is no setting \"tll\" \("
+	finds "^problem: config: $HOME/.config/sc/config:4: \[bucket A\] names no bucket"
+	[ "$(grep -c ': config:' "$T/lines")" = 3 ]
+	cp "$T/good" "$HOME/.config/sc/config"
+	doctor 0
+	chmod 666 "$HOME/.config/sc/config"
+	doctor 1
+	finds "^problem: config: $HOME/.config/sc/config: is writable by others, so it is not read \(chmod go-w\)$"
+	rm "$HOME/.config/sc/config"
+	[ "$("$SC" doctor | grep -c "^ok: config: none, neither in $SC_DIR nor at $HOME/.config/sc/config")" = 1 ]
+}
+
+@test "a config that is newer than the daemon is a warning" {
+	touch -d '1 hour ago' "$HOME/.config/sc/config"
+	start_daemon
+	doctor 0
+	all_ok
+	touch -d '1 hour' "$HOME/.config/sc/config"
+	doctor 0
+	finds '^warning: daemon: config was changed after it had started; .* \(sc daemon restart\)$'
+}
+
+@test "a directory that others may write into, that is a link, that cannot be made" {
+	mkdir -m 777 "$SC_DIR"
+	chmod 777 "$SC_DIR"
+	doctor 1
+	finds "^problem: directory: $SC_DIR is writable by others \(mode 0777\) \(chmod go-w $SC_DIR\)$"
+	chmod 700 "$SC_DIR"
+	doctor 0
+	mv "$SC_DIR" "$T/real"
+	ln -s real "$SC_DIR"
+	doctor 1
+	finds "^problem: directory: $SC_DIR is a symbolic link"
+	SC_DIR=$T/missing/cache doctor 1
+	SC_DIR=$T/missing/cache finds "^problem: directory: $T/missing/cache cannot be made: $T/missing: No such file"
+	[ ! -e "$T/missing" ]
+	SC_DIR=$HOME/missing/cache doctor 0
+	rm "$SC_DIR"
+}
+
+@test "less free than min-free is a problem" {
+	mkdir -m 700 "$SC_DIR"
+	echo 'min-free = 1000000T' >"$HOME/.config/sc/config"
+	doctor 1
+	finds '^problem: space: .* free, less than min-free, 977P: nothing new is kept \(make room, or set min-free\)$'
+}
+
+@test "too few descriptors for a daemon are a problem, few a warning" {
+	prlimit --nofile=50:50 "$SC" doctor >"$T/lines" || [ $? = 1 ]
+	finds '^problem: limits: 50 descriptors are allowed, too few to start a daemon, which needs 64 \('
+	prlimit --nofile=500:500 "$SC" doctor >"$T/lines"
+	finds '^warning: limits: 500 descriptors '
+}
+
+@test "a daemon that hangs is a problem, with what ends it" {
+	local pid
+	start_daemon
+	pid=$(daemon_pid)
+	kill -STOP "$pid"
+	doctor 1
+	finds "^problem: daemon: .*not answering.* \(kill -9 $pid loses nothing\)$"
+	kill -CONT "$pid"
+	doctor 0
+}
+
+@test "A27: a daemon that cannot start: how often, and its own words; mended, all is well" {
+	mkdir -m 700 "$SC_DIR"
+	echo precious >"$SC_DIR/flights"
+	ANY_FILES=1
+	run -0 --separate-stderr "$SC" get k -- true
+	doctor 1
+	finds "^problem: starts: 1 start of a daemon failed within the last minute: $SC_DIR: .* \(see scd.log there\)$"
+	for nr in 1 2 3; do run -0 --separate-stderr "$SC" get k -- true; done
+	doctor 1
+	finds '^problem: starts: 3 starts of a daemon failed .*, so none is tried before it is over: '
+	[ "$(grep -c event=no-start "$SC_DIR/scd.log")" = 3 ] # doctor has not tried either
+	rm "$SC_DIR/flights" "$SC_DIR/lock"
+	run -0 --separate-stderr "$SC" get k -- true
+	[ -z "$stderr" ]
+	doctor 0
+	all_ok
+}
+
+@test "something else in the place of lock, or of the socket" {
+	mkdir -m 700 "$SC_DIR"
+	ANY_FILES=1
+	mkdir "$SC_DIR/lock"
+	doctor 1
+	finds "^problem: starts: $SC_DIR/lock: .* \(remove it, sc makes a new one\)$"
+	rmdir "$SC_DIR/lock"
+	echo precious >"$SC_DIR/sock"
+	doctor 1
+	finds "^problem: daemon: $SC_DIR/sock: something that is not a socket lies there \(remove it\)$"
+	is_file "$SC_DIR/sock" 'precious\n'
+}
+
+@test "an index that was put aside is a warning as long as it is kept" {
+	entry k x
+	"$SC" daemon stop
+	echo garbage >"$SC_DIR/index.db"
+	entry k x
+	[ -e "$SC_DIR/index.db.bad-1" ]
+	doctor 0
+	finds "^warning: index: $SC_DIR/index.db.bad-\*: 1 file, 8, "
+	rm "$SC_DIR/index.db.bad-1"
+	doctor 0
+	all_ok
+}
+
+@test "an sc without its daemon is a problem" {
+	mkdir "$T/alone"
+	cp "$SC" "$T/alone/sc"
+	SC=$T/alone/sc doctor 1
+	finds '^problem: program: there is no scd beside sc, nor in ../libexec/sc \(install both\)$'
+	rm -r "$T/alone"
+}
+
+@test "--json: one object a line, with the same status" {
+	run -0 "$SC" doctor --json
+	jq -e . <<<"$output" >/dev/null
+	[ "$(jq -r .level <<<"$output" | sort -u)" = ok ]
+	echo 'tll = 5m' >>"$HOME/.config/sc/config"
+	run -1 "$SC" doctor --json
+	[ "$(jq -c 'select(.level != "ok") | [.level, .check, .text, .mend, .file, .line]' <<<"$output")" = \
+		"[\"problem\",\"config\",\"$HOME/.config/sc/config:2: there is no setting \\\"tll\\\"\",\"correct it, then sc daemon restart\",\"$HOME/.config/sc/config\",2]" ]
+}
+
+@test "what a path or a bad line is called does nothing to a terminal" {
+	export SC_DIR=$T/$'c\e[31m'
+	mkdir -m 700 "$SC_DIR"
+	printf 't\e]0;x = 1\n' >"$SC_DIR/config"
+	doctor 1
+	LC_ALL=C run -1 grep -q $'\e' "$T/lines"
+}
+
+@test "usage, and a stdout that takes nothing" {
+	run -2 --separate-stderr "$SC" doctor me
+	run -2 --separate-stderr "$SC" doctor --jsn
+	[[ $stderr == *"--json"* ]]
+	run -125 bash -c '"$SC" doctor >/dev/full'
+}
