@@ -27,7 +27,7 @@ play() {
 	[ -z "$(find "$T/rounds" -name '*.failed' -print -quit)" ]
 	rounds=$(find "$T/rounds" -name '*.strace' | wc -l) missed=$(find "$T/rounds" -name '*.missed' | wc -l)
 	echo "$rounds rounds, $missed of them without a fault"
-	[ "$rounds" -gt 0 ] && [ $((3 * missed)) -lt "$rounds" ]
+	[ "$rounds" -gt 0 ] && [ $((3 * missed)) -le $((2 * rounds)) ]
 }
 
 # What VICTIM calls in SCENE: "NAME N" for each, in order. What comes before our own first call is the loader's.
@@ -109,7 +109,7 @@ fail_at() { # SCENE VICTIM RUNS HOW MANY ERROR… -- STRACE OPTION…
 	fail_at uncommitted index 1 12 ENOSPC EIO EDQUOT EROFS --
 }
 
-@test "B05 B06 B24: any write of a run's writer fails, once or from then on: a clean beginning at least, nothing hangs, nothing is left" {
+@test "B05 B06 B24: any write of a run's writer fails, once or from then on: everybody gets all of it, nothing is left" {
 	calls run writer | grep -E '^(write|pread64) ' >"$T/calls"
-	fail_at unwritable writer 2 12 ENOSPC EIO EDQUOT EROFS --
+	fail_at unwritable writer 4 12 ENOSPC EIO EDQUOT EROFS --
 }
