@@ -233,7 +233,7 @@ static void note_progress(struct follow *f, struct watch *w, const struct page_v
 static enum read_result advance(struct follow *f, const struct page_view *v)
 {
 	reader_spill(&f->reader, f->page, v);
-	f->spill_error = page_spill_error(f->page);
+	f->unkept = page_unkept(f->page);
 	if (v->state == PAGE_COMPLETE || v->state == PAGE_FAILED)
 		reader_let_go(&f->reader, v->exit == 0 && v->signal == 0);
 	else if (v->state == PAGE_CANCELLED)

@@ -37,7 +37,7 @@ struct follow {
 	bool joined;		      /* another caller began it */
 	uint64_t age_ms, estimate_ms; /* of the run when we came; what the last one took */
 	uint32_t exit, signal;
-	int spill_error; /* not 0: the run became streaming-only because of this errno */
+	int unkept;	 /* errno of what keeps the run from being kept; 0: nothing is known to */
 	bool left;	 /* FOLLOW_SIGNAL: the daemon has answered; then the next two mean something */
 	uint64_t others; /* who goes on reading */
 	int stopping;	 /* … or whether the run ends with us */

@@ -149,7 +149,7 @@ static int on_lost(struct get *g, const struct follow *f, const char *why)
 	if (g->req.atomic || output_restart(&g->output))
 		g->status.bytes = printed = 0;
 	/* There is nothing left to hold a second run against. */
-	if (f->spill_error && get_has_printed(g))
+	if (f->reader.from.page && get_has_printed(g))
 		return get_incomplete(g, why);
 	if (g->req.strict || (g->lost_once && (get_has_printed(g) || !g->req.cmd)))
 		return get_has_printed(g) ? get_incomplete(g, why) : get_fail(g, why, NULL);
@@ -220,8 +220,8 @@ static int follow(struct get *g, struct page *page, const struct msg *m, int out
 	switch (rc) {
 	case FOLLOW_ENDED:
 		/* One of those who read it says so: who began it. */
-		if (f.spill_error && !f.joined)
-			warn_unkept(g, f.spill_error);
+		if (f.unkept && !f.joined)
+			warn_unkept(g, f.unkept);
 		return get_command_status(g, f.exit, f.signal);
 	case FOLLOW_CANCELLED:
 		return on_lost(g, &f, "the run was stopped");

@@ -422,6 +422,6 @@ enum put_end writer_put(struct run *r, int source_fd, struct gift *gift, int *er
 	w.exited = w.reaped = true;
 	run_to_its_end(&w);
 	how = end_of_put(&w);
-	*error = how == PUT_CANNOT_READ ? w.read_error : w.capture.spilled;
+	*error = how == PUT_CANNOT_READ ? w.read_error : page_unkept(r->page);
 	return how;
 }

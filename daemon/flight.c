@@ -298,7 +298,7 @@ int flight_register(struct flight *f, struct conn *c, const struct msg *m, int *
 	KILLPOINT("run_registered");
 	conn_send(c, &answer, NULL, 0);
 	if (m->flags & REGISTER_STREAMING)
-		become_streaming(f, page_spill_error(f->page));
+		become_streaming(f, page_unkept(f->page));
 	/* Its readers come back within the bound of their sleep; then it is told if none did. */
 	ticker_start(f->d->flights->census, 2 * SC_PAGE_WAIT_MS);
 	if (f->key)

@@ -225,11 +225,19 @@ static bool is_whole(const struct flight *f, const struct msg *m)
 	return has_size(f->out_fd, m->out_len) && has_size(f->err_fd, m->err_len);
 }
 
+/* The command has ended well, and yet there will be no entry: who began it tells a person why. */
+static void settle_unkept(struct flight *f, int error, const char *why)
+{
+	page_set_unkept(f->page, error > 0 ? error : EIO);
+	settle(f, 0, why);
+}
+
 static void on_committed(void *arg, int status, uint64_t changed)
 {
 	struct flight *f = arg;
 	struct daemon *d = f->d; /* settling may free the flight */
 	char bucket[sizeof f->bucket];
+	int error = errno;
 
 	if (status)
 		log_event(d->log, "commit-failed", "why=\"%s\"", sc_strerror(status));
@@ -237,7 +245,7 @@ static void on_committed(void *arg, int status, uint64_t changed)
 		key_forget_unkept(d, flight_bucket(f), flight_key(f));
 	memcpy(bucket, f->bucket, sizeof bucket);
 	if (status)
-		settle(f, 0, "commit failed");
+		settle_unkept(f, status == SC_ESYS ? error : status == SC_ENOMEM ? ENOMEM : EIO, "commit failed");
 	else if (changed)
 		settle(f, SETTLED_COMMITTED, "committed");
 	else
@@ -289,11 +297,11 @@ void flight_done(struct flight *f, const struct msg *m)
 	} else if (f->doomed || f->ttl_ms == 0) {
 		settle(f, SETTLED_OVERTAKEN, f->doomed ? "doomed" : "not to be kept");
 	} else if (!whole) {
-		settle(f, 0, "object and report differ");
+		settle_unkept(f, EIO, "object and report differ");
 	} else {
 		flight_set_state(f, FLIGHT_COMMITTING, "ended well");
 		if (commit(f, m))
-			settle(f, 0, "no memory");
+			settle_unkept(f, ENOMEM, "no memory");
 	}
 }
 

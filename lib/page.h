@@ -100,9 +100,6 @@ uint64_t page_ring_room(struct page *p, uint64_t now_ms);
  * room. The caller looks again. */
 void page_wait_room(struct page *p, uint64_t timeout_ms);
 
-/* The errno of page_spill, 0: the objects grow. */
-int page_spill_error(const struct page *p);
-
 /* ---- a reader ---- */
 
 /* Copies n bytes that have been published behind the stream's spill. SC_ENOENT: they are gone, the writer has overtaken us. */
@@ -125,6 +122,11 @@ void page_view(const struct page *p, struct page_view *v);
 bool page_wait(struct page *p, const struct page_view *v, uint64_t timeout_ms);
 
 /* ---- anybody ---- */
+
+/* What keeps the output from being kept, although the command ends well: the errno of page_spill, or of a commit that failed, which the
+ * daemon says before anybody is told of the end. 0: nothing is known to. */
+void page_set_unkept(struct page *p, int error);
+int page_unkept(const struct page *p);
 
 /* The command's process, for people to read, as it is called in the process namespace of who tells; 0: it is not known, or who asks
  * lives in another namespace. */

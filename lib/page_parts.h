@@ -46,7 +46,7 @@ struct head {
 	 * the ring or is about to: what lies further back than a ring's length is overwritten. */
 	_Alignas(LINE) _Atomic uint64_t spill[2];
 	_Atomic uint64_t put[2];
-	_Atomic uint32_t spill_error;
+	_Atomic uint32_t unkept; /* an errno */
 };
 
 #define HEAD_SIZE 4096

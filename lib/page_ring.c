@@ -53,7 +53,7 @@ void page_spill(struct page *p, uint64_t out_at, uint64_t err_at, int error)
 {
 	struct head *h = p->head;
 
-	atomic_store(&h->spill_error, (uint32_t)error);
+	page_set_unkept(p, error);
 	atomic_store(&h->put[STREAM_OUT], out_at);
 	atomic_store(&h->put[STREAM_ERR], err_at);
 	/* By the output's a reader knows that there is a spill, and looks at it first: last. */
@@ -61,9 +61,14 @@ void page_spill(struct page *p, uint64_t out_at, uint64_t err_at, int error)
 	atomic_store(&h->spill[STREAM_OUT], out_at);
 }
 
-int page_spill_error(const struct page *p)
+void page_set_unkept(struct page *p, int error)
 {
-	return (int)atomic_load(&p->head->spill_error);
+	atomic_store(&p->head->unkept, (uint32_t)error);
+}
+
+int page_unkept(const struct page *p)
+{
+	return (int)atomic_load(&p->head->unkept);
 }
 
 void page_ring_put(struct page *p, enum stream s, const void *bytes, size_t n)

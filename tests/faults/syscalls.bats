@@ -113,3 +113,26 @@ fail_at() { # SCENE VICTIM RUNS HOW MANY ERROR… -- STRACE OPTION…
 	calls run writer | grep -E '^(write|pread64) ' >"$T/calls"
 	fail_at unwritable writer 4 12 ENOSPC EIO EDQUOT EROFS --
 }
+
+@test "B03: a commit that fails: output and status are fine, one line says that it is not kept, and nothing is left" {
+	local thread
+	start_daemon
+	entry old 'old\n'
+	thread=$(cd "/proc/$(daemon_pid)/task" && grep -lx index ./*/comm | cut -d / -f 2)
+	bg tracer strace -qq -o "$T/trace" -e trace=pwrite64 -e inject=pwrite64:error=ENOSPC -p "$thread"
+	wait_until '! grep -q "^TracerPid:.0$" "/proc/'"$(daemon_pid)/task/$thread"'/status"'
+	run -0 --separate-stderr "$SC" get k -- echo out
+	assert_output out
+	printf '%s\n' "$stderr" >"$T/said"
+	is_message "$T/said" 'k: not kept: No space left on device'
+	bg_sh p 'echo x | "$SC" put k'
+	[ "$(pipe_status p)" = '0 125' ]
+	is_message "$T/p.err" 'k: could not be stored: No space'
+	kill -TERM "$(pid_of tracer)"
+	rc tracer >/dev/null
+	wait_until '[ "$(flights)" = 0 ] && [ "$(objects)" = 2 ]'
+	run -0 "$SC" ls
+	assert_output old
+	run -0 --separate-stderr "$SC" get k -- echo again
+	[ -z "$stderr" ]
+}

@@ -427,7 +427,12 @@ void page_set_limit(struct page *p, uint64_t bytes)
 	(void)p, (void)bytes; /* what is too large is a fault like a full disk */
 }
 
-int page_spill_error(const struct page *p)
+int page_unkept(const struct page *p)
 {
 	return p->run->spilled;
+}
+
+void page_set_unkept(struct page *p, int error)
+{
+	(void)p, (void)error;
 }

@@ -139,7 +139,7 @@ static void what_is_over_the_limit_goes_through_the_ring_and_so_does_all_that_fo
 	assert_int_equal(v.out_spill, 4999);
 	assert_int_equal(v.err_spill, 0);
 	assert_int_equal(v.err_len, SC_RECORD_HEAD + 6);
-	assert_int_equal(page_spill_error(t->page), EFBIG);
+	assert_int_equal(page_unkept(t->page), EFBIG);
 	assert_int_equal(size_of(t->fd[0]), 4999);
 	assert_int_equal(size_of(t->fd[1]), 0);
 	assert_in_ring(t, 4999, 1);

@@ -201,7 +201,7 @@ static void nothing_is_spilled_at_birth_and_nothing_limited(void **state)
 	page_view(p, &v);
 	assert_true(v.out_spill == SC_FOREVER);
 	assert_true(v.err_spill == SC_FOREVER);
-	assert_int_equal(page_spill_error(p), 0);
+	assert_int_equal(page_unkept(p), 0);
 	assert_true(page_limit(p) == SC_FOREVER);
 	page_free(p);
 }
@@ -216,7 +216,7 @@ static void everybody_sees_where_the_objects_end_and_why(void **state)
 	page_view(other, &v);
 	assert_int_equal(v.out_spill, OUT_AT);
 	assert_int_equal(v.err_spill, ERR_AT);
-	assert_int_equal(page_spill_error(other), ENOSPC);
+	assert_int_equal(page_unkept(other), ENOSPC);
 	page_set_limit(other, 12345);
 	assert_int_equal(page_limit(r->page), 12345);
 	page_free(other);
@@ -237,7 +237,7 @@ static void *watch(void *arg)
 		page_view(w->page, &v);
 		atomic_store(&w->ready, true);
 	} while (v.out_spill == SC_FOREVER);
-	w->half = v.err_spill != ERR_AT || page_spill_error(w->page) != ENOSPC;
+	w->half = v.err_spill != ERR_AT || page_unkept(w->page) != ENOSPC;
 	return NULL;
 }
 
