@@ -348,7 +348,7 @@ is_held() { grep -q pipe_write "/proc/$(gate_pid)/wchan"; }
 	bg a "$SC" get k -- flood $((200 * MIB))
 	assert_rc 0 a
 	is_flood "$T/a.out" $((200 * MIB))
-	is_message "$T/a.err" 'not kept'
+	is_message "$T/a.err" 'not kept: No space left'
 	wait_until '[ "$(flights)" = 0 ]'
 	wait_until '[ "$(du -sm "$SC_DIR/objects" | cut -f 1)" -le 40 ]'
 }
