@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -257,9 +258,12 @@ static int prove_object(struct flight *f, enum stream s, int theirs, int *ours)
 
 static void become_streaming(struct flight *f, int error)
 {
+	char why[128];
+
 	f->streaming = true;
 	KILLPOINT("streaming_taken");
-	flight_set_state(f, f->state, "streaming only");
+	snprintf(why, sizeof why, "streaming only: %s", strerror(error));
+	flight_set_state(f, f->state, why);
 	key_set_unkept(f->d, f->key, error, clock_run_ms());
 }
 
