@@ -284,16 +284,17 @@ demo:
 	@$(MAKE) --no-print-directory $(JOBS) all
 	@SC=$(abspath $(PLAIN)/$(BIN)) B=$(B) tests/demo.sh
 
-# The programs that measure need nothing of ours, but the one that asks how well the daemon chooses.
+# The programs that measure need nothing of ours, but the one that asks how well the daemon chooses, and the one that speaks to it.
 $(B)/bench/eviction: $(B)/libscd.a
+$(B)/bench/scale: $(B)/libsc.a
 $(B)/bench/%: $(B)/obj/tests/bench/%.o
 	@mkdir -p $(@D)
-	$(call SAY,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -pie -o $@ $^
+	$(call SAY,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -pie -o $@ $^ $(if $(filter %/libsc.a,$^),$(SC_LIBS))
 
 bench:
 	@tests/deps.sh build
 	@$(MAKE) --no-print-directory $(JOBS) all $(HOOKED)/scd $(BENCH_SRC:tests/bench/%.c=$(B)/bench/%)
-	@SC=$(abspath $(PLAIN)/$(BIN)) SCD_TEST=$(abspath $(HOOKED)/scd) BENCH=$(abspath $(B)/bench) tests/bench/run.sh $(ONLY)
+	@SC=$(abspath $(PLAIN)/$(BIN)) SCD_TEST=$(abspath $(HOOKED)/scd) BENCH=$(abspath $(B)/bench) N=$(N) tests/bench/run.sh $(if $(SCALE),scale,$(ONLY))
 
 # Each fuzzer runs this long, on what it has found before.
 SECONDS = 60
@@ -336,6 +337,7 @@ help:
 	@echo 'make lint       format, static analysis, and the rules of the house'
 	@echo 'make fuzz       every fuzzer for SECONDS=60'
 	@echo 'make bench      speed beside cat, cp and tee, as ratios'
+	@echo 'make bench SCALE=1   a million entries (N=… for another number)'
 	@echo 'make deps       the Debian packages for all of this; make deps-build: only for make'
 	@echo 'make format     lay the sources out with clang-format'
 	@echo 'make install    $(DESTDIR)$(PREFIX)/bin/$(BIN) and $(DESTDIR)$(PREFIX)/libexec/$(BIN)/scd; make uninstall'

@@ -27,11 +27,16 @@
 /* Rows put into a queue at once: with the longest keys they stay well under SC_QUEUE_MAX. */
 #define ROWS 32
 
-/* A REMOVE or SYNC the index is at. Outlives its peer: then c is NULL and nobody is answered. */
+/* A REMOVE, CLEAR or SYNC the index is at. Outlives its peer: then c is NULL and nobody is answered. */
 struct chore {
 	struct daemon *d;
 	struct conn *c;
 	unsigned runs; /* doomed before it */
+
+	/* a CLEAR's */
+	struct clearing *clearing;
+	uint64_t rows; /* gone */
+	uint8_t name[SC_BUCKET_MAX + SC_KEY_MAX];
 };
 
 /* A WALK that goes on. The same. */
@@ -116,6 +121,7 @@ static void free_chore(struct chore *r)
 	if (r->c)
 		r->c->chore = NULL;
 	daemon_paid(r->d);
+	free(r->clearing);
 	free(r);
 }
 
@@ -156,6 +162,62 @@ static void on_remove(struct conn *c, const struct msg *m, int *fds, size_t nfds
 		free_chore(r);
 		conn_close(c, "no memory");
 	}
+}
+
+static void on_cleared(void *arg, int status, uint64_t changed);
+
+/* Whoever has left is promised nothing, and a daemon that goes lets the next one be asked. */
+static void go_on_clearing(struct chore *r, int status)
+{
+	if (!status && !r->clearing->over && r->c && !r->d->stopping) {
+		status = index_clear(r->d->index, r->clearing, on_cleared, r);
+		if (!status)
+			return;
+	}
+	if (!status && !r->clearing->over)
+		free_chore(r);
+	else
+		end_chore(r, status, r->rows + r->runs);
+}
+
+static void on_cleared(void *arg, int status, uint64_t changed)
+{
+	struct chore *r = arg;
+
+	KILLPOINT("batch_gone");
+	r->rows += changed;
+	go_on_clearing(r, status);
+}
+
+static void on_clear(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	struct chore *r = begin_chore(c);
+	struct clearing *cl;
+
+	(void)fds, (void)nfds;
+	if (!r)
+		return;
+	cl = r->clearing = calloc(1, sizeof *cl);
+	if (!cl) {
+		free_chore(r);
+		conn_close(c, "no memory");
+		return;
+	}
+	/* What is begun from here on is not asked about: else whoever makes new ones all the time would keep us here. */
+	cl->max_order = c->d->order;
+	memcpy(r->name, m->bucket.p, m->bucket.n);
+	if (m->text.n)
+		memcpy(r->name + m->bucket.n, m->text.p, m->text.n);
+	cl->bucket = (struct bytes){r->name, m->bucket.n};
+	cl->prefix = (struct bytes){r->name + m->bucket.n, m->text.n};
+	/* Runs first: one that commits while the index removes must find itself doomed. */
+	if (flights_doom_all(c->d, cl->bucket, cl->prefix, &r->runs)) {
+		free_chore(r);
+		conn_close(c, "no memory");
+		return;
+	}
+	KILLPOINT("all_runs_doomed");
+	go_on_clearing(r, 0);
 }
 
 static void on_synced(void *arg, int status, uint64_t changed)
@@ -392,6 +454,7 @@ static const struct {
 	{MSG_ATTACH, CONN_READY | CONN_READING, on_attach},
 	{MSG_LEAVE, CONN_READING, on_leave},
 	{MSG_REMOVE, CONN_READY, on_remove},
+	{MSG_CLEAR, CONN_READY, on_clear},
 	{MSG_LIST, CONN_READY, on_list},
 	{MSG_FLIGHTS, CONN_READY, on_flights},
 	{MSG_STATUS, CONN_READY, on_status},

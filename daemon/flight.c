@@ -246,6 +246,30 @@ unsigned flights_doom(struct daemon *d, struct bytes bucket, struct bytes key)
 	return n;
 }
 
+int flights_doom_all(struct daemon *d, struct bytes bucket, struct bytes prefix, unsigned *n)
+{
+	struct buf ids;
+	size_t len;
+	int rc;
+
+	*n = 0;
+	buf_init(&ids, SIZE_MAX);
+	/* By name: what those who wait are answered takes keys out of the table, and brings others. */
+	rc = keys_beginning(d, bucket, prefix, &ids);
+	for (size_t at = 0; !rc && at < ids.len; at += sizeof len + len) {
+		struct bytes key;
+
+		memcpy(&len, ids.data + at, sizeof len);
+		key.p = ids.data + at + sizeof len + bucket.n + 1;
+		key.n = len - bucket.n - 1;
+		/* Before those who wait are asked again. */
+		key_forget_unkept(d, bucket, key);
+		*n += flights_doom(d, bucket, key);
+	}
+	buf_release(&ids);
+	return rc;
+}
+
 /* ---- what a writer says ---- */
 
 static int prove_object(struct flight *f, enum stream s, int theirs, int *ours)

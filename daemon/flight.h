@@ -71,6 +71,9 @@ void flight_doom(struct flight *f);
 /* Dooms every flight of the key: how many. */
 unsigned flights_doom(struct daemon *d, struct bytes bucket, struct bytes key);
 
+/* The same for every key that begins so, which may be tried anew from now on (key_forget_unkept). SC_ENOMEM: nothing is doomed. */
+int flights_doom_all(struct daemon *d, struct bytes bucket, struct bytes prefix, unsigned *n);
+
 /* ---- what a writer says ---- */
 /* An awaited flight's writer is back: checks its page and objects, and makes c the flight's connection. What it keeps of fds it
  * replaces by -1. SC_ECORRUPT, SC_ESYS …: not this flight's. */

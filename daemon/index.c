@@ -22,6 +22,8 @@
 /* What a file takes of the disk. More than all of ours together ever are: sums of it stay within what SQLite can hold. */
 #define BLOCK 4096
 #define BYTES_MAX (UINT64_C(1) << 50)
+/* … of one of a clearing: others' commits wait for the transaction and for the objects to be unlinked. */
+#define CLEAR_MAX 256
 /* When to look again if it cannot be told: "never" would end all expiry, "now" would spin. */
 #define LOOK_AGAIN_MS 60000
 
@@ -469,6 +471,21 @@ int index_remove(struct index *ix, struct bytes bucket, struct bytes key, uint64
 	if (!j)
 		return SC_ENOMEM;
 	j->max_order = max_order;
+	jobs_put(&ix->jobs, j);
+	return 0;
+}
+
+int index_clear(struct index *ix, struct clearing *cl, index_done done, void *arg)
+{
+	struct job *j;
+
+	BUG_ON(cl->bucket.n > SC_BUCKET_MAX || cl->prefix.n > SC_KEY_MAX);
+	j = job_new(JOB_CLEAR, CLEAR_MAX, done, arg);
+	if (!j)
+		return SC_ENOMEM;
+	cl->low_len = first_key(cl->prefix, (struct bytes){cl->last_len ? cl->last : NULL, cl->last_len}, cl->low).n;
+	cl->high_len = end_key(cl->prefix, cl->high).n;
+	j->cl = cl;
 	jobs_put(&ix->jobs, j);
 	return 0;
 }

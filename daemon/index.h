@@ -64,6 +64,19 @@ struct eviction {
 	uint64_t fs_size, fs_free; /* of the file system, afterwards; 0, 0: not to be had (logged) */
 };
 
+/* What is to go with a prefix, batch by batch. It stays its owner's; the index's while a job is under way. */
+struct clearing {
+	struct bytes bucket, prefix; /* borrowed, as long as it lasts */
+	uint64_t max_order;	     /* rows of a higher one stay */
+
+	bool over;		      /* nothing of it is there any more */
+	uint8_t last[SC_KEY_MAX];     /* the key that was looked at last, */
+	size_t last_len;	      /* 0: none yet */
+	uint8_t low[SC_KEY_MAX + 1];  /* the first key of this batch, */
+	uint8_t high[SC_KEY_MAX + 1]; /* … and the first that is none of ours */
+	size_t low_len, high_len;
+};
+
 struct total {
 	uint64_t entries;
 	uint64_t bytes; /* as entry_bytes counts */
@@ -109,7 +122,7 @@ int index_list(struct index *ix, struct bytes bucket, struct bytes prefix, struc
 /* ---- jobs ---- */
 
 /* status: 0 or an error. `changed`: commit: 1 if the entry is now the key's row, 0 if a row of a higher order stood there;
- * prove: 1 if the row is still there, else 0; remove, expire and evict: how many rows went. */
+ * prove: 1 if the row is still there, else 0; remove, clear, expire and evict: how many rows went. */
 typedef void (*index_done)(void *arg, int status, uint64_t changed);
 
 /* Puts the entry in place of an older one of its key; the older one's objects are unlinked afterwards. One that does not become
@@ -118,6 +131,9 @@ int index_commit(struct index *ix, const struct entry *e, index_done done, void 
 
 /* Removes the key's row, if its order is at most `max_order`, and its objects. */
 int index_remove(struct index *ix, struct bytes bucket, struct bytes key, uint64_t max_order, index_done done, void *arg);
+
+/* Removes some of the rows, with their objects, and looks at no other key's. Asked again until it is `over`. */
+int index_clear(struct index *ix, struct clearing *cl, index_done done, void *arg);
 
 /* Removes up to `limit` rows whose ttl + stale is over, and their objects. */
 int index_expire(struct index *ix, const struct now *now, unsigned limit, index_done done, void *arg);

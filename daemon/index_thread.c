@@ -142,6 +142,42 @@ static int do_remove(struct index *ix, struct job *j)
 	return index_delete_row(ix->writer, id);
 }
 
+/* The next rows of the range. All are found before any goes, because a statement that is still open must not meet its own changes.
+ * Those that stay are looked at once: `last` is behind them. */
+static int do_clear(struct index *ix, struct job *j)
+{
+	struct sql *q = ix->writer;
+	struct clearing *cl = j->cl;
+	unsigned looked = 0;
+	struct bytes key;
+	struct gen g;
+	int rc;
+
+	sql_bind_name(q, SQL_RANGE, 1, cl->bucket);
+	sql_bind_blob(q, SQL_RANGE, 2, cl->low, cl->low_len);
+	sql_bind_blob(q, SQL_RANGE, 3, cl->high, cl->high_len);
+	sql_bind_u64(q, SQL_RANGE, 4, j->room);
+	while ((rc = sql_step(q, SQL_RANGE)) > 0) {
+		key = sql_bytes(q, SQL_RANGE, 3);
+		if (!sql_exact(q, SQL_RANGE, 2, g.b, sizeof g.b) || key.n < 1 || key.n > SC_KEY_MAX) {
+			rc = SC_ECORRUPT;
+			break;
+		}
+		memcpy(cl->last, key.p, key.n);
+		cl->last_len = key.n;
+		looked++;
+		if (sql_u64(q, SQL_RANGE, 1) <= cl->max_order)
+			index_doom(j, sql_number(q, SQL_RANGE, 0), &g);
+	}
+	sql_done(q, SQL_RANGE);
+	for (unsigned i = 0; i < j->ndead && !rc; i++)
+		rc = index_delete_row(q, j->dead[i].id);
+	cl->over = looked < j->room;
+	j->changed = j->ndead;
+	KILLPOINT("batch_cleared");
+	return rc;
+}
+
 /* A row that has gone is passed over. One whose id was given to another generation, too. */
 static int do_visit(struct index *ix, struct job *j)
 {
@@ -293,6 +329,8 @@ static int do_job(struct index *ix, struct job *j, uint64_t *highest)
 		return do_commit(ix, j, highest);
 	case JOB_REMOVE:
 		return do_remove(ix, j);
+	case JOB_CLEAR:
+		return do_clear(ix, j);
 	case JOB_EXPIRE:
 		return do_expire(ix, j);
 	case JOB_DISCARD: /* are of files only */

@@ -13,6 +13,7 @@
 enum job_kind {
 	JOB_COMMIT,
 	JOB_REMOVE,
+	JOB_CLEAR,
 	JOB_EXPIRE,
 	JOB_DISCARD,
 	JOB_VISIT,
@@ -40,6 +41,7 @@ struct job {
 	struct visit *visits; /* owned */
 	size_t nvisits;
 	struct eviction *ev;	 /* borrowed */
+	struct clearing *cl;	 /* borrowed */
 	const char *why;	 /* renew; static */
 	unsigned epoch;		 /* renew: of the index that was found corrupt */
 	struct walk_order *walk; /* walk: borrowed */

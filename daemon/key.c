@@ -129,6 +129,23 @@ void key_changed(struct daemon *d, struct key *k)
 		key_drop_if_unused(d, k);
 }
 
+int keys_beginning(struct daemon *d, struct bytes bucket, struct bytes prefix, struct buf *ids)
+{
+	uint8_t id[SC_BUCKET_MAX + 1 + SC_KEY_MAX];
+	size_t n = key_id(bucket, prefix, id);
+	struct key *k, *next;
+	int rc = 0;
+
+	HASH_ITER (hh, d->keys, k, next) {
+		if (rc || k->id_len < n || memcmp(k->id, id, n) != 0)
+			continue;
+		rc = buf_append(ids, &k->id_len, sizeof k->id_len);
+		if (!rc)
+			rc = buf_append(ids, k->id, k->id_len);
+	}
+	return rc ? SC_ENOMEM : 0;
+}
+
 static void forget_unkept(struct daemon *d, struct key *k)
 {
 	DL_DELETE2(d->unkept, k, unkept_prev, unkept_next);

@@ -47,6 +47,9 @@ void key_changed(struct daemon *d, struct key *k);
 /* What a run of it prints could not be stored: known for SC_UNKEPT_MS, of the last SC_UNKEPT_MAX keys. */
 void key_set_unkept(struct daemon *d, struct key *k, int error, uint64_t now_ms);
 int key_unkept(const struct key *k, uint64_t now_ms); /* that errno; 0: nothing is known against it */
+/* The ids of all keys of the bucket that begin so, one behind the other, each behind its length (a size_t). SC_ENOMEM. */
+int keys_beginning(struct daemon *d, struct bytes bucket, struct bytes prefix, struct buf *ids);
+
 /* It may be tried anew. */
 void key_forget_unkept(struct daemon *d, struct bytes bucket, struct bytes key);
 

@@ -24,6 +24,7 @@ enum msg_type {
 	MSG_NEXT = 19,
 	MSG_WALK = 20,
 	MSG_SYNC = 21,
+	MSG_CLEAR = 22,
 
 	/* the daemon's answers */
 	MSG_HIT = 30,

@@ -21,7 +21,7 @@ die() {
 
 want=${*:-$ROWS}
 for row in $want; do
-	[[ " $ROWS " == *" $row "* ]] || die "no such row: $row ($ROWS)"
+	[[ " $ROWS scale " == *" $row "* ]] || die "no such row: $row ($ROWS)"
 done
 
 T=$(mktemp -d "${TMPDIR:-$BENCH}/tmp.XXXXXX") || exit 99
@@ -323,6 +323,91 @@ row_eviction() {
 	note "by SIEVE, of 1000000 requests (1500000 with scans) of 100000 keys; SEED=$seed"
 }
 
+# A million entries: `make bench SCALE=1`, N=… for another number. A tenth of them goes by its prefix, and a tenth in one moment, when its
+# life is over. The slowest of many hits is also the machine's: it is told beside the slowest while nothing happens.
+ms_of() { # nanoseconds
+	calc "$1/1e6" "${2:-%.2f}"
+}
+now_ms() { # of CLOCK_BOOTTIME
+	awk '{ printf "%d", $1 * 1000 }' /proc/uptime
+}
+memory() { # VmRSS or VmHWM: KiB
+	awk -v what="$1:" '$1 == what { print $2 }' "/proc/$(daemon_pid)/status"
+}
+entries() {
+	"$SC" daemon status | sed -n 's/.* \([0-9]*\) entries,.*/\1/p'
+}
+# hits_while CMD…: $slowest, $p99 and $count of hits while it runs, and how long that was: $took
+hits_while() {
+	local from to prober
+	rm -f "$T/over"
+	scale slowest "$SC_DIR" kept/ "$kept" "$T/over" >"$T/hits" &
+	prober=$!
+	job=$prober
+	from=$(date +%s%N)
+	"$@" || die "failed: $*"
+	to=$(date +%s%N)
+	: >"$T/over"
+	wait "$prober" || die 'a hit failed'
+	job=
+	took=$((to - from))
+	read -r slowest p99 count <"$T/hits"
+}
+until_gone() { # N: until there are no more entries than that
+	while [ "$(entries)" -gt "$1" ]; do sleep 0.05; done
+}
+# row_while WHAT: as hits_while left it, beside what it was before
+row_while() {
+	print_row "$1" "$(time_of "$took")" "slowest hit $(time_of "$slowest"): $(time_of "$before")" \
+		"$(ms_of "($slowest-$before)" %+.1f)" '<=' 10 ' ms'
+	note "of $count hits, 99 % within $(time_of "$p99")"
+}
+
+row_scale() {
+	local n=${N:-1000000} tenth kept one ten one99 ten99 took slowest p99 count before built more first all=() at
+	tenth=$((n / 10))
+	kept=$((n - 2 * tenth))
+	mkdir -m 700 "$T/ten"
+	SC_DIR=$T/ten "$SC" daemon start
+	get built -- scale build "$T/ten" kept/ 10 86400000
+	get built -- scale build "$SC_DIR" kept/ "$kept" 86400000
+	get more -- scale build "$SC_DIR" gone/ "$tenth" 86400000
+	built=$((built + more))
+	# Those of one moment: time enough to make them and for a look at the hits.
+	at=$(($(now_ms) + more / 1000000 * 3 / 2 + 15000))
+	get more -- scale build "$SC_DIR" over/ "$tenth" "@$at"
+	[ "$(now_ms)" -lt $((at - 4000)) ] || die 'the machine is too busy: entries were over before all were made'
+	built=$((built + more))
+	note "$n entries of 100 bytes, $(calc "$n*1e9/$built" %.0f) a second"
+
+	hits_while sleep 2
+	before=$slowest
+	note "slowest of $count hits while nothing happens: $(time_of "$slowest"), 99 % within $(time_of "$p99")"
+	while [ "$(now_ms)" -lt $((at - 500)) ]; do sleep 0.05; done
+	hits_while until_gone $((n - tenth))
+	row_while "$tenth are over at once"
+	hits_while "$SC" rm --prefix gone/
+	row_while "rm --prefix of $tenth"
+
+	print_row 'index.db, an entry' "$(calc "$(cat "$SC_DIR"/index.db* | wc -c)/$kept" %.0f) bytes" "$(entries) entries" \
+		"$(calc "$(cat "$SC_DIR"/index.db* | wc -c)/2^20" %.0f)" '<=' $((n / 1000)) ' MiB'
+	get one ten one99 ten99 -- scale hits "$SC_DIR" kept/ "$kept" "$T/ten" kept/ 10
+	print_row "hit, of $kept" "$(time_of "$one")" "of 10: $(time_of "$ten")" "$(calc "$one/$ten")" '<=' 1.1 ×
+	print_row '  99 % within' "$(time_of "$one99")" "of 10: $(time_of "$ten99")" "$(calc "$one99/$ten99")"
+	for ((i = 0; i < 11; i++)); do
+		"$SC" daemon stop
+		first=$(date +%s%N)
+		"$SC" get "$(printf 'kept/%08d' $((RANDOM * 32768 % kept + RANDOM % 10)))" >"$T/first" || die 'no hit after the restart'
+		all+=($(($(date +%s%N) - first)))
+	done
+	first=$(middle "${all[@]}")
+	print_row 'restart to the first hit' "$(time_of "$first")" 'by sc get, which starts it' "$(ms_of "$first" %.0f)" '<=' 50 ' ms'
+	hits_while scale walk "$SC_DIR" >"$T/walk"
+	row_while 'a walk over all'
+	print_row 'memory of the daemon' "$(calc "$(memory VmHWM)/1024" %.0f) MiB" 'at most' "$(calc "$(memory VmRSS)/1024" %.0f)" '<=' 64 ' MiB'
+	SC_DIR=$T/ten "$SC" daemon stop
+}
+
 # ---- all of it ------------------------------------------------------------------------------------------------------
 
 free=$(df --output=avail -B1M "$T" | tail -1)
@@ -340,4 +425,3 @@ for row in $want; do
 	close_cache
 	rm -rf "${T:?}"/*
 done
-[ "$want" != "$ROWS" ] || printf '\n%s\n' 'not there yet: a million entries'

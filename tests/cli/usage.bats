@@ -126,6 +126,10 @@ long_key() { printf 'x%.0s' {1..4097}; }
 	refused 2 . rm
 	refused 2 key rm ''
 	refused 2 key rm a ''
+	refused 2 --prefix rm --prefix
+	refused 2 --prefix rm --prefix ''
+	refused 2 --prefix rm --prefix a b
+	refused 2 --prefix rm --prefix a --prefix b
 	refused 2 '4096' rm "$(long_key)"
 	refused 2 . rm --nothing a
 	refused 2 . ls a b

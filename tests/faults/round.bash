@@ -248,6 +248,18 @@ scene_remove_run() { # a run is removed while it goes on: its readers finish, it
 	if removed; then absent; fi
 }
 
+scene_clear() { # an entry and a run go with all others that begin so
+	scd daemon
+	entry_is_there kx || struck
+	begin
+	wait_until all_moved
+	client x other rm --prefix k
+	rc x >/dev/null
+	go
+	judge a b c d
+	if removed; then absent && absent kx; fi
+}
+
 scene_remove_restart() { # a run is removed, then the daemon dies: it is not kept by the next one either
 	scd daemon
 	begin
@@ -494,7 +506,7 @@ removed() {
 }
 absent() {
 	local got=0
-	"$SC" get k >"$T/absent.out" 2>"$T/absent.err" || got=$?
+	"$SC" get "${1:-k}" >"$T/absent.out" 2>"$T/absent.err" || got=$?
 	[ "$got" = 1 ] || fault "removed, but get says $got"
 }
 

@@ -413,6 +413,56 @@ static void remove_takes_row_and_objects_up_to_an_order(void **state)
 	assert_int_equal(drop(r, "key", UINT64_MAX), 0);
 }
 
+static uint64_t clear_batch(struct room *r, struct clearing *cl)
+{
+	struct said s = {0};
+
+	assert_int_equal(index_clear(r->ix, cl, on_done, &s), 0);
+	await(r, &s, 1);
+	assert_int_equal(s.status, 0);
+	return s.changed;
+}
+
+static void clear_takes_what_begins_so_in_batches_up_to_an_order(void **state)
+{
+	struct room *r = *state;
+	struct clearing cl = {.bucket = bytes_of(DEFAULT), .prefix = bytes_of("k/"), .max_order = 600};
+	struct entry e, got;
+	char key[32];
+
+	open_index(r);
+	for (unsigned i = 1; i <= 605; i++) {
+		snprintf(key, sizeof key, "k/%04u", i);
+		e = make_entry(key, i);
+		if (i == 300 || i == 601)
+			make_objects(r, &e.gen);
+		commit(r, &e);
+	}
+	e = make_entry("k", 606);
+	commit(r, &e);
+	e = make_entry("k0", 607);
+	commit(r, &e);
+	assert_int_equal(clear_batch(r, &cl), 256);
+	assert_false(cl.over);
+	/* What is put behind its back is newer than the question. */
+	e = make_entry("k/0001", 608);
+	commit(r, &e);
+	assert_int_equal(clear_batch(r, &cl), 256);
+	assert_false(cl.over);
+	assert_int_equal(clear_batch(r, &cl), 88);
+	assert_true(cl.over);
+	assert_int_equal(index_count(r->ix), 8);
+	e.gen = make_gen(300);
+	assert_false(has_objects(r, &e.gen));
+	e.gen = make_gen(601);
+	assert_true(has_objects(r, &e.gen));
+	assert_int_equal(find(r, "k/0600", &got), SC_ENOENT);
+	assert_int_equal(find(r, "k/0001", &got), 0);
+	assert_int_equal(find(r, "k/0601", &got), 0);
+	assert_int_equal(find(r, "k", &got), 0);
+	assert_int_equal(find(r, "k0", &got), 0);
+}
+
 /* ---- ages ---- */
 
 static void age_is_told_by_the_right_clock(void **state)
@@ -1830,6 +1880,7 @@ int main(void)
 		T(a_commit_said_twice_keeps_its_objects),
 		T(objects_of_a_run_never_committed_go),
 		T(remove_takes_row_and_objects_up_to_an_order),
+		T(clear_takes_what_begins_so_in_batches_up_to_an_order),
 		cmocka_unit_test(age_is_told_by_the_right_clock),
 		T(expiry_begins_when_ttl_and_stale_are_over),
 		T(rows_of_another_boot_expire_by_the_wall_clock),
