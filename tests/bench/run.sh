@@ -374,7 +374,7 @@ row_scale() {
 	get more -- scale build "$SC_DIR" gone/ "$tenth" 86400000
 	built=$((built + more))
 	# Those of one moment: time enough to make them and for a look at the hits.
-	at=$(($(now_ms) + more / 1000000 * 3 / 2 + 15000))
+	at=$(($(now_ms) + more * 3 / 2000000 + 15000))
 	get more -- scale build "$SC_DIR" over/ "$tenth" "@$at"
 	[ "$(now_ms)" -lt $((at - 4000)) ] || die 'the machine is too busy: entries were over before all were made'
 	built=$((built + more))

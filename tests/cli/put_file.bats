@@ -63,7 +63,7 @@ go_on() { kill -CONT "$(pid_of p)"; }
 	ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 strace -o "$T/trace" -e trace=write,ioctl,copy_file_range "$SC" put k "$T/file"
 	# A reflink, or copies of it all, and nothing written by hand.
 	grep -qE 'FICLONE.* = 0$|copy_file_range.* = 1048576$' "$T/trace"
-	! grep -E '^write.* = [0-9]{5,}$' "$T/trace"
+	run ! grep -E '^write.* = [0-9]{5,}$' "$T/trace"
 	is_right k "$T/file"
 }
 
