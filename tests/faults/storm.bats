@@ -120,9 +120,12 @@ lose_index() { if (($1 % 5 == 0)); then rm -f "$SC_DIR"/index.db*; fi; }
 	! grep -v 'EOF on -' "$T/wrong"
 }
 
+# Each writes to a file of its own: a command that was run directly may outlive the caller that was killed, and writes on.
 random_operations() { # NUMBER END
+	local n=0 out
 	RANDOM=$((seed + $1))
 	while ((SECONDS < $2)); do
+		out=$T/$1.$((n++)).out
 		key=s$((RANDOM % 8))
 		case $((RANDOM % 12)) in
 		0) "$SC" rm "$key" ;;
@@ -134,9 +137,11 @@ random_operations() { # NUMBER END
 		6) timeout -s KILL 0.05 "$SC" get "$key" -- sh -c 'flood 50000; sleep 0.2; flood -s 50000 40000' ;;
 		7) "$SC" get --strict -w 10 "$key" ;;
 		*) "$SC" get -t 1 "$key" -- sh -c 'flood 50000; sleep 0.02; flood -s 50000 40000' ;;
-		esac >"$T/$1.out" 2>>"$T/$1.err" || true
+		esac >"$out" 2>>"$T/$1.err" || true
 		# Whatever it was: a part of these bytes and nothing else, but for lists and names.
-		head -c 5 "$T/$1.out" | grep -q '^[s0-9a-f]' || flood 90000 | cmp -n "$(stat -c %s "$T/$1.out")" - "$T/$1.out" >>"$T/wrong" 2>&1 || true
+		head -c 5 "$out" | grep -q '^[s0-9a-f]' || flood 90000 | cmp -n "$(stat -c %s "$out")" - "$out" >>"$T/wrong" 2>&1 ||
+			od -A d -c "$out" | head -n 20 >>"$T/wrong"
+		rm "$out"
 	done
 }
 
