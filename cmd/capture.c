@@ -69,7 +69,7 @@ static void spill(struct capture *c, int error)
 static void append(struct capture *c, enum stream s, int fd, const void *bytes, size_t n)
 {
 	if (!c->spilled && c->out_len + c->err_len + n > page_limit(c->page))
-		spill(c, EFBIG);
+		spill(c, page_limit_error(c->page));
 	/* A part of it may be there when it fails. It lies behind what the page tells, so nobody sees it. */
 	if (!c->spilled && object_append(fd, bytes, n))
 		spill(c, errno);

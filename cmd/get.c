@@ -173,7 +173,7 @@ static int on_lost(struct get *g, const struct follow *f, const char *why)
 /* What kept a run's output from being stored, and what a person can do about it. */
 static const char *why_unkept(int error, const char **mend)
 {
-	*mend = error == ENOSPC ? "free some space" : error == EFBIG ? "see max-entry, ulimit -f" : NULL;
+	*mend = error == ENOSPC ? "free some space, or see max-size" : error == EFBIG ? "see max-entry, ulimit -f" : NULL;
 	return error == EFBIG ? "too large" : strerror(error);
 }
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -281,9 +282,12 @@ static int prove_object(struct flight *f, enum stream s, int theirs, int *ours)
 
 static void become_streaming(struct flight *f, int error)
 {
+	char why[128];
+
 	f->streaming = true;
 	KILLPOINT("streaming_taken");
-	flight_set_state(f, f->state, "streaming only");
+	snprintf(why, sizeof why, "streaming only: %s", strerror(error));
+	flight_set_state(f, f->state, why);
 	key_set_unkept(f->d, f->key, error, clock_run_ms());
 }
 
@@ -316,7 +320,7 @@ int flight_register(struct flight *f, struct conn *c, const struct msg *m, int *
 	c->leads = f;
 	c->state = CONN_WRITING;
 	flight_set_state(f, m->flags & REGISTER_STOPPING ? FLIGHT_STOPPING : FLIGHT_RUNNING, "registered");
-	flight_set_limit(f, config_max_entry(&d->config, f->bucket));
+	flight_set_limit(f, config_max_entry(&d->config, f->bucket), EFBIG);
 	page_view(f->page, &v);
 	flight_grown(f, v.out_len, v.err_len);
 	KILLPOINT("run_registered");
@@ -373,18 +377,18 @@ void flight_grown(struct flight *f, uint64_t out_len, uint64_t err_len)
 	evict_look(f->d, f->bucket);
 }
 
-void flight_set_limit(struct flight *f, uint64_t bytes)
+void flight_set_limit(struct flight *f, uint64_t bytes, int error)
 {
 	f->limit = bytes;
 	if (f->page)
-		page_set_limit(f->page, bytes);
+		page_set_limit(f->page, bytes, error);
 }
 
 void flight_stop_growing(struct flight *f)
 {
 	char hex[SC_GEN_HEX];
 
-	flight_set_limit(f, f->out_len + f->err_len);
+	flight_set_limit(f, f->out_len + f->err_len, ENOSPC);
 	gen_format(&f->gen, hex);
 	log_event(f->d->log, "no-room", "gen=%s bytes=%llu", hex, (unsigned long long)f->limit);
 }

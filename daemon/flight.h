@@ -97,8 +97,9 @@ struct usage {
 struct usage flights_usage(const struct daemon *d, const char *bucket);
 /* The largest of them that may still grow; NULL: none has told that it has. */
 struct flight *flights_largest(const struct daemon *d, const char *bucket);
-/* The objects of the run, together, may have so many bytes; what comes after is for its readers only, and it is not kept. */
-void flight_set_limit(struct flight *f, uint64_t bytes);
+/* The objects of the run, together, may have so many bytes; what comes after is for its readers only, and it is not kept, because of this
+ * errno. */
+void flight_set_limit(struct flight *f, uint64_t bytes, int error);
 /* … as many as it has. */
 void flight_stop_growing(struct flight *f);
 

@@ -123,7 +123,7 @@ int flight_begin(struct conn *c, const struct ask *ask)
 		rc = make_page(f, ask->detached, fds);
 	KILLPOINT("page_made");
 	if (rc == 0) {
-		flight_set_limit(f, config_max_entry(&d->config, f->bucket));
+		flight_set_limit(f, config_max_entry(&d->config, f->bucket), EFBIG);
 		rc = make_writer(f, fds);
 	}
 	if (rc) {

@@ -56,6 +56,7 @@ void key_drop_if_unused(struct daemon *d, struct key *k)
 {
 	if (k->flights || k->waiters || k->heirs || k->unkept_until_ms)
 		return;
+	BUG_ON(!d->keys);
 	HASH_DEL(d->keys, k);
 	free(k);
 }

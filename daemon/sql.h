@@ -94,7 +94,7 @@ void sql_abandon(struct sql *q);
 /* Writers of a fresh or identified file, outside a transaction. SC_ESYS (ENOTSUP): this file system cannot. */
 int sql_use_wal(struct sql *q);
 
-/* Unprepared text, for the opening: any number of statements; one number. */
+/* Unprepared text, for the opening and what hardly ever happens: any number of statements; one number. */
 int sql_exec(struct sql *q, const char *text);
 int sql_ask(struct sql *q, const char *text, int64_t *value);
 

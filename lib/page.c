@@ -83,7 +83,7 @@ int page_create(struct page **out, const struct gen *g, const uint8_t key_hash[1
 	memcpy(h->key_hash, key_hash, sizeof h->key_hash);
 	h->order = order;
 	h->window = window;
-	page_set_limit(*out, SC_FOREVER);
+	page_set_limit(*out, SC_FOREVER, EFBIG);
 	page_ring_init(*out);
 	return 0;
 }

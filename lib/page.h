@@ -80,9 +80,10 @@ bool page_span(const struct page *p, uint64_t *slowest, uint64_t *fastest);
 void page_wait_readers(struct page *p, uint64_t position, uint64_t timeout_ms);
 
 /* How large the objects may become, both together; SC_FOREVER (at birth): as they like. The daemon's to set, at any time; the writer
- * looks before each append. */
-void page_set_limit(struct page *p, uint64_t bytes);
+ * looks before each append. `error`: the errno of one that would pass it. */
+void page_set_limit(struct page *p, uint64_t bytes, int error);
 uint64_t page_limit(const struct page *p);
+int page_limit_error(const struct page *p);
 
 /* Streaming-only: the objects cannot grow behind these lengths, because of that errno; the rest goes through the ring, once and for all.
  * Before anything of it is published. */

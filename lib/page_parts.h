@@ -30,6 +30,7 @@ struct head {
 	uint64_t order;
 	uint64_t window;
 	_Atomic uint64_t limit; /* bytes of both objects */
+	_Atomic uint32_t limit_error;
 
 	_Alignas(LINE) _Atomic uint32_t word;
 	_Atomic uint32_t end; /* state, exit and signal in one word, so that they change together; 0 is running */

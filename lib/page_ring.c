@@ -37,9 +37,16 @@ void page_ring_init(struct page *p)
 	atomic_store(&p->head->spill[STREAM_ERR], SC_FOREVER);
 }
 
-void page_set_limit(struct page *p, uint64_t bytes)
+void page_set_limit(struct page *p, uint64_t bytes, int error)
 {
+	/* First: whoever passes the limit asks why then. */
+	atomic_store(&p->head->limit_error, (uint32_t)error);
 	atomic_store(&p->head->limit, bytes);
+}
+
+int page_limit_error(const struct page *p)
+{
+	return (int)atomic_load(&p->head->limit_error);
 }
 
 uint64_t page_limit(const struct page *p)

@@ -255,6 +255,7 @@ use_test_build() {
 # The process that runs the command whose pid is given: the writer.
 parent_of() { awk '/^PPid/ { print $2 }' "/proc/$1/status"; }
 
+readers() { wait_until "\"\$SC\" ps | grep -q '  $1 reader'"; } # so many read a run
 objects() { find "$SC_DIR/objects" -type f 2>/dev/null | wc -l; }
 flights() { find "$SC_DIR/flights" -type f 2>/dev/null | wc -l; }
 nothing_kept() { [ "$(objects)" = 0 ] && [ "$(flights)" = 0 ] && [ -z "$("$SC" ls 2>&1)" ]; }

@@ -162,7 +162,10 @@ go_on() { kill -CONT "$(pid_of p)"; }
 	[ ! -e "$T/empty" ]
 	run -0 "$SC" get e
 	assert_output ''
-	cd "$T" && echo here >./-f && "$SC" put --move here ./-f && [ ! -e ./-f ]
+	cd "$T"
+	echo here >./-f
+	"$SC" put --move here ./-f
+	[ ! -e ./-f ]
 	run -0 "$SC" get here
 	assert_output here
 }
@@ -249,9 +252,15 @@ go_on() { kill -CONT "$(pid_of p)"; }
 		case $how in
 		TERM) assert_rc 143 p ;;
 		INT) [[ $(rc p) =~ ^(0|130)$ ]] ;; # ignored in the background, as bash has it: then it is stored
-		rm) assert_rc 125 p && is_message "$T/p.err" 'FILE stays' ;;
+		rm)
+			assert_rc 125 p
+			is_message "$T/p.err" 'FILE stays'
+			;;
 		esac
-		if [ "$(rc p)" = 0 ]; then "$SC" rm k && continue; fi
+		if [ "$how:$(rc p)" = INT:0 ]; then
+			"$SC" rm k
+			continue
+		fi
 		is_flood "$T/file" 3M
 		wait_until nothing_kept
 		run -0 stat -c '%a %h' "$T/file"

@@ -53,6 +53,19 @@ watch_daemon() { # KEY… -- [STRACE OPTION…]
 	done
 }
 
+@test "B08: after a sync that has failed every entry is held against its sum before it is given out" {
+	entry good 'good\n'
+	entry bad 'what it was\n'
+	printf X | dd of="$(grep -l 'what it was' "$SC_DIR"/objects/*/*.out)" conv=notrunc status=none
+	watch_daemon k -- -e inject=syncfs:error=EIO:when=1
+	run -125 "$SC" sync
+	run -1 "$SC" get bad
+	run -0 "$SC" get good
+	assert_output good
+	"$SC" daemon stop --now
+	rc strace
+}
+
 @test "sync: hits are served while it lasts" {
 	watch_daemon k -- -e inject=syncfs:delay_enter=3000000:when=1
 	bg s "$SC" sync

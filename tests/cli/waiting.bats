@@ -18,7 +18,6 @@ drawn() { grep -ao $'\e\\[Ks'"[^"$'\e'"]*$2" "$T/$1.out" | wc -l; }
 # Everything a terminal has shown, line by line as it stands there at the end.
 screen() { sed -e 's/.*\x1b\[K//' "$T/$1.out"; }
 
-readers() { wait_until "\"\$SC\" ps | grep -q '  $1 reader'"; }
 
 @test "G20: nothing printed for a while: the line says who runs it and since when, and goes for the first byte" {
 	terminal a 'exec "$SC" get k -- gate "$G"'

@@ -22,7 +22,7 @@ with_clocks() { env LD_PRELOAD="$HELPERS/shim_clock.so" SHIM_CLOCK="$T/clocks" "
 
 start_daemon_with_clocks() {
 	[ -e "$T/clocks" ] || set_clocks 0 0
-	mkdir -p -m 700 "$SC_DIR"
+	[ -d "$SC_DIR" ] || mkdir -m 700 "$SC_DIR"
 	export -f with_clocks
 	bg daemon with_clocks "$(dirname "$SC")/scd" "$SC_DIR"
 	wait_until '"$SC" daemon status >/dev/null 2>&1'

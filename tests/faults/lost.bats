@@ -9,7 +9,6 @@ kill_writer() {
 	wait_until "dead $writer"
 }
 
-readers() { wait_until "\"\$SC\" ps | grep -q '  $1 reader'"; }
 
 @test "A12: nothing printed yet: exactly one of many leads again, all get everything, two runs" {
 	local nr names=()

@@ -76,7 +76,8 @@ proofs() { grep -c '^hit_verified ' "$T/passed" || true; }
 	SC_KILLAT=before_older_unlinked:1:$T/killed start_daemon
 	export SC_FAULT=walk # whoever starts the next one
 	run "$SC" get -r k -- printf new
-	[ -s "$T/killed" ]
+	wait_until '[ -s "$T/killed" ]' # which is behind the answer
+	wait_until 'dead "$(cut -d " " -f 2 "$T/killed")"'
 	start_daemon
 	walked
 	grep -q 'event=walk .*orphans=2 ' "$SC_DIR/scd.log"

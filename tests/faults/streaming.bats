@@ -203,6 +203,7 @@ is_held() { grep -q pipe_write "/proc/$(gate_pid)/wchan"; }
 	unkept a k -- gate "$G"
 	gate_up
 	bg_sh h '"$SC" get k | head -c 3000000'
+	readers 2
 	step "$G" fill $((2 * MIB))
 	wait_until '[ "$(stat -c %s "$T/h.out")" = '$((2 * MIB))' ]'
 	step "$G" fill $((8 * MIB))
@@ -218,6 +219,7 @@ is_held() { grep -q pipe_write "/proc/$(gate_pid)/wchan"; }
 	unkept a k -- gate "$G"
 	gate_up
 	bg b "$SC" get k
+	readers 2
 	step "$G" fill $((2 * MIB))
 	wait_until '[ "$(stat -c %s "$T/b.out")" = '$((2 * MIB))' ]'
 	kill_daemon
@@ -236,6 +238,7 @@ is_held() { grep -q pipe_write "/proc/$(gate_pid)/wchan"; }
 	gate_up
 	bg b "$SC" get -q k -- gate "$G"
 	bg c "$SC" get -q --atomic k -- fails -o mine
+	readers 3
 	step "$G" fill $((5 * MIB))
 	wait_until '[ "$(stat -c %s "$T/b.out")" = '$((5 * MIB))' ]'
 	kill -9 "$(parent_of "$(gate_pid)")"
@@ -253,6 +256,7 @@ is_held() { grep -q pipe_write "/proc/$(gate_pid)/wchan"; }
 	gate_up
 	bg b "$SC" get --atomic k
 	bg c "$SC" get -o "$T/c.file" k
+	readers 3
 	step "$G" fill $((10 * MIB))
 	step "$G" err said
 	step "$G" fill $((10 * MIB))
@@ -269,6 +273,7 @@ is_held() { grep -q pipe_write "/proc/$(gate_pid)/wchan"; }
 	unkept a k -- gate "$G"
 	gate_up
 	bg b "$SC" get --atomic k
+	readers 2
 	step "$G" fill $((10 * MIB))
 	step "$G" err said
 	step "$G" exit 5
@@ -348,7 +353,7 @@ is_held() { grep -q pipe_write "/proc/$(gate_pid)/wchan"; }
 	bg a "$SC" get k -- flood $((200 * MIB))
 	assert_rc 0 a
 	is_flood "$T/a.out" $((200 * MIB))
-	is_message "$T/a.err" 'not kept'
+	is_message "$T/a.err" 'not kept: No space left'
 	wait_until '[ "$(flights)" = 0 ]'
 	wait_until '[ "$(du -sm "$SC_DIR/objects" | cut -f 1)" -le 40 ]'
 }

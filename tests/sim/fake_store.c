@@ -422,9 +422,9 @@ void page_tell_command(struct page *p, pid_t pid)
 	(void)p, (void)pid;
 }
 
-void page_set_limit(struct page *p, uint64_t bytes)
+void page_set_limit(struct page *p, uint64_t bytes, int error)
 {
-	(void)p, (void)bytes; /* what is too large is a fault like a full disk */
+	(void)p, (void)bytes, (void)error; /* what is too large is a fault like a full disk */
 }
 
 int page_unkept(const struct page *p)

@@ -123,7 +123,7 @@ static void what_is_over_the_limit_goes_through_the_ring_and_so_does_all_that_fo
 	struct stage *t = *state;
 	struct page_view v;
 
-	page_set_limit(t->page, 5000);
+	page_set_limit(t->page, 5000, EFBIG);
 	say(t, 4999);
 	assert_true(pump(t));
 	assert_int_equal(t->capture.spilled, 0);
@@ -189,7 +189,7 @@ static void without_room_what_comes_is_no_end(void **state)
 	struct stage *t = *state;
 	struct peer slow;
 
-	page_set_limit(t->page, 0);
+	page_set_limit(t->page, 0, EFBIG);
 	slow = start(t->page, keep_a_slot, (unsigned)t->out[1]);
 	assert_true(await(slow.fd));
 	do {

@@ -217,8 +217,9 @@ static void everybody_sees_where_the_objects_end_and_why(void **state)
 	assert_int_equal(v.out_spill, OUT_AT);
 	assert_int_equal(v.err_spill, ERR_AT);
 	assert_int_equal(page_unkept(other), ENOSPC);
-	page_set_limit(other, 12345);
+	page_set_limit(other, 12345, EDQUOT);
 	assert_int_equal(page_limit(r->page), 12345);
+	assert_int_equal(page_limit_error(r->page), EDQUOT);
 	page_free(other);
 }
 
