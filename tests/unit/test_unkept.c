@@ -200,6 +200,45 @@ static void the_same_name_in_another_bucket_is_another_key(void **state)
 	assert_empty(&d);
 }
 
+static bool is_among(const struct buf *ids, const char *id, size_t n)
+{
+	size_t len;
+
+	for (size_t at = 0; at < ids->len; at += sizeof len + len) {
+		memcpy(&len, ids->data + at, sizeof len);
+		if (len == n && memcmp(ids->data + at + sizeof len, id, n) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void those_that_begin_so_are_found_by_bytes_and_in_their_bucket(void **state)
+{
+	struct daemon d = {0};
+	struct buf ids;
+
+	(void)state;
+	buf_init(&ids, SIZE_MAX);
+	assert_int_equal(keys_beginning(&d, BUCKET, name(1), &ids), 0);
+	assert_int_equal(ids.len, 0);
+	set(&d, 1, EIO, 1000);
+	set(&d, 12, EIO, 1000);
+	set(&d, 21, EIO, 1000);
+	assert_int_equal(keys_beginning(&d, bytes_of("defaul"), name(1), &ids), 0);
+	assert_int_equal(keys_beginning(&d, bytes_of("other"), name(1), &ids), 0);
+	assert_int_equal(keys_beginning(&d, BUCKET, name(123), &ids), 0);
+	assert_int_equal(ids.len, 0);
+	assert_int_equal(keys_beginning(&d, BUCKET, name(1), &ids), 0);
+	assert_true(is_among(&ids, "default\0001", 9));
+	assert_true(is_among(&ids, "default\00012", 10));
+	assert_int_equal(ids.len, 2 * sizeof(size_t) + 9 + 10);
+	assert_int_equal(keys_beginning(&d, BUCKET, (struct bytes){0}, &ids), 0);
+	assert_true(is_among(&ids, "default\00021", 10));
+	buf_release(&ids);
+	keys_forget_unkept(&d);
+	assert_empty(&d);
+}
+
 /* A key has four reasons to be there, and goes with the last. */
 static void a_key_that_somebody_waits_for_stays_without_the_mark(void **state)
 {
@@ -228,6 +267,7 @@ int main(void)
 		cmocka_unit_test(it_is_known_for_a_minute_and_not_a_millisecond_longer),
 		cmocka_unit_test(heard_again_it_counts_from_then_and_for_the_new_reason),
 		cmocka_unit_test(a_reason_that_is_none_is_still_one),
+		cmocka_unit_test(those_that_begin_so_are_found_by_bytes_and_in_their_bucket),
 		cmocka_unit_test(what_is_over_leaves_the_table_when_the_next_one_comes),
 		cmocka_unit_test(of_too_many_the_oldest_are_forgotten),
 		cmocka_unit_test(forgotten_it_is_out_of_the_table),
