@@ -119,10 +119,10 @@ static bool waits_for_all(const struct question *q)
 	return q->refresh || q->put;
 }
 
-/* Whether somebody who waits for a key waits for this run of it. */
+/* Whether somebody who waits for a key waits for this run of it. Not for one that cannot be joined: he waits for the next. */
 static bool is_waited_for(const struct flight *f, bool all)
 {
-	return all || !f->doomed;
+	return all || !(f->doomed || f->streaming);
 }
 
 static int add_edges(struct circle *g, const struct conn *c)
@@ -211,12 +211,14 @@ static struct conn *find_nested(struct daemon *d, pid_t session, bool readers)
 	return NULL;
 }
 
-/* From the beginning after each: what it sets off may take others out of the list. */
+/* From the beginning after each: what it sets off may take others out of the list. Bounded: who is asked again and is told to wait all
+ * the same must not keep the daemon. */
 static void break_circles(struct daemon *d, pid_t session, bool readers)
 {
+	unsigned most = 2 * d->nconns + 1;
 	struct conn *c;
 
-	while ((c = find_nested(d, session, readers))) {
+	while (most-- > 0 && (c = find_nested(d, session, readers))) {
 		if (c->waits_for)
 			answer_again(c);
 		else

@@ -25,7 +25,7 @@ SOON=$((60 * SLACK)) # seconds that a test may take
 	use_test_build
 	start_daemon
 	for when in '+1 day' '-1 day' '@1970-01-01 00:00:01' '@2100-01-01 00:00:00'; do
-		run -0 env FAKETIME_DONT_FAKE_MONOTONIC=1 ASAN_OPTIONS=detect_leaks=0 \
+		run -0 env FAKETIME_DONT_FAKE_MONOTONIC=1 ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 \
 			faketime -f "$when" "$SC" get -t 1h k -- fails -n "$T/count" -o x
 		assert_output x
 	done
@@ -88,7 +88,7 @@ SOON=$((60 * SLACK)) # seconds that a test may take
 	start_daemon_with_clocks
 	"$SC" get k -- fails -o x >/dev/null
 	kill -STOP "$(daemon_pid)"
-	bg a with_clocks strace -o "$T/looks" -e trace=pread64 "$SC" get k -- fails -o directly
+	ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 bg a with_clocks strace -o "$T/looks" -e trace=pread64 "$SC" get k -- fails -o directly
 	wait_until '[ "$(grep -c "= 8" "$T/looks")" -ge 2 ]' # it has begun to look at the daemon's pulse
 	let_pass $((8 * HOUR))
 	wait_until '[ "$(grep -c "= 8" "$T/looks")" -ge 3 ] || ! is_running a'
