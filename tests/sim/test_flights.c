@@ -88,6 +88,10 @@ static bool is_set(const char *name)
 	return value && strcmp(value, "1") == 0;
 }
 
+/* What once found something: a caller inside of a run that cannot be stored, who waits for its key, was asked again for ever. They mean
+ * this as long as the driver makes of a seed what it made then. */
+static const uint64_t found[] = {1795263231075389};
+
 static void flights_keep_their_promises(void **state)
 {
 	const char *given = getenv("SIM_SEED");
@@ -107,6 +111,9 @@ static void flights_keep_their_promises(void **state)
 		show(seed);
 		return;
 	}
+	for (size_t i = 0; i < sizeof found / sizeof *found; i++)
+		if (!passes(found[i]))
+			show(found[i]);
 	seed = (uint64_t)time(NULL) * 1000000;
 	fprintf(stderr, "seed %llu\n", (unsigned long long)seed);
 	for (; sim.steps < steps; seed++, n++)
