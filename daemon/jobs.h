@@ -13,6 +13,7 @@
 enum job_kind {
 	JOB_COMMIT,
 	JOB_REMOVE,
+	JOB_DROP,
 	JOB_CLEAR,
 	JOB_EXPIRE,
 	JOB_DISCARD,
@@ -35,7 +36,7 @@ struct job {
 	index_done done; /* may be NULL */
 	void *arg;
 
-	struct entry e; /* commit: all of it; remove: bucket and key; prove: those and gen; discard: gen */
+	struct entry e; /* commit: all of it; remove: bucket and key; drop, prove: those, failed and gen; discard: gen */
 	uint64_t max_order;
 	struct now now;
 	struct visit *visits; /* owned */
