@@ -969,7 +969,7 @@ static void a_newer_index_is_moved_aside(void **state)
 
 	open_index(r);
 	close_index(r);
-	alter(r, "PRAGMA user_version = 4");
+	alter(r, "PRAGMA user_version = 5");
 	check_fresh(r);
 }
 
@@ -979,7 +979,7 @@ static void an_older_index_is_moved_aside(void **state)
 
 	open_index(r);
 	close_index(r);
-	alter(r, "PRAGMA user_version = 2");
+	alter(r, "PRAGMA user_version = 3");
 	check_fresh(r);
 }
 

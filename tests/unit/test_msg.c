@@ -42,6 +42,8 @@ static const struct known_field {
 	{"order", UINT, offsetof(struct msg, order), 0, SC_ORDER_MAX},
 	{"ttl", UINT, offsetof(struct msg, ttl), 0, UINT64_MAX},
 	{"accept", UINT, offsetof(struct msg, accept), 0, UINT64_MAX},
+	{"stale", UINT, offsetof(struct msg, stale), 0, UINT64_MAX},
+	{"keep", UINT, offsetof(struct msg, keep), 0, UINT64_MAX},
 	{"age", UINT, offsetof(struct msg, age), 0, UINT64_MAX},
 	{"estimate", UINT, offsetof(struct msg, estimate), 0, UINT64_MAX},
 	{"exit", UINT, offsetof(struct msg, exit), 0, 255},
