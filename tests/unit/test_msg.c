@@ -328,6 +328,7 @@ static int decode_question(struct bytes bucket, struct bytes key, struct bytes c
 		{.kind = VALUE_BYTES, .bytes = key},	 {.kind = VALUE_UINT},
 		{.kind = VALUE_UINT, .u = SC_TTL_UNSET}, {.kind = VALUE_UINT, .u = SC_FOREVER},
 		{.kind = VALUE_BYTES, .bytes = chain},	 {.kind = VALUE_BYTES, .bytes = {gen, 16}},
+		{.kind = VALUE_UINT, .u = SC_TTL_UNSET}, {.kind = VALUE_UINT, .u = SC_TTL_UNSET},
 	};
 
 	return decode(v, COUNT(v));
