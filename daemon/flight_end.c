@@ -87,7 +87,8 @@ static void name_heirs(struct flight *f)
 		key_add_heir(f->key, c);
 }
 
-/* The entry that was to be renewed stays as it is, and is served; not everybody who is served starts the next try. */
+/* The entry that was to be renewed stays as it is, and is served; not everybody who is served starts the next try. One
+ * that is not to be kept has renewed nothing, however well it ended. */
 static void note_renewal(struct flight *f, bool renewed)
 {
 	if (f->renewal && !renewed && !f->doomed)
@@ -202,7 +203,7 @@ static void settle(struct flight *f, unsigned how, const char *why)
 	struct key *k;
 
 	name_heirs(f);
-	note_renewal(f, f->end == PAGE_COMPLETE && how != 0);
+	note_renewal(f, f->end == PAGE_COMPLETE && f->ttl_ms > 0 && how != 0);
 	flight_set_state(f, FLIGHT_SETTLED, why);
 	k = flight_take_out(f);
 	KILLPOINT("before_settle");
@@ -241,6 +242,14 @@ static void settle_unkept(struct flight *f, int error, const char *why)
 	settle(f, 0, why);
 }
 
+/* Whatever failed before: this did not. */
+static void note_kept(struct flight *f)
+{
+	key_forget(f->d, flight_bucket(f), flight_key(f), MEMO_UNKEPT);
+	if (f->end == PAGE_COMPLETE)
+		key_forget(f->d, flight_bucket(f), flight_key(f), MEMO_QUIET);
+}
+
 static void on_committed(void *arg, int status, uint64_t changed)
 {
 	struct flight *f = arg;
@@ -251,7 +260,7 @@ static void on_committed(void *arg, int status, uint64_t changed)
 	if (status)
 		log_event(d->log, "commit-failed", "why=\"%s\"", sc_strerror(status));
 	else
-		key_forget(d, flight_bucket(f), flight_key(f), MEMO_UNKEPT);
+		note_kept(f);
 	memcpy(bucket, f->bucket, sizeof bucket);
 	if (status)
 		settle_unkept(f, status == SC_ESYS ? error : status == SC_ENOMEM ? ENOMEM : EIO, "commit failed");

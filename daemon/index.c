@@ -465,7 +465,7 @@ static struct job *new_row_job(enum job_kind kind, unsigned room, const struct e
 
 int index_commit(struct index *ix, const struct entry *e, index_done done, void *arg)
 {
-	struct job *j = new_row_job(JOB_COMMIT, 2, e, done, arg);
+	struct job *j = new_row_job(JOB_COMMIT, JOB_COMMIT_ROOM, e, done, arg);
 
 	if (!j)
 		return SC_ENOMEM;

@@ -515,7 +515,7 @@ static void go_on_walking(struct index *ix, struct job *j)
  * its time; everything else after. A job that failed has changed nothing, so nothing goes. */
 static void answer(struct index *ix, struct job *first)
 {
-	struct gen later[GROUP_MAX];
+	struct gen later[GROUP_MAX * JOB_COMMIT_ROOM];
 	unsigned nlater = 0;
 
 	for (struct job *j = first, *next; j; j = next) {
@@ -526,8 +526,9 @@ static void answer(struct index *ix, struct job *first)
 		} else if (j->kind == JOB_SYNC) {
 			j->status = sync_all(ix);
 			j->err = j->status == SC_ESYS ? errno : 0;
-		} else if (j->kind == JOB_COMMIT && !j->status && j->ndead) {
-			later[nlater++] = j->dead[0].gen;
+		} else if (j->kind == JOB_COMMIT && !j->status) {
+			for (unsigned i = 0; i < j->ndead; i++)
+				later[nlater++] = j->dead[i].gen;
 		} else if (!j->status) {
 			for (unsigned i = 0; i < j->ndead; i++)
 				unlink_objects(ix, &j->dead[i].gen);

@@ -25,6 +25,8 @@ enum job_kind {
 	JOB_SYNC
 };
 
+#define JOB_COMMIT_ROOM 2 /* of a commit: what it replaces, and the failure it ends */
+
 struct dead {
 	int64_t id; /* its row, while it has one */
 	struct gen gen;

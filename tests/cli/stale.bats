@@ -169,7 +169,7 @@ source_of() { # source_of ARG…: of a call that prints to $T/served
 	let_pass_awake 11000
 	mkfifo "$T/pipe"
 	exec {held}<>"$T/pipe"
-	bg a ends bash -c 'exec "$SC" get -t 1h --stale 1d k -- gate "$G" >"$T/pipe" 2>&1'
+	bg a bash -c 'exec "$SC" get -t 1h --stale 1d k -- gate "$G" >"$T/pipe" 2>&1'
 	gate_up "$G" 2
 	kill -9 "$(pid_of a)"
 	assert_rc 137 a
