@@ -146,7 +146,7 @@ static const struct row rows[] = {
 	{MSG_SETTLED, "SETTLED", SENDER_DAEMON, 0, 0, {F_gen, F_flags}},
 
 	{MSG_RECORD, "RECORD", SENDER_NONE, 0, 0,
-	 {F_bucket, F_key, F_gen, F_order, F_kind, F_flags, F_ttl, F_created, F_stale, F_keep}},
+	 {F_bucket, F_key, F_gen, F_order, F_kind, F_flags, F_ttl, F_stale, F_keep, F_created}},
 };
 /* clang-format on */
 
