@@ -59,6 +59,7 @@ CMD_SRC = \
 	cmd/follow.c \
 	cmd/get.c \
 	cmd/get_end.c \
+	cmd/get_lead.c \
 	cmd/give.c \
 	cmd/key.c \
 	cmd/list.c \

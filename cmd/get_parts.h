@@ -1,4 +1,5 @@
-/* What the files of get share: get.c (the question and what comes of it) and get_end.c (how it ends). Nobody else includes this. */
+/* What the files of get share: get.c (the question and what comes of it), get_lead.c (a run that it begins) and get_end.c (how it ends).
+ * Nobody else includes this. */
 #ifndef SC_GET_PARTS_H
 #define SC_GET_PARTS_H
 
@@ -22,6 +23,20 @@ struct get {
 	struct again again; /* what we printed of a run that was lost; out_fd -1: nothing */
 	char notice[256];
 };
+
+/* ---- get_lead.c ---- */
+
+struct page;
+
+/* Of LEAD or FOLLOW. NULL: the page is not what the daemon said, or there is no memory; what else came with it is closed. */
+struct page *get_join_page(const struct msg *m, const int *fds, size_t nfds);
+
+/* Forks the writer of a run that we were told to lead. SC_ESYS: no process. */
+int get_start_writer(struct get *g, const struct msg *m, const int *fds, struct page *page, bool detached);
+
+/* The entry we have been given is stale: in the background CMD makes it anew, unless somebody else was faster. Whatever keeps us from
+ * it is no matter of the caller's, who has what he asked for. */
+void get_start_renewal(struct get *g);
 
 /* ---- get_end.c ---- */
 

@@ -544,6 +544,32 @@ static void a_stale_entry_is_served_up_to_the_shorter_of_its_grace_and_mine(void
 	}
 }
 
+static void a_kept_failure_is_served_up_to_the_shortest_of_three_lives(void **state)
+{
+	static const struct {
+		uint64_t age, ttl, accept, keep;
+		enum verdict_kind kind;
+	} rows[] = {
+		{1000, 1000, SC_FOREVER, 1000, VERDICT_FAILURE},
+		{1001, 1000, SC_FOREVER, 2000, VERDICT_LEAD},
+		{1001, 2000, SC_FOREVER, 1000, VERDICT_LEAD},
+		{1001, 2000, 1000, 2000, VERDICT_LEAD},
+		{1001, 2000, 1001, 2000, VERDICT_FAILURE},
+		{0, 1, 1, 1, VERDICT_FAILURE},
+		{0, 1, 0, 1, VERDICT_LEAD},
+		{0, 1, 1, 0, VERDICT_LEAD},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		const struct question q = {.has_command = true, .accept_ms = rows[i].accept, .keep_ms = rows[i].keep};
+		const struct known k = {.has_failure = true, .failure_age_ms = rows[i].age, .failure_ttl_ms = rows[i].ttl};
+
+		if (decide(&q, &k).kind != rows[i].kind)
+			fail_msg("row %zu: %s, not %s", i, name_of(decide(&q, &k).kind), name_of(rows[i].kind));
+	}
+}
+
 static void what_is_fresh_does_not_depend_on_runs_or_on_what_one_can_do(void **state)
 {
 	(void)state;
@@ -634,6 +660,7 @@ int main(void)
 		cmocka_unit_test(whatever_is_asked_these_things_never_happen),
 		cmocka_unit_test(an_entry_is_fresh_up_to_the_shorter_of_its_ttl_and_mine),
 		cmocka_unit_test(a_stale_entry_is_served_up_to_the_shorter_of_its_grace_and_mine),
+		cmocka_unit_test(a_kept_failure_is_served_up_to_the_shortest_of_three_lives),
 		cmocka_unit_test(what_is_fresh_does_not_depend_on_runs_or_on_what_one_can_do),
 		cmocka_unit_test(a_refresher_that_waited_shares_the_run_that_began_meanwhile),
 		cmocka_unit_test(a_put_leads_whatever_is_known_but_never_a_third_run),
