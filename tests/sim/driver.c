@@ -83,6 +83,8 @@ static void choose_ttl(struct client *c)
 {
 	if (chance(drv.zero)) {
 		c->ttl = c->accept = 0;
+		if (drv.stale && chance(50))
+			c->accept = SC_FOREVER;
 	} else if (chance(drv.brief)) {
 		c->ttl = c->accept = 1 + rnd(300);
 		if (chance(30))
