@@ -40,7 +40,7 @@ struct entry {
 	/* the index's: not looked at by index_commit */
 	int64_t id;    /* its row */
 	uint64_t hits; /* how often it was served, as far as index_visit has said */
-	bool proved;   /* its bytes were written, or compared with their sums, in this boot */
+	bool proved; /* its bytes were written, or compared with their sums, in this boot; never, where boots cannot be told apart */
 };
 
 /* How often an entry was served since this was last told. */

@@ -462,7 +462,7 @@ static void go_on_walking(struct index *ix, struct job *j)
 }
 
 /* In order. Commits are answered before the older objects go, because somebody's prompt waits for them and a large file takes
- * its time; everything else after. A job that failed has changed nothing, so nothing goes. */
+ * its time; everything else after. A job that failed has changed no row, so nothing goes. */
 static void answer(struct index *ix, struct job *first)
 {
 	struct gen later[GROUP_MAX];
@@ -505,6 +505,32 @@ static bool is_of_files(const struct index *ix, const struct job *j)
 	return j->kind == JOB_DISCARD || j->kind == JOB_SYNC || (j->kind == JOB_WALK && ix->walk && ix->walked < 0);
 }
 
+static bool wants_room(int rc)
+{
+	return rc == SC_ESYS && (errno == ENOSPC || errno == EDQUOT);
+}
+
+/* On a full disk there is no room for taking a row away either, and the cache could never give way. What would go behind the row goes
+ * before it then: a row without objects is a miss. */
+static int give_way(struct index *ix, struct job *j)
+{
+	log_event(ix->log, "full", "unlinked-first=%u", j->ndead);
+	for (unsigned i = 0; i < j->ndead; i++)
+		unlink_objects(ix, &j->dead[i].gen);
+	return transact_anew(ix, j, 1);
+}
+
+/* A job by itself. */
+static int do_alone(struct index *ix, struct job *j)
+{
+	bool only_takes = j->kind == JOB_REMOVE || j->kind == JOB_CLEAR || j->kind == JOB_EXPIRE || j->kind == JOB_EVICT;
+	int rc;
+
+	j->ndead = 0; /* what a group that has failed meant to take */
+	rc = transact_anew(ix, j, 1);
+	return wants_room(rc) && only_takes && j->ndead ? give_way(ix, j) : rc;
+}
+
 /* A group that fails is tried again one by one, so that a bad job fails alone. */
 static void work(struct index *ix, struct job *group)
 {
@@ -520,7 +546,7 @@ static void work(struct index *ix, struct job *group)
 		rc = transact_anew(ix, group, n);
 	}
 	for (struct job *j = group; j; j = j->next) {
-		j->status = rc && n > 1 ? transact_anew(ix, j, 1) : rc;
+		j->status = rc && (n > 1 || wants_room(rc)) ? do_alone(ix, j) : rc;
 		j->err = j->status == SC_ESYS ? errno : 0;
 	}
 	if (rc)

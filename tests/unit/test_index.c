@@ -1750,6 +1750,23 @@ static void an_entry_is_proved_in_the_boot_that_wrote_or_compared_it(void **stat
 	assert_false(got.proved);
 }
 
+/* D03: after a power loss it may be full of zeros. */
+static void where_boots_are_not_told_apart_nothing_counts_as_proved(void **state)
+{
+	struct room *r = *state;
+	struct entry e = make_entry("key", 1), got;
+
+	e.ttl_ms = SC_FOREVER;
+	memcpy(e.boot_id, UNKNOWN, sizeof e.boot_id);
+	assert_int_equal(index_open(&r->ix, r->dir_fd, UNKNOWN, r->log), 0);
+	commit(r, &e);
+	assert_int_equal(find(r, "key", &got), 0);
+	assert_false(got.proved);
+	assert_int_equal(prove(r, &e, &e.gen), 1);
+	assert_int_equal(find(r, "key", &got), 0);
+	assert_false(got.proved);
+}
+
 static void a_boots_number_is_never_used_twice(void **state)
 {
 	struct room *r = *state;
@@ -1926,6 +1943,7 @@ int main(void)
 		T(totals_that_were_altered_do_not_keep_an_eviction_going),
 		T(an_eviction_goes_in_batches),
 		T(an_entry_is_proved_in_the_boot_that_wrote_or_compared_it),
+		T(where_boots_are_not_told_apart_nothing_counts_as_proved),
 		T(a_boots_number_is_never_used_twice),
 		T(ten_thousand_entries_come_and_go),
 		T(only_the_few_boots_are_ever_scanned),
