@@ -277,27 +277,27 @@ static void until(struct cache *c, const char *file)
 	free(took);
 }
 
-static uint64_t entries(struct line *l)
+/* A connection for each question: the daemon closes one on which nothing is going on. */
+static uint64_t entries(const char *dir)
 {
 	int fds[SC_FDS_MAX];
+	struct line l;
 	struct msg m;
 	size_t nfds;
 
-	say(l, &(struct msg){.type = MSG_STATUS});
-	hear(l, &m, fds, &nfds);
+	dial(&l, dir);
+	say(&l, &(struct msg){.type = MSG_STATUS});
+	hear(&l, &m, fds, &nfds);
 	if (m.type != MSG_REPORT)
 		die("no REPORT");
+	hang_up(&l);
 	return m.entries;
 }
 
 static void gone(const char *dir, uint64_t n)
 {
-	struct line l;
-
-	dial(&l, dir);
-	while (entries(&l) > n)
+	while (entries(dir) > n)
 		nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
-	hang_up(&l);
 }
 
 static void walk(const char *dir)
