@@ -131,6 +131,9 @@ void daemon_arm_expiry(struct daemon *d)
 	ticker_start(d->expiry, ms < EXPIRE_MIN_MS ? EXPIRE_MIN_MS : ms > EXPIRE_MAX_MS ? EXPIRE_MAX_MS : ms);
 }
 
+static void expire(struct daemon *d);
+
+/* A batch that came back full has most likely left some: they go at once, and what was given to the index meanwhile goes before them. */
 static void on_expired(void *arg, int status, uint64_t changed)
 {
 	struct daemon *d = arg;
@@ -140,16 +143,24 @@ static void on_expired(void *arg, int status, uint64_t changed)
 		log_event(d->log, "expiry-failed", "why=\"%s\"", sc_strerror(status));
 	else if (changed)
 		log_event(d->log, "expired", "rows=%llu", (unsigned long long)changed);
-	daemon_arm_expiry(d);
+	if (!status && changed == EXPIRE_ROWS && !d->stopping)
+		expire(d);
+	if (!d->expiring)
+		daemon_arm_expiry(d);
+}
+
+static void expire(struct daemon *d)
+{
+	struct now now = clock_now();
+
+	KILLPOINT("before_expiry");
+	d->expiring = index_expire(d->index, &now, EXPIRE_ROWS, on_expired, d) == 0;
 }
 
 static void on_expiry(struct daemon *d, void *arg)
 {
-	struct now now = clock_now();
-
 	(void)arg;
-	KILLPOINT("before_expiry");
-	d->expiring = index_expire(d->index, &now, EXPIRE_ROWS, on_expired, d) == 0;
+	expire(d);
 }
 
 static void on_idle(struct daemon *d, void *arg)

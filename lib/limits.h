@@ -80,9 +80,11 @@
 /* The file system's free space is asked for this often at most, and only when something has grown. */
 #define SC_MEASURE_MS 1000
 /* Entries served are told to the index so many at once, or after so long: a hit itself writes nothing. What a killed daemon has not
- * told is forgotten. */
+ * told is forgotten. Each may be a page of its own that is written twice, and each batch costs the reader its pages: so the next one
+ * goes no sooner than so long after the last, and what finds no room till then is not counted. What is asked for often comes again. */
 #define SC_VISITS_MAX 1024
 #define SC_VISITS_MS 5000
+#define SC_VISITS_PAUSE_MS 500
 
 /* Reader slots of a page, and the ring that is touched only when the disk fails. */
 #define SC_SLOTS 4096

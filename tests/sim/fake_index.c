@@ -33,6 +33,7 @@ struct queue {
 
 struct index {
 	struct queue todo, done;
+	struct job *half; /* in the index, or without its objects, but the run's file is still there */
 	struct alarm work, collect;
 };
 
@@ -109,6 +110,22 @@ static void do_job(struct job *j)
 	      j->run ? " of run " : " ", j->run ? j->run->number : 0, j->status, (unsigned long long)j->changed);
 }
 
+static void finish_job(struct job *j)
+{
+	if (j->kind == JOB_DISCARD || (j->kind == JOB_COMMIT && j->status == 0 && j->changed))
+		flight_file_goes(j->run);
+	add(&ix.done, j);
+}
+
+static void finish_half(void)
+{
+	struct job *j = ix.half;
+
+	ix.half = NULL;
+	if (j)
+		finish_job(j);
+}
+
 static void answer(struct job *j)
 {
 	if (j->kind == JOB_COMMIT) {
@@ -147,13 +164,17 @@ static void on_work(void *arg)
 	struct job *j;
 
 	(void)arg;
+	finish_half();
 	while ((j = take(&ix.todo))) {
 		do_job(j);
-		add(&ix.done, j);
+		ix.half = j;
+		if (chance(20))
+			break;
+		finish_half();
 		if (chance(50))
 			break;
 	}
-	if (ix.todo.first)
+	if (ix.todo.first || ix.half)
 		alarm_set(&ix.work, late());
 	if (ix.done.first && !ix.collect.pos)
 		alarm_set(&ix.collect, late());
@@ -176,6 +197,7 @@ void index_die(void)
 		world.orphans = true;
 	ix.todo = (struct queue){NULL, &ix.todo.first};
 	ix.done = (struct queue){NULL, &ix.done.first};
+	ix.half = NULL;
 }
 
 void index_forget(void)
@@ -214,11 +236,12 @@ void index_close(struct index *index)
 	struct job *j;
 
 	(void)index;
-	while (ix.todo.first || ix.done.first) {
+	while (ix.half || ix.todo.first || ix.done.first) {
 		daemon_point();
+		finish_half();
 		while ((j = take(&ix.todo))) {
 			do_job(j);
-			add(&ix.done, j);
+			finish_job(j);
 		}
 		collect(NULL);
 	}

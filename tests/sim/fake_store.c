@@ -222,15 +222,18 @@ bool flightfile_is_locked(int dir_fd, const struct gen *g)
 	return r->file && run_is_locked(r);
 }
 
-int flightfile_unlink(int dir_fd, const struct gen *g)
+void flight_file_goes(struct model *r)
 {
-	struct model *r = known(g);
-
-	(void)dir_fd;
-	daemon_point();
 	if (r->file)
 		trace("run %u: its file is removed", r->number);
 	r->file = false;
+}
+
+int flightfile_unlink(int dir_fd, const struct gen *g)
+{
+	(void)dir_fd;
+	daemon_point();
+	flight_file_goes(known(g));
 	return 0;
 }
 

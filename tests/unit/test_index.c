@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "daemon/flightfile.h"
 #include "daemon/index.h"
 #include "daemon/sql.h"
 #include "lib/err.h"
@@ -392,6 +393,47 @@ static void objects_of_a_run_never_committed_go(void **state)
 	assert_int_equal(s.status, 0);
 	assert_false(has_objects(r, &g));
 	assert_int_equal(index_discard(r->ix, &g, NULL, NULL), 0);
+}
+
+static void make_flight(struct room *r, const struct gen *g)
+{
+	struct flightfile f = {.gen = *g, .bucket = "default", .key = "k", .key_len = 1};
+	int lock_fd;
+
+	assert_int_equal(flightfile_create(r->dir_fd, &f, &lock_fd), 0);
+	close(lock_fd);
+}
+
+static void who_is_told_of_an_entry_does_not_find_its_run_any_more(void **state)
+{
+	struct room *r = *state;
+	struct entry a = make_entry("key", 5);
+
+	open_index(r);
+	make_objects(r, &a.gen);
+	make_flight(r, &a.gen);
+	assert_int_equal(commit(r, &a), 1);
+	assert_false(flightfile_is_there(r->dir_fd, &a.gen));
+	assert_true(has_objects(r, &a.gen));
+}
+
+static void the_file_of_a_run_that_is_not_kept_goes_with_what_it_tells_of(void **state)
+{
+	struct room *r = *state;
+	struct entry a = make_entry("key", 5), older = make_entry("key", 3);
+	struct said s = {0};
+
+	open_index(r);
+	make_objects(r, &a.gen);
+	assert_int_equal(commit(r, &a), 1);
+	make_objects(r, &older.gen);
+	make_flight(r, &older.gen);
+	assert_int_equal(commit(r, &older), 0);
+	assert_true(flightfile_is_there(r->dir_fd, &older.gen));
+	assert_int_equal(index_discard(r->ix, &older.gen, on_done, &s), 0);
+	await(r, &s, 1);
+	assert_false(has_objects(r, &older.gen));
+	assert_false(flightfile_is_there(r->dir_fd, &older.gen));
 }
 
 static void remove_takes_row_and_objects_up_to_an_order(void **state)
@@ -1896,6 +1938,8 @@ int main(void)
 		T(objects_of_a_replaced_generation_go),
 		T(a_commit_said_twice_keeps_its_objects),
 		T(objects_of_a_run_never_committed_go),
+		T(who_is_told_of_an_entry_does_not_find_its_run_any_more),
+		T(the_file_of_a_run_that_is_not_kept_goes_with_what_it_tells_of),
 		T(remove_takes_row_and_objects_up_to_an_order),
 		T(clear_takes_what_begins_so_in_batches_up_to_an_order),
 		cmocka_unit_test(age_is_told_by_the_right_clock),
