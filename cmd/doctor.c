@@ -21,6 +21,7 @@
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/human.h"
+#include "lib/sock.h"
 
 /* Fewer descriptors than this and callers are turned away on a day that is only busy. */
 #define FDS_WANTED 1024
@@ -126,6 +127,7 @@ static void check_directory(struct doctor *d)
 	const struct place *p = &d->set.s.place;
 	char fs[16], other[64];
 	const char *dir = getenv("SC_DIR");
+	struct stat st;
 	bool network;
 
 	if (d->set.place_rc == SC_ENOENT) {
@@ -137,8 +139,13 @@ static void check_directory(struct doctor *d)
 		return;
 	}
 	place_file_system(p, fs, &network);
-	/* faccessat knows of file systems that are read-only; of our own modes place_open has taken care. */
-	if (faccessat(p->dir_fd, ".", W_OK | X_OK, AT_EACCESS) < 0) {
+	if (fstat(p->dir_fd, &st) < 0)
+		return;
+	if ((st.st_mode & 0777) != 0700)
+		found(d, WARNING, "the next caller sets it to 0700", "%s is %s (mode %04o)", p->path,
+		      (st.st_mode & 0700) == 0700 ? "readable by others" : "not open to us", (unsigned)st.st_mode & 0777);
+	/* faccessat knows of file systems that are read-only. */
+	if ((st.st_mode & 0700) == 0700 && faccessat(p->dir_fd, ".", W_OK | X_OK, AT_EACCESS) < 0) {
 		found(d, PROBLEM, "set SC_DIR to another place", "%s cannot be written into: %s", p->path, strerror(errno));
 		return;
 	}
@@ -147,7 +154,7 @@ static void check_directory(struct doctor *d)
 		found(d, WARNING, "set SC_DIR to a local place",
 		      "%s is on %s, where locks and shared memory may not do what they do on a local disk", p->path, fs);
 	else
-		found(d, OK, NULL, "%s: ours, mode 0700, on %s", p->path, fs);
+		found(d, OK, NULL, "%s: ours, mode %04o, on %s", p->path, (unsigned)st.st_mode & 0777, fs);
 	if (dir && *dir)
 		return;
 	snprintf(other, sizeof other, "/var/tmp/sc-%u", (unsigned)geteuid());
@@ -235,6 +242,20 @@ static void check_limits(struct doctor *d)
 		found(d, OK, NULL, "%llu descriptors", (unsigned long long)files.rlim_max);
 }
 
+/* An older daemon makes room for the next caller; a newer one stays, and whoever asks it is refused. */
+static void other_version(struct doctor *d)
+{
+	const struct session *s = &d->set.s;
+	bool newer = s->version > sc_proto_version;
+	pid_t pid = 0;
+
+	d->answers = true;
+	sock_check_peer(s->fd, NULL, &pid);
+	found(d, newer ? PROBLEM : WARNING, newer ? "install the newer " SC_BIN : SC_BIN " daemon restart",
+	      "pid %ld is of %s version, build %s; this " SC_BIN " is %s", (long)pid, newer ? "a newer" : "an older", s->build,
+	      sc_build);
+}
+
 static void check_daemon(struct doctor *d)
 {
 	struct settings *set = &d->set;
@@ -247,6 +268,10 @@ static void check_daemon(struct doctor *d)
 	rc = settings_ask_daemon(set, &m);
 	if (rc == SC_ENOENT) {
 		found(d, OK, NULL, "none is running; the next caller starts one");
+		return;
+	}
+	if (rc == SC_EPROTO && set->s.version && set->s.version != sc_proto_version) {
+		other_version(d);
 		return;
 	}
 	if (rc) {

@@ -5,6 +5,8 @@
 /* A key is data, never a path; 4096 lets people use a path or a command line as a key. */
 #define SC_KEY_MAX 4096
 #define SC_BUCKET_MAX 64
+/* The text that says which build a peer is of. */
+#define SC_BUILD_MAX 64
 /* Buckets that `config` has a section for: looked through at each question, and more than anybody writes by hand. */
 #define SC_BUCKETS_MAX 128
 

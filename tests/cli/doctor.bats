@@ -97,6 +97,49 @@ all_ok() { ! grep -v '^ok: ' "$T/lines" >&2; }
 	rm "$SC_DIR"
 }
 
+# What doctor, config, ps and status might change: names, modes, times of change, bytes.
+state() {
+	(cd "$T" && find cache -printf '%p %m %s %C@\n' | sort && find cache -type f ! -name lock -exec cat {} + | cksum)
+}
+
+@test "who only looks changes nothing: no mode, no file, no daemon" {
+	entry k x
+	"$SC" daemon stop
+	rm "$SC_DIR/lock"
+	chmod 755 "$SC_DIR"
+	local before verb
+	before=$(state)
+	for verb in doctor 'doctor --json' config 'config --json' ps 'daemon status' 'daemon stop' sync; do
+		# shellcheck disable=SC2086
+		run "$SC" $verb
+		[ "$(state)" = "$before" ] || { echo "$verb: has changed something" && diff <(echo "$before") <(state); }
+	done
+	no_daemon
+	doctor 0
+	finds "^warning: directory: $SC_DIR is readable by others \(mode 0755\) \(the next caller sets it to 0700\)$"
+	[ "$(grep -vc '^ok: ' "$T/lines")" = 1 ]
+	run -0 --separate-stderr "$SC" get k
+	assert_output x
+	[ "$(stat -c %a "$SC_DIR")" = 700 ]
+	doctor 0
+	all_ok
+}
+
+@test "who only looks makes no lock either, when the daemon it looks at hangs" {
+	local pid verb
+	start_daemon
+	pid=$(daemon_pid)
+	rm "$SC_DIR/lock"
+	kill -STOP "$pid"
+	for verb in doctor ps; do
+		run "$SC" "$verb"
+		assert_output --partial 'not answering'
+		[ ! -e "$SC_DIR/lock" ]
+	done
+	kill -KILL "$pid"
+	wait_until "dead $pid"
+}
+
 @test "less free than min-free is a problem" {
 	mkdir -m 700 "$SC_DIR"
 	echo 'min-free = 1000000T' >"$HOME/.config/sc/config"
