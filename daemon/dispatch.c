@@ -56,6 +56,7 @@ static void on_hello(struct conn *c, const struct msg *m, int *fds, size_t nfds)
 
 	(void)fds, (void)nfds;
 	KILLPOINT("hello");
+	BUG_ON(FAULT("abort_on_hello"));
 	c->state = CONN_READY;
 	conn_send(c, &answer, NULL, 0);
 	if (m->version == sc_proto_version)

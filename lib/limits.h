@@ -107,5 +107,7 @@
 /* The log is begun anew (the old one kept once) at this size, and takes this many lines a second. */
 #define SC_LOG_MAX (1024 * 1024)
 #define SC_LOG_RATE 200
+/* What a daemon that dies of a fault of its own leaves in `lock`: a place in the source and a few words. */
+#define SC_LAST_WORDS 256
 
 #endif

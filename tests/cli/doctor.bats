@@ -38,8 +38,11 @@ all_ok() { ! grep -v '^ok: ' "$T/lines" >&2; }
 	entry k x
 	doctor 0
 	all_ok
-	finds "^ok: directory: $SC_DIR: ours, mode 0700, on [A-Za-z0-9]+$"
-	finds '^ok: space: .* free, min-free is none$'
+	finds "^ok: directory: $SC_DIR, by SC_DIR: ours, mode 0700, on [A-Za-z0-9]+$"
+	finds '^ok: space: [^ ]+ free(, [0-9]+ inodes)?, min-free is none$'
+	finds "^ok: limits: $(ulimit -Hn) descriptors, of which a caller here may have $(ulimit -Sn)$"
+	finds "^ok: limits: $(ulimit -u) processes of one user$"
+	finds '^ok: clock: '
 	finds "^ok: daemon: pid $(daemon_pid), build "
 	kill_daemon
 	doctor 0
@@ -154,6 +157,135 @@ state() {
 	finds '^warning: limits: 500 descriptors '
 }
 
+@test "few processes are a warning" {
+	prlimit --nproc=200 "$SC" doctor >"$T/lines"
+	finds '^warning: limits: 200 processes of one user \(raise ulimit -u\)$'
+}
+
+@test "which variable says where the cache is" {
+	unset SC_DIR
+	doctor 0
+	finds "^ok: directory: $HOME/.cache/sc is not there yet"
+	mkdir -p "$HOME/.cache/sc" "$T/xdg/sc"
+	chmod 700 "$HOME/.cache/sc" "$T/xdg/sc"
+	doctor 0
+	finds "^ok: directory: $HOME/.cache/sc, by HOME: "
+	XDG_CACHE_HOME=$T/xdg doctor 0
+	finds "^ok: directory: $T/xdg/sc, by XDG_CACHE_HOME: "
+	export SC_DIR=$T/cache
+}
+
+@test "T05: a clock that was never set, or is a century ahead, is a problem" {
+	use_test_build
+	local year
+	for year in 1971 2150; do
+		printf '%020d %020d ' 0 $((($(date -d "$year-01-02" +%s) - $(date +%s)) * 1000)) >"$T/clocks"
+		LD_PRELOAD="$HELPERS/shim_clock.so" SHIM_CLOCK="$T/clocks" doctor 1
+		finds "^problem: clock: the machine's clock cannot be right.* \(set it\)$"
+	done
+}
+
+@test "swap is noted, and no more" {
+	doctor 0
+	if [ "$(lines_in /proc/swaps)" -gt 1 ]; then finds '^ok: swap: on: '; else finds '^ok: swap: none$'; fi
+}
+
+@test "B06: an error of the disk while a run is stored: doctor says so, with a daemon and without, for a day" {
+	command -v strace >/dev/null || skip "missing tool: strace"
+	use_test_build
+	local pid object
+	bg a "$SC" get k -- gate "$G"
+	step "$G" out one
+	shows a 'one\n'
+	pid=$(parent_of "$(gate_pid)")
+	object=$(find "$SC_DIR/objects" -name '*.out')
+	bg tracer strace -qq -o "$T/trace" -P "$object" -e inject=write,pwrite64,splice,writev,pwritev:error=EIO -p "$pid"
+	wait_until '! grep -q "TracerPid:.0$" "/proc/'"$pid"'/status"'
+	step "$G" out two
+	step "$G" exit 0
+	assert_rc 0 a
+	is_file "$T/a.out" 'one\ntwo\n'
+	assert_rc 0 tracer
+	grep -q INJECTED "$T/trace"
+	doctor 0
+	finds '^warning: errors: the disk did not take what a run printed: Input/output error, [0-9a-z]+ ago \(see scd.log there\)$'
+	"$SC" daemon stop
+	doctor 0
+	finds '^warning: errors: the disk did not take .*: Input/output error, '
+	[ "$("$SC" doctor --json | jq -r 'select(.check == "errors") | .level')" = warning ]
+	# Yesterday's line, and one that nobody can have written.
+	sed -i 's/^....-..-..T/2020-02-02T/' "$SC_DIR/scd.log"
+	printf 'event=commit-failed why="x"\n\nwhy="streaming only: y"\n\xff\xfe event=sync-failed ' >>"$SC_DIR/scd.log"
+	doctor 0
+	all_ok
+}
+
+@test "several errors of a kind are one line, with the last one's reason; what has been rotated away counts" {
+	mkdir -m 700 "$SC_DIR"
+	local now
+	now=$(date -u +%FT%T.000Z)
+	printf '%s pid=1 event=commit-failed why="%s"\n' "$now" 'No space left on device' >"$SC_DIR/scd.log.1"
+	printf '%s pid=1 event=commit-failed why="%s"\n' "$now" 'a \x1b[31m"quote"' >"$SC_DIR/scd.log"
+	printf '%s pid=1 event=flight gen=0 from=running to=running why="streaming only: File too large"\n' "$now" >>"$SC_DIR/scd.log"
+	doctor 0
+	finds '^warning: errors: an entry could not be stored: a .*"quote", 2 times in a day, the last [0-9a-z]+ ago \(see scd.log there\)$'
+	[ "$(grep -c ': errors: ' "$T/lines")" = 1 ]
+	# Not ours to read, not to be waited for, not to be followed.
+	rm "$SC_DIR/scd.log" "$SC_DIR/scd.log.1"
+	mkfifo "$SC_DIR/scd.log"
+	doctor 0
+	all_ok
+	rm "$SC_DIR/scd.log"
+	printf '%s pid=1 event=commit-failed why="x"\n' "$now" >"$T/log"
+	ln -s ../log "$SC_DIR/scd.log"
+	doctor 0
+	all_ok
+	rm "$SC_DIR/scd.log"
+}
+
+@test "A27: a daemon that died of a fault: by which, before the next one starts and after" {
+	use_test_build
+	local pid
+	entry k x
+	pid=$(daemon_pid)
+	kill -SEGV "$pid"
+	wait_until "dead $pid"
+	doctor 0
+	finds '^warning: starts: the last daemon died of a fault of its own: SIGSEGV \(see scd.log there\)$'
+	run -0 "$SC" get k
+	assert_output x
+	doctor 0
+	finds '^warning: errors: a daemon died of a fault of its own: the daemon before: SIGSEGV, .* ago'
+	[ "$(grep -c SIGSEGV "$T/lines")" = 1 ]
+	kill_daemon # which is no fault of its own
+	doctor 0
+	[ "$(grep -c 'warning: starts' "$T/lines")" = 0 ]
+}
+
+@test "A27: a daemon that dies of every question: doctor says which line of it, and that none is tried" {
+	use_test_build
+	for nr in 1 2 3; do
+		SC_FAULT=abort_on_hello run -0 --separate-stderr timeout $((20 * SLACK)) "$SC" get k -- echo direct
+		assert_output direct
+	done
+	doctor 1
+	finds '^problem: starts: 3 starts of a daemon failed .* before it is over: daemon/dispatch.c:[0-9]+: FAULT.*abort_on_hello.* \(see scd.log there\)$'
+	no_daemon
+}
+
+@test "a daemon of another build beside an sc is a warning, one that is none a problem" {
+	mkdir "$T/alone"
+	cp "$SC" "$T/alone/sc"
+	printf '#!/bin/sh\necho scd of-old\n' >"$T/alone/scd"
+	chmod +x "$T/alone/scd"
+	SC=$T/alone/sc doctor 0
+	finds "^warning: program: $T/alone/scd is of build of-old, this sc is [^ ]+ \\(install both\\)$"
+	printf '#!/bin/sh\nexit 1\n' >"$T/alone/scd"
+	SC=$T/alone/sc doctor 1
+	finds "^problem: program: $T/alone/scd does not say of which build it is \\(install both\\)$"
+	rm -r "$T/alone"
+}
+
 @test "a daemon that hangs is a problem, with what ends it" {
 	local pid
 	start_daemon
@@ -203,7 +335,7 @@ state() {
 	entry k x
 	[ -e "$SC_DIR/index.db.bad-1" ]
 	doctor 0
-	finds "^warning: index: $SC_DIR/index.db.bad-\*: 1 file, 8, "
+	finds "^warning: index: $SC_DIR/index.db.bad-\*: 1 file, 8, of an index that was bad and was put aside: corrupt \(look"
 	rm "$SC_DIR/index.db.bad-1"
 	doctor 0
 	all_ok
