@@ -62,6 +62,7 @@ CMD_SRC = \
 	cmd/give.c \
 	cmd/key.c \
 	cmd/list.c \
+	cmd/logged.c \
 	cmd/main.c \
 	cmd/move.c \
 	cmd/options.c \

@@ -221,6 +221,38 @@ static void on_turn(uv_prepare_t *turn)
 		prove(m);
 }
 
+/* ---- a fault of our own ---- */
+
+/* Where the handler finds it. */
+static struct lockfile *dying_lock;
+
+/* Leaves a word and dies of the signal all the same. What is done here must be fit for any moment, also one inside of malloc. */
+static void on_fault(int sig)
+{
+	static const struct {
+		int sig;
+		const char *words;
+	} words[] = {{SIGSEGV, "SIGSEGV"}, {SIGBUS, "SIGBUS"}, {SIGILL, "SIGILL"}, {SIGFPE, "SIGFPE"}, {SIGSYS, "SIGSYS"}};
+	const char *said = *sc_last_words() ? sc_last_words() : "SIGABRT";
+
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+		if (words[i].sig == sig)
+			said = words[i].words;
+	lockfile_note_death(dying_lock, said);
+	raise(sig);
+}
+
+/* Once: whatever goes wrong in the handler ends us as if it were not there. */
+static void watch_for_faults(struct lockfile *lock)
+{
+	static const int sigs[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGSYS, SIGABRT};
+	struct sigaction a = {.sa_handler = on_fault, .sa_flags = SA_RESETHAND | SA_NODEFER};
+
+	dying_lock = lock;
+	for (size_t i = 0; i < sizeof sigs / sizeof sigs[0]; i++)
+		sigaction(sigs[i], &a, NULL);
+}
+
 /* ---- start ---- */
 
 static void raise_limits(void)
@@ -274,6 +306,7 @@ static int open_store(struct main *m, char *why, size_t size)
 {
 	struct daemon *d = &m->d;
 	int rc = lockfile_open(&m->lock, d->place.dir_fd);
+	char words[SC_LAST_WORDS];
 
 	if (rc == 0)
 		rc = lockfile_hold(&m->lock, SC_LOCK_WAIT_MS);
@@ -282,10 +315,15 @@ static int open_store(struct main *m, char *why, size_t size)
 		return rc;
 	}
 	KILLPOINT("lock_held");
+	watch_for_faults(&m->lock);
 	d->log = log_open(d->place.dir_fd, m->ready_fd >= 0 ? "scd.log" : NULL);
 	if (!d->log) {
 		snprintf(why, size, "no memory");
 		return SC_ENOMEM;
+	}
+	if (lockfile_death(&m->lock, words)) {
+		log_event(d->log, "crashed", "why=\"the daemon before: %s\"", words);
+		lockfile_forget_death(&m->lock);
 	}
 	config_init(&d->config);
 	config_read(&d->config, d->place.dir_fd, on_complaint, d);

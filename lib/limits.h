@@ -5,6 +5,8 @@
 /* A key is data, never a path; 4096 lets people use a path or a command line as a key. */
 #define SC_KEY_MAX 4096
 #define SC_BUCKET_MAX 64
+/* The text that says which build a peer is of. */
+#define SC_BUILD_MAX 64
 /* Buckets that `config` has a section for: looked through at each question, and more than anybody writes by hand. */
 #define SC_BUCKETS_MAX 128
 
@@ -107,5 +109,7 @@
 /* The log is begun anew (the old one kept once) at this size, and takes this many lines a second. */
 #define SC_LOG_MAX (1024 * 1024)
 #define SC_LOG_RATE 200
+/* What a daemon that dies of a fault of its own leaves in `lock`: a place in the source and a few words. */
+#define SC_LAST_WORDS 256
 
 #endif
