@@ -56,7 +56,7 @@ int __wrap_fcntl(int fd, int cmd, ...)
 {
 	if (cmd != F_DUPFD_CLOEXEC)
 		sim_fail("fcntl %d is not simulated", cmd);
-	if (fault(5)) {
+	if (mishap(5)) {
 		errno = EMFILE;
 		return -1;
 	}
@@ -77,7 +77,7 @@ int __wrap_socketpair(int domain, int type, int protocol, int pair[2])
 	struct desc *d[2];
 
 	(void)domain, (void)type, (void)protocol;
-	if (fault(5)) {
+	if (mishap(5)) {
 		errno = EMFILE;
 		return -1;
 	}
