@@ -40,6 +40,8 @@ void *__wrap_realloc(void *p, size_t n);
 void __real_free(void *p);
 void __wrap_free(void *p);
 void killpoint(const char *name);
+bool fault(const char *name);
+void disk_work(const char *what);
 
 int __wrap_close(int fd)
 {
@@ -180,6 +182,18 @@ void __wrap_sc_bug(const char *file, int line, const char *what)
 void killpoint(const char *name)
 {
 	(void)name;
+}
+
+/* Nothing is to go wrong but what the dice say. */
+bool fault(const char *name)
+{
+	(void)name;
+	return false;
+}
+
+void disk_work(const char *what)
+{
+	(void)what;
 }
 
 /* ---- memory ---- */
