@@ -543,7 +543,7 @@ static int next_rows(struct conn *c, struct listing *l)
 void dispatch_drained(struct conn *c)
 {
 	struct listing *l = c->listing;
-	struct msg end = {.type = MSG_END};
+	struct msg end = {.type = MSG_END}, no = {.type = MSG_REFUSE, .reason = REFUSE_STORE};
 	int n;
 
 	do {
@@ -553,11 +553,15 @@ void dispatch_drained(struct conn *c)
 		/* Rows that were all over, perhaps a million: none is on its way. */
 		daemon_step(c->d);
 	} while (n == ROWS);
+	if (n < 0) {
+		no.error = n == SC_ESYS ? (uint64_t)errno : 0;
+		no.text = bytes_of(sc_strerror(n));
+	}
 	end.count = l->sent;
 	c->listing = NULL;
 	free(l);
 	c->state = CONN_READY;
-	conn_send(c, &end, NULL, 0);
+	conn_send(c, n < 0 ? &no : &end, NULL, 0);
 }
 
 void dispatch_gone(struct conn *c)
