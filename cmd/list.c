@@ -16,6 +16,7 @@ const struct option_row ps_options[] = {{0}};
 static int each_row(struct session *s, const char *verb, const struct msg *q, enum session_how how,
 		    void (*print)(const struct msg *m))
 {
+	char text[256];
 	struct msg m;
 	int rc = talk_ask(s, how, verb, q, &m);
 
@@ -24,6 +25,11 @@ static int each_row(struct session *s, const char *verb, const struct msg *q, en
 	while (rc == 0 && (m.type == MSG_ENTRY || m.type == MSG_FLIGHT)) {
 		print(&m);
 		rc = talk_next(s, verb, &m);
+	}
+	if (rc == 0 && m.type != MSG_END) {
+		fflush(stdout);
+		complainf(verb, "is not complete: %s", human_escape(m.text.p, m.text.n, text, sizeof text));
+		rc = SC_EPROTO;
 	}
 	session_release(s);
 	if (rc)

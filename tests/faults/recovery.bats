@@ -484,6 +484,8 @@ survives() { # HOW SAVED: the index has been spoiled; SAVED: how many files of t
 	wait_until 'grep -q "" "/proc/$(daemon_pid)/status" && ! grep -q "TracerPid:.0$" "/proc/$(daemon_pid)/status"'
 	run -0 --separate-stderr "$SC" get key30 -- echo direct
 	[[ $output == 30 || $output == direct ]]
+	run -125 --separate-stderr "$SC" ls # what is not all of them is not passed off as that
+	[[ $stderr == 'sc: ls: is not complete: '* ]]
 	kill "$tracer"
 	wait_until "dead $tracer"
 	grep -q EIO "$T/trace"
