@@ -643,12 +643,14 @@ bg_socket() { # a socket's name that nobody listens at
 @test "S05 S06: a link, FIFO or directory in flights/, in the place of lock, log, objects/ or one of its directories: no hang, no byte written through it" {
 	local where what
 	mkdir "$T/behind"
-	echo precious >"$T/target"
 	for where in flights/ab0123456789abcdef0123456789abcd flights lock scd.log objects sock config; do
 		for what in symlink link fifo directory; do
 			export SC_DIR=$T/d-${where//\//-}-$what
 			mkdir -m 700 "$SC_DIR"
 			[[ $where != */* ]] || mkdir -m 700 "$SC_DIR/${where%/*}"
+			# Of this name alone: a second one would give a link away.
+			rm -f "$T/target"
+			echo precious >"$T/target"
 			case $what:$where in
 			directory:flights | directory:objects) continue ;;
 			symlink:flights | symlink:objects) ln -s "$T/behind" "$SC_DIR/$where" ;;
