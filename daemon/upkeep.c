@@ -126,13 +126,15 @@ static void on_walk(struct daemon *d, void *arg)
 static void on_look(struct daemon *d, void *arg)
 {
 	struct upkeep *u = arg;
+	bool gone;
 
 	ticker_start(u->look, listener_watches(d->listener) && !FAULT("walk") ? LOOK_MS : LOOK_OFTEN_MS);
 	listener_check(d->listener);
-	if (!index_is_there(d->index) && u->index_gone)
-		index_renew(d->index);
+	gone = !index_is_there(d->index);
 	/* Not at the first look: somebody may just be removing the directory, and be in need of an empty one. */
-	u->index_gone = !index_is_there(d->index);
+	if (gone && u->index_gone)
+		index_renew(d->index);
+	u->index_gone = gone;
 	/* All that was in the old one is an orphan now. */
 	if (index_epoch(d->index) != u->epoch && !u->walking)
 		begin(u);

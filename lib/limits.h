@@ -86,7 +86,7 @@
  * goes no sooner than so long after the last, and what finds no room till then is not counted. What is asked for often comes again. */
 #define SC_VISITS_MAX 1024
 #define SC_VISITS_MS 5000
-#define SC_VISITS_PAUSE_MS 500
+#define SC_VISITS_PAUSE_MS 2000
 
 /* Reader slots of a page, and the ring that is touched only when the disk fails. */
 #define SC_SLOTS 4096

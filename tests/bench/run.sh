@@ -335,10 +335,6 @@ now_ms() { # of CLOCK_BOOTTIME
 memory() { # VmRSS or VmHWM: KiB
 	awk -v what="$1:" '$1 == what { print $2 }' "/proc/$(daemon_pid)/status"
 }
-# The objects of DIR, and what is known of their names, are in memory: a hit that waits for the disk to read 100 bytes says nothing of us.
-warm_up() { # DIR
-	find "$1/objects" -type f -exec cat {} + >/dev/null
-}
 # hits_while CMD…: $hits while it runs, "MEDIAN P99 P99.9 SLOWEST COUNT", and how long that was: $took
 hits_while() {
 	local from to prober
@@ -386,7 +382,6 @@ row_scale() {
 	get built -- scale build "$SC_DIR" kept/ "$kept" 86400000
 	get more -- scale build "$SC_DIR" gone/ "$tenth" 86400000
 	built=$((built + more))
-	warm_up "$SC_DIR"
 	# Those of one moment: time enough to make them, and to have all on the disk.
 	at=$(($(now_ms) + more * 3 / 2000000 + 15000))
 	get more -- scale build "$SC_DIR" over/ "$tenth" "@$at"
