@@ -45,7 +45,7 @@ trap 'fault "line $LINENO: $BASH_COMMAND"' ERR
 
 boot() {
 	replay "$record" "$T/disk" "${state[@]}"
-	mkdir -p -m 700 "$SC_DIR" # the first steps are its making
+	[ -d "$SC_DIR" ] || mkdir -m 700 "$SC_DIR" # the first steps are its making
 	: >"$T/ready"
 	SC_FAULT=boot bg daemon bash -c 'exec "$0" --ready-fd=9 "$1" 9>"$2"' "$SCD_TEST" "$SC_DIR" "$T/ready"
 	wait_until '[ -s "$T/ready" ] || [ -e "$T/daemon.rc" ]'

@@ -240,30 +240,30 @@ states() { # NAMES BYTES…
 
 @test "D03: power is lost behind any step, names as with a journal: right bytes or a miss, and it works on" {
 	of_life runs
-	states cut dropped zeroed torn mixed | sample 30 | play
+	states cut dropped zeroed torn mixed | sample 22 | play
 }
 
 @test "D03: power is lost behind any step, names in any order: right bytes or a miss, and it works on" {
 	of_life runs
-	states any kept dropped zeroed torn mixed | sample 30 | play
+	states any kept dropped zeroed torn mixed | sample 22 | play
 }
 
 @test "D03: power is lost behind any step, all names there, bytes not: right bytes or a miss, and it works on" {
 	of_life runs
-	states kept dropped zeroed torn mixed | sample 25 | play
+	states kept dropped zeroed torn mixed | sample 16 | play
 }
 
 @test "D03: power is lost among FILEs and syncs, names as with a journal: what was synced is served, what was moved is not lost" {
 	of_life files
-	states cut kept dropped zeroed torn mixed | sample 30 | play promises
+	states cut kept dropped zeroed torn mixed | sample 22 | play promises
 }
 
 @test "D03: power is lost among FILEs and syncs, names in any order: what was synced is served, what was moved is not lost" {
 	of_life files
-	states any kept dropped zeroed torn mixed | sample 30 | play promises
+	states any kept dropped zeroed torn mixed | sample 22 | play promises
 }
 
 @test "D03: power is lost among FILEs and syncs, all names there, bytes not: what was synced is served, what was moved is not lost" {
 	of_life files
-	states kept dropped zeroed torn mixed | sample 20 | play promises
+	states kept dropped zeroed torn mixed | sample 16 | play promises
 }
