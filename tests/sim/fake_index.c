@@ -71,7 +71,7 @@ static void do_commit(struct job *j)
 	struct key_model *k = j->key;
 
 	/* Or somebody has restored a newer one. */
-	if ((k->has_row && k->row.order > j->e->order) || fault(30)) {
+	if ((k->has_row && k->row.order > j->e->order) || mishap(30)) {
 		object_unlink(-1, &j->run->gen);
 		return;
 	}
@@ -91,7 +91,7 @@ static void do_commit(struct job *j)
 static void do_job(struct job *j)
 {
 	j->changed = 0;
-	j->status = j->kind != JOB_DISCARD && fault(100) ? SC_ESYS : 0;
+	j->status = j->kind != JOB_DISCARD && mishap(100) ? SC_ESYS : 0;
 	if (j->status) {
 		errno = ENOSPC;
 	} else if (j->kind == JOB_COMMIT) {
@@ -318,7 +318,7 @@ int index_commit(struct index *index, const struct entry *e, index_done done, vo
 	struct job *j;
 
 	(void)index;
-	if (fault(5))
+	if (mishap(5))
 		return SC_ENOMEM;
 	j = job_new(JOB_COMMIT, done, arg);
 	j->run = run_of(&e->gen);
@@ -336,7 +336,7 @@ int index_remove(struct index *index, struct bytes bucket, struct bytes key, uin
 	struct job *j;
 
 	(void)index, (void)bucket;
-	if (fault(5))
+	if (mishap(5))
 		return SC_ENOMEM;
 	j = job_new(JOB_REMOVE, done, arg);
 	j->key = key_model_of(key);
@@ -361,7 +361,7 @@ int index_discard(struct index *index, const struct gen *g, index_done done, voi
 	struct job *j;
 
 	(void)index;
-	if (fault(5)) {
+	if (mishap(5)) {
 		world.orphans = true;
 		return SC_ENOMEM;
 	}
