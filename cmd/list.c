@@ -49,14 +49,11 @@ int run_ls(const struct command *self, int argc, char **argv)
 	struct msg q = {.type = MSG_LIST};
 	struct options o;
 	const char *bucket;
+	int status;
 
-	options_start(&o, self, argc, argv);
-	while (options_next(&o))
-		;
-	if (options_failed(&o))
-		return EXIT_USAGE;
-	if (o.nwords > 1)
-		return options_error(&o, "one PREFIX at most");
+	status = options_words(&o, self, argc, argv, 1, "one PREFIX at most");
+	if (status)
+		return status;
 	if (o.nwords && strlen(o.words[0]) > SC_KEY_MAX)
 		return options_error(&o, "PREFIX is longer than any key");
 	if (!request_read_bucket(&bucket, &o))
@@ -116,14 +113,11 @@ int run_ps(const struct command *self, int argc, char **argv)
 	struct msg q = {.type = MSG_FLIGHTS};
 	struct options o;
 	const char *bucket;
+	int status;
 
-	options_start(&o, self, argc, argv);
-	while (options_next(&o))
-		;
-	if (options_failed(&o))
-		return EXIT_USAGE;
-	if (o.nwords)
-		return options_error(&o, "takes no words");
+	status = options_words(&o, self, argc, argv, 0, "takes no words");
+	if (status)
+		return status;
 	if (!request_read_bucket(&bucket, &o))
 		return EXIT_USAGE;
 	q.bucket = bytes_of(bucket);

@@ -112,14 +112,11 @@ int run_help(const struct command *self, int argc, char **argv)
 int run_version(const struct command *self, int argc, char **argv)
 {
 	struct options o;
+	int status;
 
-	options_start(&o, self, argc, argv);
-	while (options_next(&o))
-		;
-	if (options_failed(&o))
-		return EXIT_USAGE;
-	if (o.nwords)
-		return options_error(&o, "takes no words");
+	status = options_words(&o, self, argc, argv, 0, "takes no words");
+	if (status)
+		return status;
 	printf("%s %s\n", SC_BIN, sc_build);
 	return end_output("version");
 }

@@ -66,6 +66,16 @@ int options_error(const struct options *o, const char *fmt, ...)
 	return options_status(o);
 }
 
+int options_words(struct options *o, const struct command *command, int argc, char **argv, int most, const char *otherwise)
+{
+	options_start(o, command, argc, argv);
+	while (options_next(o))
+		;
+	if (options_failed(o))
+		return options_status(o);
+	return o->nwords > most ? options_error(o, "%s", otherwise) : 0;
+}
+
 void options_start(struct options *o, const struct command *command, int argc, char **argv)
 {
 	*o = (struct options){.command = command, .argc = argc, .argv = argv, .at = 1, .words = argv + 1};

@@ -23,6 +23,9 @@ void options_start(struct options *o, const struct command *command, int argc, c
 const struct option_row *options_next(struct options *o);
 bool options_failed(const struct options *o);
 
+/* All of it, of a verb that has no options, and takes `most` words. 0, or the status to end with: said, `otherwise` of too many words. */
+int options_words(struct options *o, const struct command *command, int argc, char **argv, int most, const char *otherwise);
+
 /* A usage error: says it and where to look, returns the verb's status for it. */
 int options_error(const struct options *o, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int options_status(const struct options *o); /* that status alone */

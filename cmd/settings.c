@@ -61,12 +61,13 @@ const char *settings_dir_variable(const struct settings *set)
 {
 	static const char *const bases[] = {"XDG_CACHE_HOME", "HOME"};
 
-	if (variable("SC_DIR"))
+	/* As place_open: not looked at where it is somebody else's than the euid's. */
+	if (secure_getenv("SC_DIR") && variable("SC_DIR"))
 		return "SC_DIR";
 	for (size_t i = 0; i < sizeof bases / sizeof bases[0]; i++) {
-		const char *base = variable(bases[i]);
+		const char *base = secure_getenv(bases[i]);
 
-		if (base && strncmp(set->s.place.path, base, strlen(base)) == 0)
+		if (base && *base && strncmp(set->s.place.path, base, strlen(base)) == 0)
 			return bases[i];
 	}
 	return NULL;

@@ -66,7 +66,7 @@ static int check_room(int fd)
 
 int spool_make(int dir_fd, int *fd)
 {
-	const char *places[] = {getenv("TMPDIR"), "/tmp", "/var/tmp"};
+	const char *places[] = {secure_getenv("TMPDIR"), "/tmp", "/var/tmp"};
 	int flags = O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC;
 
 	*fd = dir_fd >= 0 ? check_room(openat(dir_fd, ".", flags, 0600)) : -1;

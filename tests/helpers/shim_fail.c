@@ -152,10 +152,18 @@ pid_t fork(void)
 	return next_fork();
 }
 
+/* Of a path of n bytes. */
+static void pretend(const char *path, size_t n, struct statfs *fs)
+{
+	const char *text = getenv("SHIM_FILESYSTEM"), *type = text ? strrchr(text, ':') : NULL;
+
+	if (type && n >= (size_t)(type - text) && memcmp(path, text, (size_t)(type - text)) == 0)
+		fs->f_type = (__typeof__(fs->f_type))strtoul(type + 1, NULL, 16);
+}
+
 int fstatfs(int fd, struct statfs *fs)
 {
 	static int (*next_fstatfs)(int, struct statfs *);
-	const char *text = getenv("SHIM_FILESYSTEM"), *type = text ? strrchr(text, ':') : NULL;
 	char link[64], path[4096];
 	ssize_t n;
 	int rc;
@@ -164,9 +172,22 @@ int fstatfs(int fd, struct statfs *fs)
 		*(void **)&next_fstatfs = dlsym(RTLD_NEXT, "fstatfs");
 	rc = next_fstatfs(fd, fs);
 	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-	if (rc == 0 && type && (n = readlink(link, path, sizeof path)) >= type - text &&
-	    memcmp(path, text, (size_t)(type - text)) == 0)
-		fs->f_type = (__typeof__(fs->f_type))strtoul(type + 1, NULL, 16);
+	n = rc == 0 ? readlink(link, path, sizeof path) : -1;
+	if (n > 0)
+		pretend(path, (size_t)n, fs);
+	return rc;
+}
+
+int statfs(const char *path, struct statfs *fs)
+{
+	static int (*next_statfs)(const char *, struct statfs *);
+	int rc;
+
+	if (!next_statfs)
+		*(void **)&next_statfs = dlsym(RTLD_NEXT, "statfs");
+	rc = next_statfs(path, fs);
+	if (rc == 0)
+		pretend(path, strlen(path), fs);
 	return rc;
 }
 
