@@ -77,6 +77,11 @@ int object_link(int dir_fd, const struct gen *g, enum stream s, int at_dir, cons
 	return rc == 0 ? 0 : errno == EEXIST ? SC_EBUSY : SC_ESYS;
 }
 
+static bool is_ours(const struct stat *st)
+{
+	return S_ISREG(st->st_mode) && st->st_uid == geteuid() && !(st->st_mode & 022);
+}
+
 static int open_checked(int dir_fd, const struct gen *g, enum stream s, int flags, int *fd, uint64_t *size)
 {
 	char name[SC_OBJECT_NAME];
@@ -84,6 +89,9 @@ static int open_checked(int dir_fd, const struct gen *g, enum stream s, int flag
 	int f;
 
 	object_name(g, s, name);
+	/* By its name first: to open a planted device may do something. */
+	if (!(flags & O_PATH) && fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !is_ours(&st))
+		return SC_EUNSAFE;
 	f = beneath_open(dir_fd, name, flags, 0);
 	if (f < 0) {
 		if (errno == ENOENT || errno == ENOTDIR)
@@ -91,7 +99,7 @@ static int open_checked(int dir_fd, const struct gen *g, enum stream s, int flag
 		/* EPERM: O_NOATIME, and the file is somebody else's. */
 		return errno == ELOOP || errno == ENXIO || errno == EPERM ? SC_EUNSAFE : SC_ESYS;
 	}
-	if (fstat(f, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022)) {
+	if (fstat(f, &st) < 0 || !is_ours(&st)) {
 		close(f);
 		return SC_EUNSAFE;
 	}
