@@ -83,6 +83,78 @@ static int verify(struct get *g, const struct msg *m, const int *fds, size_t nfd
 	return rc;
 }
 
+static void close_all(const int *fds, size_t nfds)
+{
+	for (size_t i = 0; i < nfds; i++)
+		close(fds[i]);
+}
+
+/* Maps the page and takes a slot. NULL: it is not what the daemon said, or there is no memory. */
+static struct page *join_page(const struct msg *m, const int *fds, size_t nfds)
+{
+	struct page *page;
+
+	if (page_map(&page, fds[LEAD_PAGE], &m->gen) == 0)
+		return page;
+	/* The flight's own descriptors among them: who holds them is taken for its writer. */
+	for (size_t i = 0; i < nfds; i++)
+		if (i != LEAD_PAGE)
+			close(fds[i]);
+	return NULL;
+}
+
+/* Forks the writer of a run that we were told to lead. SC_ESYS: no process. */
+static int start_writer(struct get *g, const struct msg *m, const int *fds, struct page *page, bool detached)
+{
+	struct run run = {.place = &g->session.place,
+			  .gen = m->gen,
+			  .bucket = bytes_of(g->req.bucket),
+			  .key = bytes_of(g->req.key),
+			  .page = page,
+			  .out_fd = fds[LEAD_OUT_WRITE],
+			  .err_fd = fds[LEAD_ERR_WRITE],
+			  .socket_fd = fds[LEAD_SOCKET],
+			  .lock_fd = fds[LEAD_LOCK],
+			  .chain = request_chain(&g->req, &m->gen),
+			  .argv = g->req.cmd,
+			  .stdin_fd = g->spool_fd,
+			  .inherit_stderr = g->req.inherit_stderr && !detached,
+			  .foreground = g->req.foreground && !detached,
+			  .detached = detached,
+			  .linger_ms = g->req.linger_ms};
+
+	return writer_start(&run);
+}
+
+/* The entry we have been given is stale: in the background CMD makes it anew, unless somebody else was faster. Whatever keeps us from
+ * it is no matter of the caller's, who has what he asked for. */
+static void start_renewal(struct get *g)
+{
+	struct gen none = {{0}};
+	struct msg q = request_question(&g->req, &none), m;
+	int fds[SC_FDS_MAX];
+	size_t nfds = 0;
+	struct page *page;
+
+	q.flags |= ASK_RENEW;
+	KILLPOINT("before_renewal");
+	if (session_ask(&g->session, SESSION_START, &q, &m, fds, &nfds, SC_FOREVER))
+		return;
+	if (m.type != MSG_LEAD) {
+		close_all(fds, nfds);
+		return;
+	}
+	page = join_page(&m, fds, nfds);
+	if (!page)
+		return;
+	get_verbose(g, "running the command in the background", "");
+	start_writer(g, &m, fds, page, true);
+	KILLPOINT("renewal_forked");
+	page_free(page);
+	close(fds[LEAD_OUT]);
+	close(fds[LEAD_ERR]);
+}
+
 static int replay(struct get *g, const struct msg *m, const int *fds, size_t nfds)
 {
 	uint64_t before = g->again.out_fd >= 0 ? g->again.out_len : 0;
@@ -90,7 +162,7 @@ static int replay(struct get *g, const struct msg *m, const int *fds, size_t nfd
 	struct reader r;
 	enum read_result rc;
 
-	g->status.source = "hit";
+	g->status.source = m->flags & HIT_STALE ? "stale" : "hit";
 	g->status.gen = m->gen;
 	g->status.age_ms = m->age;
 	g->status.ttl_ms = m->ttl;
@@ -105,10 +177,16 @@ static int replay(struct get *g, const struct msg *m, const int *fds, size_t nfd
 		if (proved)
 			return found_bad(g, m);
 	}
+	/* First: whoever prints may be stopped at it, and the next one comes to a new entry. */
+	if (m->flags & HIT_RENEW)
+		start_renewal(g);
 	start_reader(g, &r, fds[0], nfds > 1 ? fds[1] : -1);
 	reader_let_go(&r, m->exit == 0 && m->signal == 0);
 	reader_prepare(&r, m->out_len);
-	get_verbose(g, "hit, made this long ago: ", human_format_duration(m->age, age));
+	get_verbose(g,
+		    m->flags & HIT_STALE ? "too old, but good enough by --stale, made this long ago: "
+					 : "hit, made this long ago: ",
+		    human_format_duration(m->age, age));
 	rc = reader_print(&r, m->out_len, m->err_len);
 	/* What lies in a temporary nobody has seen. */
 	if (rc == READ_CANNOT_READ && r.err_bytes == g->status.stderr_bytes &&
@@ -248,38 +326,9 @@ static int follow(struct get *g, struct page *page, const struct msg *m, int out
 	return EXIT_FAILED;
 }
 
-/* Maps the page and takes a slot. NULL: it is not what the daemon said, or there is no memory. */
-static struct page *join_page(const struct msg *m, const int *fds, size_t nfds)
-{
-	struct page *page;
-
-	if (page_map(&page, fds[LEAD_PAGE], &m->gen) == 0)
-		return page;
-	/* The flight's own descriptors among them: who holds them is taken for its writer. */
-	for (size_t i = 0; i < nfds; i++)
-		if (i != LEAD_PAGE)
-			close(fds[i]);
-	return NULL;
-}
-
 static int lead(struct get *g, const struct msg *m, const int *fds, size_t nfds)
 {
 	struct page *page = join_page(m, fds, nfds);
-	struct run run = {.place = &g->session.place,
-			  .gen = m->gen,
-			  .bucket = bytes_of(g->req.bucket),
-			  .key = bytes_of(g->req.key),
-			  .page = page,
-			  .out_fd = fds[LEAD_OUT_WRITE],
-			  .err_fd = fds[LEAD_ERR_WRITE],
-			  .socket_fd = fds[LEAD_SOCKET],
-			  .lock_fd = fds[LEAD_LOCK],
-			  .argv = g->req.cmd,
-			  .stdin_fd = g->spool_fd,
-			  .inherit_stderr = g->req.inherit_stderr,
-			  .foreground = g->req.foreground,
-			  .detached = g->req.warm,
-			  .linger_ms = g->req.linger_ms};
 	int status;
 
 	KILLPOINT("lead_granted");
@@ -291,8 +340,7 @@ static int lead(struct get *g, const struct msg *m, const int *fds, size_t nfds)
 	get_verbose(g, "running the command", "");
 	if (!page)
 		return get_bypass(g, "the daemon's page is not usable", NULL);
-	run.chain = request_chain(&g->req, &m->gen);
-	if (writer_start(&run))
+	if (start_writer(g, m, fds, page, g->req.warm))
 		return get_bypass(g, strerror(errno), NULL);
 	KILLPOINT("writer_forked");
 	if (g->req.warm) {
@@ -361,12 +409,6 @@ static int refused(struct get *g, const struct msg *m)
 	snprintf(why, sizeof why, "the cache cannot take it: %s",
 		 m->error ? strerror((int)m->error) : human_escape(m->text.p, m->text.n, text, sizeof text));
 	return get_bypass(g, why, m->error == ENOSPC ? "free some space" : NULL);
-}
-
-static void close_all(const int *fds, size_t nfds)
-{
-	for (size_t i = 0; i < nfds; i++)
-		close(fds[i]);
 }
 
 /* ---- the question ---- */

@@ -13,7 +13,9 @@
 
 enum {
 	TTL,
+	STALE,
 	REFRESH,
+	KEEP_FAILURES,
 	FINISH,
 	LINGER,
 	FOREGROUND,
@@ -32,6 +34,8 @@ enum {
 
 const struct option_row get_options[] = {
 	[TTL] = {'t', "ttl", "DUR", "keep what CMD makes for DUR (default 1h), and take nothing older"},
+	[STALE] = {0, "stale", "DUR", "take an entry up to DUR too old at once, and have it made anew in the background"},
+	[KEEP_FAILURES] = {0, "keep-failures", "DUR", "keep a failure of CMD for DUR, and take one that was kept"},
 	[REFRESH] = {'r', "refresh", NULL, "run CMD anew; others keep getting the entry there is until it has ended"},
 	[FINISH] = {0, "finish", NULL, "let the run end, and keep its result, although nobody reads any more"},
 	[LINGER] = {0, "linger", "DUR",
@@ -101,6 +105,15 @@ static bool set_option(struct request *r, const struct options *o, const struct 
 		r->wait_given = options_duration(o, row, &ms);
 		r->wait_ms = ms;
 		return r->wait_given;
+	case STALE:
+		r->stale_given = options_duration(o, row, &ms);
+		r->stale_ms = ms;
+		return r->stale_given;
+	case KEEP_FAILURES:
+		if (!options_duration(o, row, &ms))
+			return false;
+		r->keep_ms = ms;
+		return true;
 	case REFRESH:
 		r->refresh = true;
 		return true;
@@ -211,6 +224,8 @@ static bool check(const struct request *r, const struct options *o)
 		return options_error(o, "the command after -- is an empty word") == 0;
 	if (r->refresh && !o->cmd)
 		return options_error(o, "--refresh without a command has nothing to run") == 0;
+	if (r->stale_given && !o->cmd)
+		return options_error(o, "--stale without a command has nothing to run") == 0;
 	if (r->finish && !o->cmd)
 		return options_error(o, "--finish without a command has nothing to run") == 0;
 	if (r->atomic && r->output)
@@ -222,7 +237,12 @@ static bool check(const struct request *r, const struct options *o)
 
 bool request_begin(struct request *r, const struct options *o)
 {
-	*r = (struct request){.ttl_ms = SC_TTL_UNSET, .accept_ms = SC_FOREVER, .linger_ms = SC_FOREVER, .status_fd = -1};
+	*r = (struct request){.ttl_ms = SC_TTL_UNSET,
+			      .stale_ms = SC_TTL_UNSET,
+			      .keep_ms = SC_TTL_UNSET,
+			      .accept_ms = SC_FOREVER,
+			      .linger_ms = SC_FOREVER,
+			      .status_fd = -1};
 	return read_environment(r, o);
 }
 
@@ -280,6 +300,8 @@ struct msg request_question(const struct request *r, const struct gen *lost)
 				     (!r->cmd && r->wait_given && r->wait_ms > 0 ? ASK_WAIT : 0u),
 			    .ttl = r->ttl_ms,
 			    .accept = r->accept_ms,
+			    .stale = r->stale_ms,
+			    .keep = r->keep_ms,
 			    .chain = request_inside(r),
 			    .gen = *lost};
 }

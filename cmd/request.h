@@ -19,8 +19,9 @@ struct request {
 	char **cmd; /* NULL: only look */
 	const char *bucket;
 	uint64_t ttl_ms, accept_ms; /* how long it may be kept (SC_TTL_UNSET: as the daemon thinks), how old it may be */
+	uint64_t stale_ms, keep_ms; /* how much older while it is renewed, how long a failure; SC_TTL_UNSET the same */
 	uint64_t wait_ms;	    /* if wait_given */
-	bool wait_given;
+	bool wait_given, stale_given;
 	bool refresh, finish, inherit_stderr, strict, quiet, verbose;
 	bool warm; /* in the background, nothing is printed */
 	bool foreground;

@@ -85,7 +85,7 @@ static int open_entry(int dir_fd, const struct entry *e, int fds[2], size_t *n)
 	return rc;
 }
 
-static void say_hit(struct conn *c, const struct entry *e, uint64_t age_ms, const int *fds, size_t n)
+static void say_hit(struct conn *c, const struct entry *e, uint64_t age_ms, unsigned flags, const int *fds, size_t n)
 {
 	struct msg m = {.type = MSG_HIT,
 			.gen = e->gen,
@@ -97,7 +97,7 @@ static void say_hit(struct conn *c, const struct entry *e, uint64_t age_ms, cons
 			.age = age_ms,
 			.ttl = e->ttl_ms,
 			.created = e->created_wall_ms,
-			.flags = trust_wants_proof(e, fds, n) ? HIT_VERIFY : 0u,
+			.flags = flags | (trust_wants_proof(e, fds, n) ? HIT_VERIFY : 0u),
 			.out_sum = {e->out_sum, SC_SUM_SIZE},
 			.err_sum = {e->err_sum, SC_SUM_SIZE}};
 
@@ -109,12 +109,11 @@ static void say_hit(struct conn *c, const struct entry *e, uint64_t age_ms, cons
 
 static void forget_entry(struct conn *c, const struct entry *e)
 {
-	struct bytes bucket = bytes_of(e->bucket), key = {e->key, e->key_len};
 	char hex[SC_GEN_HEX];
 
 	gen_format(&e->gen, hex);
 	log_event(c->d->log, "entry-unusable", "gen=%s why=\"object missing or of another size\"", hex);
-	index_remove(c->d->index, bucket, key, e->order, NULL, NULL);
+	index_drop(c->d->index, e, NULL, NULL);
 }
 
 static void lead(struct conn *c, const struct ask *ask)
@@ -139,16 +138,61 @@ static void follow(struct conn *c, const struct ask *ask, struct flight *f)
 		say_refused(c, REFUSE_STORE, rc == SC_ESYS ? errno : 0, sc_strerror(rc));
 }
 
-static void look_up(struct conn *c, struct ask *ask, struct entry *e, struct known *k)
+static bool find(struct conn *c, const struct ask *ask, bool failed, struct entry *e)
 {
 	struct bytes bucket = bytes_of(ask->bucket), key = {ask->key, ask->key_len};
+
+	return index_find(c->d->index, bucket, key, failed, e) == 0 && !trust_is_bad(c->d, &e->gen);
+}
+
+static void look_up(struct conn *c, struct ask *ask, struct entry *e, struct known *k)
+{
 	struct now now = clock_now();
-	bool found = index_find(c->d->index, bucket, key, e) == 0 && !trust_is_bad(c->d, &e->gen);
+	bool found = find(c, ask, false, e);
 
 	/* Too old to be served, it still says how long the run took. */
 	ask->estimate_ms = found ? e->took_ms : SC_FOREVER;
 	k->has_entry = found && entry_age(e, c->d->boot_id, &now, &k->age_ms);
 	k->ttl_ms = k->has_entry ? e->ttl_ms : 0;
+	k->stale_ms = k->has_entry ? e->stale_ms : 0;
+}
+
+/* Only where it may matter: a hit looks into the index once. */
+static void look_up_failure(struct conn *c, const struct ask *ask, struct entry *e, struct known *k)
+{
+	struct now now = clock_now();
+
+	if (ask->q.keep_ms == 0 || decide_is_fresh(&ask->q, k) || !find(c, ask, true, e))
+		return;
+	k->has_failure = entry_age(e, c->d->boot_id, &now, &k->failure_age_ms);
+	k->failure_ttl_ms = e->ttl_ms;
+}
+
+static bool is_hit(const struct verdict *v)
+{
+	return v->kind == VERDICT_HIT || v->kind == VERDICT_STALE || v->kind == VERDICT_FAILURE;
+}
+
+/* Opens what was decided for, *e. A hit by its row but not by its file is looked past: decided again, until it is none or one of those
+ * there are is good. 0, or SC_ESYS: it is not to be had now. */
+static int open_hit(struct conn *c, const struct ask *ask, struct known *k, struct entry *good, struct entry *failure,
+		    struct verdict *v, struct entry **e, int fds[2], size_t *n)
+{
+	int rc = 0;
+
+	while (is_hit(v)) {
+		*e = v->kind == VERDICT_FAILURE ? failure : good;
+		rc = open_entry(c->d->place.dir_fd, *e, fds, n);
+		if (rc == 0 || rc == SC_ESYS)
+			return rc;
+		forget_entry(c, *e);
+		if (v->kind == VERDICT_FAILURE)
+			k->has_failure = false;
+		else
+			k->has_entry = false;
+		*v = decide(&ask->q, k);
+	}
+	return 0;
 }
 
 static void answer(struct conn *c, struct ask *ask)
@@ -156,25 +200,18 @@ static void answer(struct conn *c, struct ask *ask)
 	struct bytes bucket = bytes_of(ask->bucket), key = {ask->key, ask->key_len};
 	struct flight *run = NULL;
 	struct known k = {0};
-	int fds[2], rc = 0;
+	int fds[2], rc;
 	size_t nfds = 0;
 	struct verdict v;
-	struct entry e;
+	struct entry good, failure, *e = NULL;
 
-	look_up(c, ask, &e, &k);
+	look_up(c, ask, &good, &k);
+	look_up_failure(c, ask, &failure, &k);
 	flights_known(c->d, bucket, key, &k, &run);
 	v = decide(&ask->q, &k);
 	KILLPOINT("ask_decided");
-	if (v.kind == VERDICT_HIT) {
-		rc = open_entry(c->d->place.dir_fd, &e, fds, &nfds);
-		if (rc && rc != SC_ESYS) {
-			/* A hit by its row but not by its file: looked past. */
-			forget_entry(c, &e);
-			k.has_entry = false;
-			v = decide(&ask->q, &k);
-		}
-	}
-	if (v.kind != VERDICT_HIT && v.kind != VERDICT_MISS && v.kind != VERDICT_ALONE) {
+	rc = open_hit(c, ask, &k, &good, &failure, &v, &e, fds, &nfds);
+	if (!is_hit(&v) && v.kind != VERDICT_MISS && v.kind != VERDICT_ALONE) {
 		if (nesting_locate(c, ask->chain, ask->nchain)) {
 			say_refused(c, REFUSE_BUSY, ENOMEM, "");
 			return;
@@ -188,10 +225,13 @@ static void answer(struct conn *c, struct ask *ask)
 	}
 	switch (v.kind) {
 	case VERDICT_HIT:
+	case VERDICT_STALE:
+	case VERDICT_FAILURE:
 		if (rc)
 			say_refused(c, REFUSE_STORE, errno, sc_strerror(rc));
 		else
-			say_hit(c, &e, k.age_ms, fds, nfds);
+			say_hit(c, e, v.kind == VERDICT_FAILURE ? k.failure_age_ms : k.age_ms,
+				(v.kind == VERDICT_STALE ? HIT_STALE : 0u) | (v.renew ? HIT_RENEW : 0u), fds, nfds);
 		break;
 	case VERDICT_FOLLOW:
 		follow(c, ask, run);
@@ -217,21 +257,24 @@ static void answer(struct conn *c, struct ask *ask)
 void answer_ask(struct conn *c, const struct msg *m)
 {
 	struct ask ask = {.key_len = m->key.n,
-			  .finish = m->flags & (ASK_FINISH | ASK_DETACHED),
-			  .detached = m->flags & ASK_DETACHED,
+			  .finish = m->flags & (ASK_FINISH | ASK_DETACHED | ASK_RENEW),
+			  .detached = m->flags & (ASK_DETACHED | ASK_RENEW),
 			  .given = (m->flags & ASK_PUT) && (m->flags & ASK_GIVEN) && !gen_is_none(&m->gen),
 			  .gen = m->gen,
 			  .nchain = m->chain.n / SC_GEN_SIZE};
 	bool stopping;
 
-	flight_leave(c, 0, &stopping); /* it asks again: it reads nothing now */
-	evict_let_go(c);
+	/* It asks again: it reads nothing now, but what is to be renewed. */
+	flight_leave(c, 0, &stopping);
+	if (!(m->flags & ASK_RENEW))
+		evict_let_go(c);
 	ask.q = (struct question){.has_command = m->flags & ASK_COMMAND,
 				  .refresh = m->flags & ASK_REFRESH,
 				  .finished = m->flags & ASK_FINISHED,
 				  .wait = m->flags & ASK_WAIT,
 				  .put = m->flags & ASK_PUT,
 				  .lost = !ask.given && !gen_is_none(&m->gen),
+				  .renew = m->flags & ASK_RENEW,
 				  .order = c->d->order,
 				  .accept_ms = m->accept};
 	memcpy(ask.bucket, m->bucket.p, m->bucket.n);
@@ -239,6 +282,12 @@ void answer_ask(struct conn *c, const struct msg *m)
 	if (m->chain.n)
 		memcpy(ask.chain, m->chain.p, m->chain.n);
 	ask.ttl_ms = m->ttl == SC_TTL_UNSET ? config_ttl(&c->d->config, ask.bucket) : m->ttl;
+	ask.stale_ms = m->stale == SC_TTL_UNSET ? config_stale(&c->d->config, ask.bucket) : m->stale;
+	ask.keep_ms = m->keep == SC_TTL_UNSET ? config_keep_failures(&c->d->config, ask.bucket) : m->keep;
+	ask.finish |= config_finish(&c->d->config, ask.bucket);
+	/* Who makes it in the background does so in time: when it is too old, not when it is too old to be served. */
+	ask.q.stale_ms = ask.detached && !ask.q.renew ? 0 : ask.stale_ms;
+	ask.q.keep_ms = ask.keep_ms;
 	c->can_lead = ask.q.has_command;
 	answer(c, &ask);
 	/* Only now: if it was told to lead, those who waited for that are its followers. */
@@ -260,7 +309,7 @@ static bool say_ended(struct conn *c, const struct msg *q)
 	struct msg m = {.type = MSG_ENDED, .gen = q->gen, .outcome = OUTCOME_ENDED};
 	struct entry e;
 
-	if (index_find(c->d->index, q->bucket, q->key, &e) != 0 || !gen_equal(&e.gen, &q->gen))
+	if (index_find_gen(c->d->index, q->bucket, q->key, &q->gen, &e) != 0)
 		return false;
 	m.exit = e.exit;
 	m.signal = e.signal;

@@ -32,8 +32,8 @@ struct ask {
 	char bucket[SC_BUCKET_MAX + 1];
 	uint8_t key[SC_KEY_MAX];
 	size_t key_len;
-	uint64_t ttl_ms;      /* resolved */
-	uint64_t estimate_ms; /* how long the last run took; SC_FOREVER: not known */
+	uint64_t ttl_ms, stale_ms, keep_ms; /* of what it may lead; resolved */
+	uint64_t estimate_ms;		    /* how long the last run took; SC_FOREVER: not known */
 	bool finish, detached;
 	bool given;	/* the object is there already, as that of … */
 	struct gen gen; /* … this generation */

@@ -29,9 +29,11 @@ struct daemon {
 	struct index *index;
 	struct flights *flights;
 	struct evict *evict;
-	struct key *keys;   /* those that are run, waited for, or could not be stored a moment ago … */
-	struct key *unkept; /* … the last ones, oldest first */
-	unsigned nunkept;
+	struct key *keys; /* those that are run, waited for, or remembered … */
+	struct memos {
+		struct key *first; /* … for this, oldest first */
+		unsigned n;
+	} memos[2]; /* MEMOS */
 	struct uv_loop_s *loop;
 	struct lockfile *lock;
 	struct listener *listener;

@@ -8,14 +8,39 @@ bool decide_is_fresh(const struct question *q, const struct known *k)
 	return k->has_entry && q->accept_ms > 0 && k->ttl_ms > 0 && k->age_ms <= k->ttl_ms && k->age_ms <= q->accept_ms;
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Too old, but not so old that one has to wait for a new one. */
+static bool is_stale(const struct question *q, const struct known *k)
+{
+	uint64_t ttl = least(k->ttl_ms, q->accept_ms), grace = least(k->stale_ms, q->stale_ms);
+
+	return k->has_entry && ttl > 0 && k->age_ms > ttl && k->age_ms - ttl <= grace;
+}
+
+static bool takes_failure(const struct question *q, const struct known *k)
+{
+	return k->has_failure && k->failure_age_ms <= least(least(q->keep_ms, q->accept_ms), k->failure_ttl_ms) &&
+	       q->accept_ms > 0 && q->keep_ms > 0;
+}
+
+/* Nobody makes a new one by now, and to try is worth while. */
+static bool wants_renewal(const struct question *q, const struct known *k)
+{
+	return is_stale(q, k) && k->run == RUN_NONE && k->runs < 2 && !k->quiet && !k->unkept && !takes_failure(q, k);
+}
+
 static struct verdict waiting(enum wait_reason reason)
 {
-	return (struct verdict){VERDICT_WAIT, reason};
+	return (struct verdict){.kind = VERDICT_WAIT, .reason = reason};
 }
 
 static struct verdict verdict(enum verdict_kind kind)
 {
-	return (struct verdict){kind, 0};
+	return (struct verdict){.kind = kind};
 }
 
 /* What to do about a run that would serve the asker. */
@@ -68,8 +93,14 @@ struct verdict decide(const struct question *q, const struct known *k)
 		return put(k);
 	if (q->refresh)
 		return refresh(q, k);
+	if (q->renew)
+		return verdict(wants_renewal(q, k) ? VERDICT_LEAD : VERDICT_MISS);
 	if (decide_is_fresh(q, k))
 		return verdict(VERDICT_HIT);
+	if (is_stale(q, k))
+		return (struct verdict){.kind = VERDICT_STALE, .renew = q->has_command && wants_renewal(q, k)};
+	if (takes_failure(q, k))
+		return verdict(VERDICT_FAILURE);
 	if (k->run != RUN_NONE)
 		return join(q, k);
 	if (q->has_command)

@@ -17,6 +17,9 @@ struct question {
 	bool lost;	    /* it has just lost a run of this key */
 	uint64_t order;	    /* the highest order number given out when it was asked */
 	uint64_t accept_ms; /* the oldest entry it takes; 0: none at all */
+	uint64_t stale_ms;  /* how much older it may be while it is renewed */
+	uint64_t keep_ms;   /* the oldest kept failure it takes; 0: none */
+	bool renew;	    /* it was given a stale entry and has a command: leads its renewal if nobody else does */
 };
 
 /* The run newcomers would join: the newest of the key that is not doomed. */
@@ -31,6 +34,10 @@ struct known {
 	bool has_entry;	 /* an entry with a known age, not from the future */
 	uint64_t age_ms; /* of that entry */
 	uint64_t ttl_ms; /* its own */
+	uint64_t stale_ms;
+	bool has_failure; /* a kept one with a known age; looked for only if the entry is not fresh and failures are taken */
+	uint64_t failure_age_ms, failure_ttl_ms;
+	bool quiet; /* the entry's renewal has failed a moment ago */
 	enum run run;
 	uint64_t run_order;
 	unsigned runs; /* of this key, the doomed ones too */
@@ -39,11 +46,22 @@ struct known {
 	bool nested;   /* the asker would wait for itself */
 };
 
-enum verdict_kind { VERDICT_HIT, VERDICT_FOLLOW, VERDICT_LEAD, VERDICT_WAIT, VERDICT_MISS, VERDICT_NESTED, VERDICT_ALONE };
+enum verdict_kind {
+	VERDICT_HIT,
+	VERDICT_STALE,
+	VERDICT_FAILURE,
+	VERDICT_FOLLOW,
+	VERDICT_LEAD,
+	VERDICT_WAIT,
+	VERDICT_MISS,
+	VERDICT_NESTED,
+	VERDICT_ALONE
+};
 
 struct verdict {
 	enum verdict_kind kind;
 	enum wait_reason reason; /* of VERDICT_WAIT */
+	bool renew;		 /* of VERDICT_STALE: it has to be renewed, and the asker can */
 };
 
 /* Whether the entry may be given to this asker, leaving runs aside. */

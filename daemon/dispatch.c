@@ -159,7 +159,7 @@ static void on_remove(struct conn *c, const struct msg *m, int *fds, size_t nfds
 	if (!r)
 		return;
 	/* Before those who wait are asked again. */
-	key_forget_unkept(c->d, m->bucket, m->key);
+	key_forget(c->d, m->bucket, m->key, MEMO_UNKEPT);
 	/* Runs first: one that commits while the index removes must find itself doomed. */
 	r->runs = flights_doom(c->d, m->bucket, m->key);
 	KILLPOINT("runs_doomed");
@@ -405,7 +405,7 @@ static void on_register(struct conn *c, const struct msg *m, int *fds, size_t nf
 	/* Its DONE may have been the last thing the daemon before us did. */
 	c->state = CONN_WRITING;
 	settled.flags = SETTLED_COMMITTED;
-	if (index_find(c->d->index, m->bucket, m->key, &e) == 0 && gen_equal(&e.gen, &m->gen))
+	if (index_find_gen(c->d->index, m->bucket, m->key, &m->gen, &e) == 0)
 		conn_send(c, &settled, NULL, 0);
 	else
 		conn_send(c, &no, NULL, 0);

@@ -110,7 +110,10 @@ struct flight *flight_new(struct daemon *d, const struct flightfile *file)
 	memcpy(f->key_bytes, file->key, file->key_len);
 	f->doomed = file->doomed;
 	f->finish = file->finish;
+	f->renewal = file->renewal;
 	f->ttl_ms = file->ttl_ms;
+	f->stale_ms = file->stale_ms;
+	f->keep_ms = file->keep_ms;
 	f->limit = SC_FOREVER;
 	f->created_wall_ms = file->created_wall_ms;
 	f->began_ms = now.boot_ms > age ? now.boot_ms - age : 0;
@@ -263,7 +266,7 @@ int flights_doom_all(struct daemon *d, struct bytes bucket, struct bytes prefix,
 		key.p = ids.data + at + sizeof len + bucket.n + 1;
 		key.n = len - bucket.n - 1;
 		/* Before those who wait are asked again. */
-		key_forget_unkept(d, bucket, key);
+		key_forget(d, bucket, key, MEMO_UNKEPT);
 		*n += flights_doom(d, bucket, key);
 	}
 	buf_release(&ids);
@@ -288,7 +291,7 @@ static void become_streaming(struct flight *f, int error)
 	KILLPOINT("streaming_taken");
 	snprintf(why, sizeof why, "streaming only: %s", strerror(error));
 	flight_set_state(f, f->state, why);
-	key_set_unkept(f->d, f->key, error, clock_run_ms());
+	key_remember(f->d, f->key, MEMO_UNKEPT, error, clock_run_ms());
 }
 
 int flight_register(struct flight *f, struct conn *c, const struct msg *m, int *fds, size_t nfds)

@@ -94,7 +94,12 @@ static void abandon(struct flight *f, const int fds[LEAD_FDS])
 int flight_begin(struct conn *c, const struct ask *ask)
 {
 	struct daemon *d = c->d;
-	struct flightfile file = {.order = ++d->order, .ttl_ms = ask->ttl_ms, .finish = ask->finish};
+	struct flightfile file = {.order = ++d->order,
+				  .ttl_ms = ask->ttl_ms,
+				  .stale_ms = ask->stale_ms,
+				  .keep_ms = ask->keep_ms,
+				  .finish = ask->finish,
+				  .renewal = ask->q.renew};
 	int fds[LEAD_FDS] = {-1, -1, -1, -1, -1, -1, -1}, rc;
 	struct msg m = {.type = MSG_LEAD};
 	struct flight *f;
@@ -131,8 +136,11 @@ int flight_begin(struct conn *c, const struct ask *ask)
 		return rc;
 	}
 	flight_set_state(f, FLIGHT_RUNNING, "lead");
-	flight_add_reader(f, c);
-	c->began = true;
+	/* Who renews goes on reading the entry it was given. */
+	if (!ask->q.renew) {
+		flight_add_reader(f, c);
+		c->began = true;
+	}
 	m.gen = f->gen;
 	m.order = f->order;
 	m.ttl = f->ttl_ms;

@@ -64,6 +64,14 @@ static void name_heirs(struct flight *f)
 		key_add_heir(f->key, c);
 }
 
+/* The entry that was to be renewed stays as it is, and is served; not everybody who is served starts the next try. One
+ * that is not to be kept has renewed nothing, however well it ended. */
+static void note_renewal(struct flight *f, bool renewed)
+{
+	if (f->renewal && !renewed && !f->doomed)
+		key_remember(f->d, f->key, MEMO_QUIET, 1, clock_run_ms());
+}
+
 /* Readers of a run that was awaited: its page would have come with its writer, so this is the only way to tell them. */
 static void tell_readers(struct flight *f)
 {
@@ -79,6 +87,7 @@ static void end_unfinished(struct flight *f)
 	struct key *k;
 
 	name_heirs(f);
+	note_renewal(f, false);
 	flight_set_state(f, FLIGHT_SETTLED, f->end == PAGE_LOST ? "lost" : "cancelled");
 	k = flight_take_out(f);
 	flight_close_objects(f);
@@ -171,6 +180,7 @@ static void settle(struct flight *f, unsigned how, const char *why)
 	struct key *k;
 
 	name_heirs(f);
+	note_renewal(f, f->end == PAGE_COMPLETE && f->ttl_ms > 0 && how != 0);
 	flight_set_state(f, FLIGHT_SETTLED, why);
 	k = flight_take_out(f);
 	KILLPOINT("before_settle");
@@ -207,6 +217,14 @@ static void settle_unkept(struct flight *f, int error, const char *why)
 	settle(f, 0, why);
 }
 
+/* Whatever failed before: this did not. */
+static void note_kept(struct flight *f)
+{
+	key_forget(f->d, flight_bucket(f), flight_key(f), MEMO_UNKEPT);
+	if (f->end == PAGE_COMPLETE)
+		key_forget(f->d, flight_bucket(f), flight_key(f), MEMO_QUIET);
+}
+
 static void on_committed(void *arg, int status, uint64_t changed)
 {
 	struct flight *f = arg;
@@ -217,7 +235,7 @@ static void on_committed(void *arg, int status, uint64_t changed)
 	if (status)
 		log_event(d->log, "commit-failed", "why=\"%s\"", sc_strerror(status));
 	else
-		key_forget_unkept(d, flight_bucket(f), flight_key(f));
+		note_kept(f);
 	memcpy(bucket, f->bucket, sizeof bucket);
 	if (status)
 		settle_unkept(f, status == SC_ESYS ? error : status == SC_ENOMEM ? ENOMEM : EIO, "commit failed");
@@ -235,13 +253,15 @@ static int commit(struct flight *f, const struct msg *m)
 	struct entry e = {.gen = f->gen,
 			  .key_len = f->key_len,
 			  .order = f->order,
+			  .failed = f->end == PAGE_FAILED,
 			  .exit = f->exit,
 			  .signal = f->signal,
 			  .out_len = m->out_len,
 			  .err_len = m->err_len,
 			  .created_wall_ms = now.wall_ms,
 			  .created_boot_ms = now.boot_ms,
-			  .ttl_ms = f->ttl_ms,
+			  .ttl_ms = f->end == PAGE_FAILED ? f->keep_ms : f->ttl_ms,
+			  .stale_ms = f->end == PAGE_FAILED ? 0 : f->stale_ms,
 			  .took_ms = flight_age(f)};
 
 	memcpy(e.bucket, f->bucket, sizeof e.bucket);
@@ -251,6 +271,14 @@ static int commit(struct flight *f, const struct msg *m)
 	memcpy(e.boot_id, f->d->boot_id, sizeof e.boot_id);
 	KILLPOINT("before_commit_queued");
 	return index_commit(f->d->index, &e, on_committed, f);
+}
+
+/* A failure may be kept, but not that there was no command to run. */
+static bool is_to_be_kept(const struct flight *f)
+{
+	if (f->end == PAGE_COMPLETE)
+		return f->ttl_ms > 0;
+	return f->end == PAGE_FAILED && f->keep_ms > 0 && (f->signal || (f->exit != 126 && f->exit != 127));
 }
 
 void flight_done(struct flight *f, const struct msg *m)
@@ -265,16 +293,16 @@ void flight_done(struct flight *f, const struct msg *m)
 	f->exit = (uint32_t)m->exit;
 	f->signal = (uint32_t)m->signal;
 	f->end = m->outcome == OUTCOME_CANCELLED ? PAGE_CANCELLED : good ? PAGE_COMPLETE : PAGE_FAILED;
-	if (!good || f->state == FLIGHT_STOPPING) {
+	if (f->state == FLIGHT_STOPPING || f->end == PAGE_CANCELLED || (!good && !is_to_be_kept(f))) {
 		settle(f, 0, good ? "nobody reads" : "failed");
 	} else if (m->error || f->streaming) {
 		settle(f, 0, "could not be stored");
-	} else if (f->doomed || f->ttl_ms == 0) {
+	} else if (f->doomed || !is_to_be_kept(f)) {
 		settle(f, SETTLED_OVERTAKEN, f->doomed ? "doomed" : "not to be kept");
 	} else if (!whole) {
 		settle_unkept(f, EIO, "object and report differ");
 	} else {
-		flight_set_state(f, FLIGHT_COMMITTING, "ended well");
+		flight_set_state(f, FLIGHT_COMMITTING, good ? "ended well" : "failed, to be kept");
 		if (commit(f, m))
 			settle_unkept(f, ENOMEM, "no memory");
 	}

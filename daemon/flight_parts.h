@@ -16,13 +16,14 @@ struct flight {
 	struct flight *next, *prev; /* in key->flights */
 	enum flight_state state;
 	bool doomed, finish;
-	bool streaming;	  /* not to be joined, not to be committed: its objects are not all of it */
-	bool foreground;  /* its command is in its caller's process group */
-	bool drain;	  /* counted in daemon.drain */
-	bool told_lonely; /* the writer was asked whether anybody reads */
-	uint64_t ttl_ms;
-	uint64_t out_len, err_len; /* as its writer has told: 0 below SC_GROWN_STEP */
-	uint64_t limit;		   /* of both together; SC_FOREVER: none */
+	bool renewal;			    /* of an entry that is served meanwhile */
+	bool streaming;			    /* not to be joined, not to be committed: its objects are not all of it */
+	bool foreground;		    /* its command is in its caller's process group */
+	bool drain;			    /* counted in daemon.drain */
+	bool told_lonely;		    /* the writer was asked whether anybody reads */
+	uint64_t ttl_ms, stale_ms, keep_ms; /* as it was asked for; keep: if it fails */
+	uint64_t out_len, err_len;	    /* as its writer has told: 0 below SC_GROWN_STEP */
+	uint64_t limit;			    /* of both together; SC_FOREVER: none */
 	uint64_t created_wall_ms;
 	uint64_t began_ms; /* the same moment by CLOCK_BOOTTIME */
 	uint64_t awaited_since_ms, dying_since_ms;

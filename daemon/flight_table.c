@@ -59,7 +59,8 @@ void flights_known(struct daemon *d, struct bytes bucket, struct bytes key, stru
 	if (!at)
 		return;
 	k->heirs |= at->heirs > 0;
-	k->unkept = key_unkept(at, clock_run_ms());
+	k->unkept = key_recall(at, MEMO_UNKEPT, clock_run_ms());
+	k->quiet = key_recall(at, MEMO_QUIET, clock_run_ms());
 	DL_FOREACH (at->flights, f) {
 		k->runs++;
 		if (f->doomed || f->streaming || (*run && (*run)->order > f->order))
@@ -213,7 +214,7 @@ static bool is_committed(struct daemon *d, const struct flightfile *file)
 	struct bytes bucket = bytes_of(file->bucket), key = {file->key, file->key_len};
 	struct entry e;
 
-	return index_find(d->index, bucket, key, &e) == 0 && gen_equal(&e.gen, &file->gen);
+	return index_find_gen(d->index, bucket, key, &file->gen, &e) == 0;
 }
 
 struct look {

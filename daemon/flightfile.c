@@ -36,7 +36,10 @@ static int encode(struct buf *b, const struct flightfile *f)
 			.gen = f->gen,
 			.order = f->order,
 			.kind = KIND_RUN,
+			.flags = f->renewal ? RECORD_RENEWAL : 0u,
 			.ttl = f->ttl_ms,
+			.stale = f->stale_ms,
+			.keep = f->keep_ms,
 			.created = f->created_wall_ms};
 	uint8_t head[HEAD] = MAGIC;
 	int rc;
@@ -156,7 +159,10 @@ static int decode(struct flightfile *f, const uint8_t *p, size_t n)
 	memcpy(f->key, m.key.p, m.key.n);
 	f->key_len = m.key.n;
 	f->order = m.order;
+	f->renewal = m.flags & RECORD_RENEWAL;
 	f->ttl_ms = m.ttl;
+	f->stale_ms = m.stale;
+	f->keep_ms = m.keep;
 	f->created_wall_ms = m.created;
 	f->doomed = p[MARK_DOOMED] != 0;
 	f->finish = p[MARK_FINISH] != 0;

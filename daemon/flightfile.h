@@ -17,10 +17,11 @@ struct flightfile {
 	uint8_t key[SC_KEY_MAX];
 	size_t key_len;
 	uint64_t order;
-	uint64_t ttl_ms;
+	uint64_t ttl_ms, stale_ms, keep_ms;
 	uint64_t created_wall_ms;
 	bool doomed; /* not to be committed */
 	bool finish; /* not to be stopped when nobody reads */
+	bool renewal;
 };
 
 /* Makes the file and, on a description of its own, the lock that goes to the writer. *lock_fd is the caller's. SC_ESYS: nothing is

@@ -218,10 +218,11 @@ static int read_entry(struct index *ix, enum sql_statement s, struct entry *e)
 	e->hits = sql_u64(q, s, 17);
 	/* Of a boot that cannot be told from another nobody knows whether it is over. */
 	e->proved = sql_number(q, s, 18) == ix->reader_boot && is_told(ix->boot_id);
+	e->failed = sql_number(q, s, 19);
 	return 0;
 }
 
-static int find(struct index *ix, struct bytes bucket, struct bytes key, struct entry *out)
+static int find(struct index *ix, struct bytes bucket, struct bytes key, bool failed, struct entry *out)
 {
 	int rc = ready_reader(ix);
 
@@ -229,6 +230,7 @@ static int find(struct index *ix, struct bytes bucket, struct bytes key, struct 
 		return rc;
 	sql_bind_name(ix->reader, SQL_FIND, 1, bucket);
 	sql_bind_blob(ix->reader, SQL_FIND, 2, key.p, key.n);
+	sql_bind_number(ix->reader, SQL_FIND, 3, failed);
 	rc = sql_step(ix->reader, SQL_FIND);
 	if (rc <= 0)
 		return rc ? rc : SC_ENOENT;
@@ -237,13 +239,26 @@ static int find(struct index *ix, struct bytes bucket, struct bytes key, struct 
 	return rc;
 }
 
-int index_find(struct index *ix, struct bytes bucket, struct bytes key, struct entry *out)
+int index_find(struct index *ix, struct bytes bucket, struct bytes key, bool failed, struct entry *out)
 {
-	int rc = find(ix, bucket, key, out);
+	int rc = find(ix, bucket, key, failed, out);
 
 	if (rc == SC_ECORRUPT)
 		tell_corrupt(ix);
 	return rc;
+}
+
+int index_find_gen(struct index *ix, struct bytes bucket, struct bytes key, const struct gen *g, struct entry *out)
+{
+	for (int failed = 0; failed <= 1; failed++) {
+		int rc = index_find(ix, bucket, key, failed, out);
+
+		if (rc == 0 && gen_equal(&out->gen, g))
+			return 0;
+		if (rc && rc != SC_ENOENT)
+			return rc;
+	}
+	return SC_ENOENT;
 }
 
 static int bucket_total(struct index *ix, struct bytes bucket, struct total *t)
@@ -439,13 +454,22 @@ uint64_t index_next_expiry(struct index *ix, const struct now *now)
 
 /* ---- jobs ---- */
 
+/* A job about one row. NULL: no memory. */
+static struct job *new_row_job(enum job_kind kind, unsigned room, const struct entry *e, index_done done, void *arg)
+{
+	struct job *j = job_new(kind, room, done, arg);
+
+	if (j)
+		j->e = *e;
+	return j;
+}
+
 int index_commit(struct index *ix, const struct entry *e, index_done done, void *arg)
 {
-	struct job *j = job_new(JOB_COMMIT, 1, done, arg);
+	struct job *j = new_row_job(JOB_COMMIT, JOB_COMMIT_ROOM, e, done, arg);
 
 	if (!j)
 		return SC_ENOMEM;
-	j->e = *e;
 	jobs_put(&ix->jobs, j);
 	return 0;
 }
@@ -467,11 +491,21 @@ static struct job *new_key_job(enum job_kind kind, unsigned room, struct bytes b
 
 int index_remove(struct index *ix, struct bytes bucket, struct bytes key, uint64_t max_order, index_done done, void *arg)
 {
-	struct job *j = new_key_job(JOB_REMOVE, 1, bucket, key, done, arg);
+	struct job *j = new_key_job(JOB_REMOVE, 2, bucket, key, done, arg);
 
 	if (!j)
 		return SC_ENOMEM;
 	j->max_order = max_order;
+	jobs_put(&ix->jobs, j);
+	return 0;
+}
+
+int index_drop(struct index *ix, const struct entry *e, index_done done, void *arg)
+{
+	struct job *j = new_row_job(JOB_DROP, 1, e, done, arg);
+
+	if (!j)
+		return SC_ENOMEM;
 	jobs_put(&ix->jobs, j);
 	return 0;
 }
@@ -481,7 +515,7 @@ int index_clear(struct index *ix, struct clearing *cl, index_done done, void *ar
 	struct job *j;
 
 	BUG_ON(cl->bucket.n > SC_BUCKET_MAX || cl->prefix.n > SC_KEY_MAX);
-	j = job_new(JOB_CLEAR, CLEAR_MAX, done, arg);
+	j = job_new(JOB_CLEAR, CLEAR_MAX + 1, done, arg);
 	if (!j)
 		return SC_ENOMEM;
 	cl->low_len = first_key(cl->prefix, (struct bytes){cl->last_len ? cl->last : NULL, cl->last_len}, cl->low).n;
@@ -581,13 +615,12 @@ int index_evict(struct index *ix, struct eviction *ev, index_done done, void *ar
 	return 0;
 }
 
-int index_prove(struct index *ix, struct bytes bucket, struct bytes key, const struct gen *g, index_done done, void *arg)
+int index_prove(struct index *ix, const struct entry *e, index_done done, void *arg)
 {
-	struct job *j = new_key_job(JOB_PROVE, 0, bucket, key, done, arg);
+	struct job *j = new_row_job(JOB_PROVE, 0, e, done, arg);
 
 	if (!j)
 		return SC_ENOMEM;
-	j->e.gen = *g;
 	jobs_put(&ix->jobs, j);
 	return 0;
 }

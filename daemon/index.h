@@ -28,6 +28,7 @@ struct entry {
 	size_t key_len;
 	struct gen gen;
 	uint64_t order;
+	bool failed; /* a failure that is kept: another row than what is good of the key */
 	uint32_t exit, signal;
 	uint64_t out_len, err_len;
 	uint8_t out_sum[SC_SUM_SIZE], err_sum[SC_SUM_SIZE];
@@ -103,8 +104,10 @@ uint64_t index_order(struct index *ix);
 uint64_t index_count(struct index *ix);
 struct total index_total(struct index *ix);
 
-/* The loop's connection. SC_ENOENT, SC_ECORRUPT (logged; treat as a miss). No scan. */
-int index_find(struct index *ix, struct bytes bucket, struct bytes key, struct entry *out);
+/* The loop's connection: what is good of the key, or its kept failure. SC_ENOENT, SC_ECORRUPT (logged; treat as a miss). No scan. */
+int index_find(struct index *ix, struct bytes bucket, struct bytes key, bool failed, struct entry *out);
+/* The same of one generation, whichever of both it is. */
+int index_find_gen(struct index *ix, struct bytes bucket, struct bytes key, const struct gen *g, struct entry *out);
 
 /* The same of one bucket; no scan. SC_ECORRUPT (logged), SC_ESYS. */
 int index_bucket_total(struct index *ix, struct bytes bucket, struct total *t);
@@ -125,12 +128,17 @@ int index_list(struct index *ix, struct bytes bucket, struct bytes prefix, struc
  * prove: 1 if the row is still there, else 0; remove, clear, expire and evict: how many rows went. */
 typedef void (*index_done)(void *arg, int status, uint64_t changed);
 
-/* Puts the entry in place of an older one of its key, then unlinks its run's file in flights/; the older one's objects are unlinked
- * afterwards. One that does not become the row has its own objects unlinked, and its run's file stays for index_discard. The entry is copied. SC_ENOMEM: not queued, no callback. */
+/* Puts the entry in place of an older one of its key, a failure in place of an older failure, then unlinks its run's file in flights/;
+ * the older one's objects are unlinked afterwards, and so are those of a failure before what is good. One that does not become a row,
+ * because a newer one of either kind stands there, has its own objects unlinked, and its run's file stays for index_discard. The entry is
+ * copied. SC_ENOMEM: not queued, no callback. */
 int index_commit(struct index *ix, const struct entry *e, index_done done, void *arg);
 
-/* Removes the key's row, if its order is at most `max_order`, and its objects. */
+/* Removes the key's rows whose order is at most `max_order`, and their objects. */
 int index_remove(struct index *ix, struct bytes bucket, struct bytes key, uint64_t max_order, index_done done, void *arg);
+
+/* Removes that row, if it is still of this generation, and its objects. */
+int index_drop(struct index *ix, const struct entry *e, index_done done, void *arg);
 
 /* Removes some of the rows, with their objects, and looks at no other key's. Asked again until it is `over`. */
 int index_clear(struct index *ix, struct clearing *cl, index_done done, void *arg);
@@ -155,8 +163,8 @@ int index_visit(struct index *ix, const struct visit *v, size_t n, index_done do
 int index_evict(struct index *ix, struct eviction *ev, index_done done, void *arg);
 
 /* The entry's bytes have been compared with their sums and are right: `proved` is true until the next boot. Nothing happens if the
- * key's row is of another generation by now. */
-int index_prove(struct index *ix, struct bytes bucket, struct bytes key, const struct gen *g, index_done done, void *arg);
+ * row is of another generation by now. */
+int index_prove(struct index *ix, const struct entry *e, index_done done, void *arg);
 
 /* One step of a walk (walk.h): the first one if none is under way. `order` stays until the callback of the step after which it is
  * over (order->over), or has failed (status), or the index is closed. */

@@ -32,21 +32,34 @@ int index_delete_row(struct sql *q, int64_t id)
 
 /* ---- one job ---- */
 
-/* The key's row: 1 and its facts, 0, or an error. */
-static int find_standing(struct sql *q, const struct entry *e, int64_t *id, uint64_t *order, struct gen *g)
+/* A row of the key; id 0: there is none. */
+struct standing {
+	int64_t id;
+	uint64_t order;
+	struct gen gen;
+};
+
+static int find_standing(struct sql *q, struct bytes bucket, struct bytes key, bool failed, struct standing *s)
 {
 	int rc;
 
-	sql_bind_name(q, SQL_STANDING, 1, bytes_of(e->bucket));
-	sql_bind_blob(q, SQL_STANDING, 2, e->key, e->key_len);
+	*s = (struct standing){0};
+	sql_bind_name(q, SQL_STANDING, 1, bucket);
+	sql_bind_blob(q, SQL_STANDING, 2, key.p, key.n);
+	sql_bind_number(q, SQL_STANDING, 3, failed);
 	rc = sql_step(q, SQL_STANDING);
 	if (rc <= 0)
 		return rc;
-	*id = sql_number(q, SQL_STANDING, 0);
-	*order = sql_u64(q, SQL_STANDING, 1);
-	rc = sql_exact(q, SQL_STANDING, 2, g->b, sizeof g->b) ? 1 : SC_ECORRUPT;
+	s->id = sql_number(q, SQL_STANDING, 0);
+	s->order = sql_u64(q, SQL_STANDING, 1);
+	rc = sql_exact(q, SQL_STANDING, 2, s->gen.b, sizeof s->gen.b) ? 0 : SC_ECORRUPT;
 	sql_done(q, SQL_STANDING);
 	return rc;
+}
+
+static int find_row_of(struct sql *q, const struct entry *e, bool failed, struct standing *s)
+{
+	return find_standing(q, bytes_of(e->bucket), (struct bytes){e->key, e->key_len}, failed, s);
 }
 
 /* Whose key was asked for again counts as visited. */
@@ -75,6 +88,7 @@ static int put_row(struct sql *q, const struct entry *e, int64_t boot, bool visi
 	sql_bind_u64(q, SQL_PUT, 18, e->took_ms);
 	sql_bind_u64(q, SQL_PUT, 19, entry_bytes(e->out_len, e->err_len));
 	sql_bind_number(q, SQL_PUT, 20, visited);
+	sql_bind_number(q, SQL_PUT, 21, e->failed);
 	return sql_run(q, SQL_PUT);
 }
 
@@ -96,31 +110,36 @@ static int add_row(struct sql *q, const struct entry *e, int64_t boot)
 static int do_commit(struct index *ix, struct job *j, uint64_t *highest)
 {
 	struct sql *q = ix->writer;
-	int64_t id = 0, boot = ix->boot;
-	uint64_t order = 0;
-	struct gen old;
-	bool stands, again;
-	int rc = find_standing(q, &j->e, &id, &order, &old);
+	struct standing row, other;
+	int64_t boot = ix->boot;
+	bool again;
+	int rc = find_row_of(q, &j->e, j->e.failed, &row);
 
-	if (rc < 0)
+	if (!rc)
+		rc = find_row_of(q, &j->e, !j->e.failed, &other);
+	if (rc)
 		return rc;
-	stands = rc > 0;
 	/* Said twice (a writer asks again after our crash): its objects are the row's, whatever else is true. */
-	again = stands && gen_equal(&old, &j->e.gen);
-	if (stands && order > j->e.order) {
+	again = row.id && gen_equal(&row.gen, &j->e.gen);
+	if ((row.id && row.order > j->e.order) || (j->e.failed && other.id && other.order > j->e.order)) {
 		if (!again)
 			index_doom(j, 0, &j->e.gen);
 		return 0;
 	}
 	if (memcmp(j->e.boot_id, ix->boot_id, sizeof ix->boot_id) != 0 && (rc = index_find_boot(ix, j->e.boot_id, &boot)))
 		return rc;
-	rc = stands ? replace_row(q, id, &j->e, boot) : add_row(q, &j->e, boot);
+	rc = row.id ? replace_row(q, row.id, &j->e, boot) : add_row(q, &j->e, boot);
+	/* It works again. */
+	if (!rc && !j->e.failed && other.id && other.order < j->e.order) {
+		index_doom(j, 0, &other.gen);
+		rc = index_delete_row(q, other.id);
+	}
 	if (rc)
 		return rc;
 	if (ix->walk)
 		walk_note(ix->walk, &j->e.gen);
-	if (stands && !again)
-		index_doom(j, 0, &old);
+	if (row.id && !again)
+		index_doom(j, 0, &row.gen);
 	if (*highest < j->e.order)
 		*highest = j->e.order;
 	j->changed = 1;
@@ -129,16 +148,38 @@ static int do_commit(struct index *ix, struct job *j, uint64_t *highest)
 
 static int do_remove(struct index *ix, struct job *j)
 {
+	struct standing row;
+	int rc = 0;
+
+	for (int failed = 0; failed <= 1 && !rc; failed++) {
+		rc = find_row_of(ix->writer, &j->e, failed, &row);
+		if (rc || !row.id || row.order > j->max_order)
+			continue;
+		index_doom(j, row.id, &row.gen);
+		j->changed++;
+		rc = index_delete_row(ix->writer, row.id);
+	}
+	return rc;
+}
+
+/* 1: j->e is still the row, whose id is *id. */
+static int still_stands(struct index *ix, const struct job *j, int64_t *id)
+{
+	struct standing row;
+	int rc = find_row_of(ix->writer, &j->e, j->e.failed, &row);
+
+	*id = row.id;
+	return rc ? rc : row.id && gen_equal(&row.gen, &j->e.gen);
+}
+
+static int do_drop(struct index *ix, struct job *j)
+{
 	int64_t id;
-	uint64_t order;
-	struct gen g;
-	int rc = find_standing(ix->writer, &j->e, &id, &order, &g);
+	int rc = still_stands(ix, j, &id);
 
 	if (rc <= 0)
 		return rc;
-	if (order > j->max_order)
-		return 0;
-	index_doom(j, id, &g);
+	index_doom(j, id, &j->e.gen);
 	j->changed = 1;
 	return index_delete_row(ix->writer, id);
 }
@@ -149,7 +190,9 @@ static int do_clear(struct index *ix, struct job *j)
 {
 	struct sql *q = ix->writer;
 	struct clearing *cl = j->cl;
-	unsigned looked = 0;
+	unsigned looked = 0, most = j->room - 1;
+	bool failed = false;
+	struct standing row;
 	struct bytes key;
 	struct gen g;
 	int rc;
@@ -157,7 +200,7 @@ static int do_clear(struct index *ix, struct job *j)
 	sql_bind_name(q, SQL_RANGE, 1, cl->bucket);
 	sql_bind_blob(q, SQL_RANGE, 2, cl->low, cl->low_len);
 	sql_bind_blob(q, SQL_RANGE, 3, cl->high, cl->high_len);
-	sql_bind_u64(q, SQL_RANGE, 4, j->room);
+	sql_bind_u64(q, SQL_RANGE, 4, most);
 	while ((rc = sql_step(q, SQL_RANGE)) > 0) {
 		key = sql_bytes(q, SQL_RANGE, 3);
 		if (!sql_exact(q, SQL_RANGE, 2, g.b, sizeof g.b) || key.n < 1 || key.n > SC_KEY_MAX) {
@@ -167,13 +210,20 @@ static int do_clear(struct index *ix, struct job *j)
 		memcpy(cl->last, key.p, key.n);
 		cl->last_len = key.n;
 		looked++;
+		failed = sql_number(q, SQL_RANGE, 4);
 		if (sql_u64(q, SQL_RANGE, 1) <= cl->max_order)
 			index_doom(j, sql_number(q, SQL_RANGE, 0), &g);
 	}
 	sql_done(q, SQL_RANGE);
+	/* The next batch begins behind this key: its failure, which stands next, belongs to this one. */
+	if (!rc && looked == most && !failed) {
+		rc = find_standing(q, cl->bucket, (struct bytes){cl->last, cl->last_len}, true, &row);
+		if (!rc && row.id && row.order <= cl->max_order)
+			index_doom(j, row.id, &row.gen);
+	}
 	for (unsigned i = 0; i < j->ndead && !rc; i++)
 		rc = index_delete_row(q, j->dead[i].id);
-	cl->over = looked < j->room;
+	cl->over = looked < most;
 	j->changed = j->ndead;
 	KILLPOINT("batch_cleared");
 	return rc;
@@ -199,12 +249,10 @@ static int do_visit(struct index *ix, struct job *j)
 static int do_prove(struct index *ix, struct job *j)
 {
 	int64_t id;
-	uint64_t order;
-	struct gen g;
-	int rc = find_standing(ix->writer, &j->e, &id, &order, &g);
+	int rc = still_stands(ix, j, &id);
 
-	if (rc <= 0 || !gen_equal(&g, &j->e.gen))
-		return rc < 0 ? rc : 0;
+	if (rc <= 0)
+		return rc;
 	sql_bind_number(ix->writer, SQL_PROVE, 1, id);
 	sql_bind_number(ix->writer, SQL_PROVE, 2, ix->boot);
 	j->changed = 1;
@@ -330,6 +378,8 @@ static int do_job(struct index *ix, struct job *j, uint64_t *highest)
 		return do_commit(ix, j, highest);
 	case JOB_REMOVE:
 		return do_remove(ix, j);
+	case JOB_DROP:
+		return do_drop(ix, j);
 	case JOB_CLEAR:
 		return do_clear(ix, j);
 	case JOB_EXPIRE:
@@ -482,7 +532,7 @@ static void go_on_walking(struct index *ix, struct job *j)
  * job that failed has changed no row, so nothing goes. */
 static void answer(struct index *ix, struct job *first)
 {
-	struct gen later[GROUP_MAX];
+	struct gen later[GROUP_MAX * JOB_COMMIT_ROOM];
 	unsigned nlater = 0;
 
 	for (struct job *j = first, *next; j; j = next) {
@@ -496,8 +546,9 @@ static void answer(struct index *ix, struct job *first)
 		} else if (j->kind == JOB_SYNC) {
 			j->status = sync_all(ix);
 			j->err = j->status == SC_ESYS ? errno : 0;
-		} else if (j->kind == JOB_COMMIT && !j->status && j->ndead) {
-			later[nlater++] = j->dead[0].gen;
+		} else if (j->kind == JOB_COMMIT && !j->status) {
+			for (unsigned i = 0; i < j->ndead; i++)
+				later[nlater++] = j->dead[i].gen;
 		} else if (!j->status) {
 			for (unsigned i = 0; i < j->ndead; i++)
 				unlink_objects(ix, &j->dead[i].gen);

@@ -13,6 +13,7 @@
 enum job_kind {
 	JOB_COMMIT,
 	JOB_REMOVE,
+	JOB_DROP,
 	JOB_CLEAR,
 	JOB_EXPIRE,
 	JOB_DISCARD,
@@ -23,6 +24,8 @@ enum job_kind {
 	JOB_WALK,
 	JOB_SYNC
 };
+
+#define JOB_COMMIT_ROOM 2 /* of a commit: what it replaces, and the failure it ends */
 
 struct dead {
 	int64_t id; /* its row, while it has one */
@@ -35,7 +38,7 @@ struct job {
 	index_done done; /* may be NULL */
 	void *arg;
 
-	struct entry e; /* commit: all of it; remove: bucket and key; prove: those and gen; discard: gen */
+	struct entry e; /* commit: all of it; remove: bucket and key; drop, prove: those, failed and gen; discard: gen */
 	uint64_t max_order;
 	struct now now;
 	struct visit *visits; /* owned */

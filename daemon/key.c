@@ -54,8 +54,11 @@ struct key *key_get(struct daemon *d, struct bytes bucket, struct bytes key)
 
 void key_drop_if_unused(struct daemon *d, struct key *k)
 {
-	if (k->flights || k->waiters || k->heirs || k->unkept_until_ms)
+	if (k->flights || k->waiters || k->heirs)
 		return;
+	for (unsigned what = 0; what < MEMOS; what++)
+		if (k->memo[what].until_ms)
+			return;
 	BUG_ON(!d->keys);
 	HASH_DEL(d->keys, k);
 	free(k);
@@ -147,43 +150,58 @@ int keys_beginning(struct daemon *d, struct bytes bucket, struct bytes prefix, s
 	return rc ? SC_ENOMEM : 0;
 }
 
-static void forget_unkept(struct daemon *d, struct key *k)
+static const struct {
+	uint64_t ms;
+	unsigned most;
+} memos[MEMOS] = {[MEMO_UNKEPT] = {SC_UNKEPT_MS, SC_UNKEPT_MAX}, [MEMO_QUIET] = {SC_QUIET_MS, SC_QUIET_MAX}};
+
+static void forget(struct daemon *d, struct key *k, enum memo what)
 {
-	DL_DELETE2(d->unkept, k, unkept_prev, unkept_next);
-	d->nunkept--;
-	k->unkept_until_ms = 0;
-	key_drop_if_unused(d, k);
+	DL_DELETE2(d->memos[what].first, k, memo[what].prev, memo[what].next);
+	d->memos[what].n--;
+	k->memo[what].until_ms = 0;
 }
 
-void key_set_unkept(struct daemon *d, struct key *k, int error, uint64_t now_ms)
+void key_remember(struct daemon *d, struct key *k, enum memo what, int error, uint64_t now_ms)
 {
-	if (k->unkept_until_ms) {
-		DL_DELETE2(d->unkept, k, unkept_prev, unkept_next);
-		d->nunkept--;
+	struct memos *m = &d->memos[what];
+
+	if (k->memo[what].until_ms)
+		forget(d, k, what);
+	k->memo[what].until_ms = now_ms + memos[what].ms;
+	k->memo[what].error = error > 0 ? error : EIO;
+	DL_APPEND2(m->first, k, memo[what].prev, memo[what].next);
+	m->n++;
+	while (m->first != k && (m->n > memos[what].most || m->first->memo[what].until_ms <= now_ms)) {
+		struct key *oldest = m->first;
+
+		forget(d, oldest, what);
+		key_drop_if_unused(d, oldest);
 	}
-	k->unkept_until_ms = now_ms + SC_UNKEPT_MS;
-	k->unkept_error = error > 0 ? error : EIO;
-	DL_APPEND2(d->unkept, k, unkept_prev, unkept_next);
-	d->nunkept++;
-	while (d->unkept != k && (d->nunkept > SC_UNKEPT_MAX || d->unkept->unkept_until_ms <= now_ms))
-		forget_unkept(d, d->unkept);
 }
 
-int key_unkept(const struct key *k, uint64_t now_ms)
+int key_recall(const struct key *k, enum memo what, uint64_t now_ms)
 {
-	return k && now_ms < k->unkept_until_ms ? k->unkept_error : 0;
+	return k && now_ms < k->memo[what].until_ms ? k->memo[what].error : 0;
 }
 
-void key_forget_unkept(struct daemon *d, struct bytes bucket, struct bytes key)
+void key_forget(struct daemon *d, struct bytes bucket, struct bytes key, enum memo what)
 {
 	struct key *k = key_find(d, bucket, key);
 
-	if (k && k->unkept_until_ms)
-		forget_unkept(d, k);
+	if (!k || !k->memo[what].until_ms)
+		return;
+	forget(d, k, what);
+	key_drop_if_unused(d, k);
 }
 
-void keys_forget_unkept(struct daemon *d)
+void keys_forget_all(struct daemon *d)
 {
-	while (d->unkept)
-		forget_unkept(d, d->unkept);
+	for (unsigned what = 0; what < MEMOS; what++)
+		while (d->memos[what].first) {
+			struct key *k = d->memos[what].first;
+
+			forget(d, k, what);
+			key_drop_if_unused(d, k);
+		}
 }

@@ -1,6 +1,6 @@
 /* A key that somebody runs or waits for: its flights, a line of peers that are asked again whenever something about it has
- * changed, those that may lead a lost run again, and whether what it prints could not be stored a moment ago. Lives as long as
- * it has any of them. */
+ * changed, those that may lead a lost run again, and what is remembered of its last runs for a while. Lives as long as it has any of
+ * them. */
 #ifndef SC_DAEMON_KEY_H
 #define SC_DAEMON_KEY_H
 
@@ -14,13 +14,22 @@ struct conn;
 struct daemon;
 struct flight;
 
+/* What is remembered. */
+enum memo {
+	MEMO_UNKEPT, /* what a run of it printed could not be stored, because of an errno: for SC_UNKEPT_MS, of SC_UNKEPT_MAX keys */
+	MEMO_QUIET, /* its entry's renewal has failed: for SC_QUIET_MS, of SC_QUIET_MAX keys */
+	MEMOS
+};
+
 struct key {
-	struct flight *flights;	  /* doomed ones too */
-	struct conn *waiters;	  /* first come first */
-	unsigned heirs;		  /* peers that have lost a run of it, can lead, and have not asked again yet */
-	uint64_t unkept_until_ms; /* of clock_run_ms; 0: its last run could be stored, as far as one knows */
-	int unkept_error;	  /* … or could not, because of this errno */
-	struct key *unkept_next, *unkept_prev;
+	struct flight *flights; /* doomed ones too */
+	struct conn *waiters;	/* first come first */
+	unsigned heirs;		/* peers that have lost a run of it, can lead, and have not asked again yet */
+	struct {
+		uint64_t until_ms; /* of clock_run_ms; 0: nothing is remembered */
+		int error;	   /* the errno of it, or 1 */
+		struct key *next, *prev;
+	} memo[MEMOS];
 	size_t id_len;
 	UT_hash_handle hh;
 	uint8_t id[]; /* bucket, NUL, key */
@@ -44,16 +53,16 @@ void key_drop_heir(struct conn *c);
  * key goes if nothing is left of it. */
 void key_changed(struct daemon *d, struct key *k);
 
-/* What a run of it prints could not be stored: known for SC_UNKEPT_MS, of the last SC_UNKEPT_MAX keys. */
-void key_set_unkept(struct daemon *d, struct key *k, int error, uint64_t now_ms);
-int key_unkept(const struct key *k, uint64_t now_ms); /* that errno; 0: nothing is known against it */
+/* error: what is remembered, not 0. The oldest keys are forgotten when there are too many. */
+void key_remember(struct daemon *d, struct key *k, enum memo what, int error, uint64_t now_ms);
+int key_recall(const struct key *k, enum memo what, uint64_t now_ms); /* that error; 0: nothing is known */
 /* The ids of all keys of the bucket that begin so, one behind the other, each behind its length (a size_t). SC_ENOMEM. */
 int keys_beginning(struct daemon *d, struct bytes bucket, struct bytes prefix, struct buf *ids);
 
 /* It may be tried anew. */
-void key_forget_unkept(struct daemon *d, struct bytes bucket, struct bytes key);
+void key_forget(struct daemon *d, struct bytes bucket, struct bytes key, enum memo what);
 
-/* All of them: the daemon goes. */
-void keys_forget_unkept(struct daemon *d);
+/* Of all keys: the daemon goes. */
+void keys_forget_all(struct daemon *d);
 
 #endif

@@ -444,7 +444,7 @@ static void finish(struct main *m)
 		conn_close(c, NULL);
 	}
 	flights_close(d);
-	keys_forget_unkept(d);
+	keys_forget_all(d);
 	evict_close(d);
 	ticker_free(d->idle);
 	ticker_free(d->expiry);

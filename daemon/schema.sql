@@ -7,7 +7,7 @@
 -- A file whose application_id or user_version is another is not ours to read: it is moved aside.
 
 PRAGMA application_id = 1396926840; -- "SCix"
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;
 
 -- One row. Totals are kept so that opening a million entries, or asking whether a limit is passed, counts nothing.
 CREATE TABLE meta (
@@ -33,7 +33,8 @@ CREATE TABLE boots (
 	boot_id BLOB NOT NULL UNIQUE CHECK (length(boot_id) = 16)
 ) STRICT;
 
--- One finished entry. A row of a lower `ord` never takes the place of one of a higher. What SIEVE's hand looks at stands before the key,
+-- One finished entry. A row of a lower `ord` never takes the place of one of a higher; a failure never that of what is good, but what is
+-- good ends the failures before it. What SIEVE's hand looks at stands before the key,
 -- which may be long and then lies on pages of its own.
 CREATE TABLE entry (
 	id              INTEGER PRIMARY KEY, -- in order of first commit, and kept over replacement: SIEVE's hand walks it
@@ -43,6 +44,7 @@ CREATE TABLE entry (
 	gen             BLOB NOT NULL CHECK (length(gen) = 16), -- names the objects
 	bucket          TEXT NOT NULL,
 	key             BLOB NOT NULL CHECK (length(key) BETWEEN 1 AND 4096),
+	failed          INTEGER NOT NULL, -- 1: a failure that is kept for those who ask for it, beside what is good
 	ord             INTEGER NOT NULL,
 	exit            INTEGER NOT NULL,
 	signal          INTEGER NOT NULL, -- 0: it exited
@@ -58,7 +60,7 @@ CREATE TABLE entry (
 	took_ms         INTEGER NOT NULL, -- how long the run took, from LEAD to DONE
 	proved          INTEGER NOT NULL, -- boots.id of the boot in which its bytes were written, or last compared with their sums
 	purge_boot      INTEGER,          -- created_boot_ms + ttl_ms + stale_ms: its last moment. NULL: never
-	UNIQUE (bucket, key)
+	UNIQUE (bucket, key, failed)
 ) STRICT;
 
 -- Expiry walks this, boot by boot. Not partial: rows that never end keep their boot from being dropped.

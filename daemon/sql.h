@@ -15,7 +15,7 @@ enum sql_who { SQL_READ = 1, SQL_WRITE = 2 };
 
 #define SQL_COLUMNS                                                                                    \
 	"e.bucket, e.key, e.gen, e.ord, e.exit, e.signal, e.out_len, e.err_len, e.out_sum, e.err_sum," \
-	" e.created_wall_ms, e.created_boot_ms, b.boot_id, e.ttl_ms, e.stale_ms, e.took_ms, e.id, e.hits, e.proved"
+	" e.created_wall_ms, e.created_boot_ms, b.boot_id, e.ttl_ms, e.stale_ms, e.took_ms, e.id, e.hits, e.proved, e.failed"
 
 /* Name, connections, text. The test asks SQLite for the plan of each: only `boots` may be scanned. CROSS JOIN keeps the order
  * as written. */
@@ -23,10 +23,10 @@ enum sql_who { SQL_READ = 1, SQL_WRITE = 2 };
 	/* lookups */                                                                                                          \
 	X(FIND, SQL_READ,                                                                                                      \
 	  "SELECT " SQL_COLUMNS " FROM entry AS e CROSS JOIN boots AS b WHERE e.bucket = ?1 AND e.key = ?2"                    \
-	  " AND b.id = e.boot")                                                                                                \
+	  " AND e.failed = ?3 AND b.id = e.boot")                                                                              \
 	X(LIST, SQL_READ,                                                                                                      \
 	  "SELECT " SQL_COLUMNS " FROM entry AS e CROSS JOIN boots AS b WHERE e.bucket = ?1 AND e.key >= ?2"                   \
-	  " AND e.key < ?3 AND b.id = e.boot ORDER BY e.key LIMIT ?4")                                                         \
+	  " AND e.key < ?3 AND e.failed = 0 AND b.id = e.boot ORDER BY e.key LIMIT ?4")                                        \
 	X(NEXT, SQL_READ,                                                                                                      \
 	  "SELECT " SQL_COLUMNS " FROM entry AS e CROSS JOIN boots AS b WHERE e.id > ?1 AND b.id = e.boot"                     \
 	  " ORDER BY e.id LIMIT 1")                                                                                            \
@@ -39,13 +39,15 @@ enum sql_who { SQL_READ = 1, SQL_WRITE = 2 };
 	/* the walk */                                                                                                         \
 	X(ROWS, SQL_WRITE, "SELECT id, gen, out_len, err_len FROM entry WHERE id > ?1 ORDER BY id LIMIT ?2")                   \
 	/* changes */                                                                                                          \
-	X(STANDING, SQL_WRITE, "SELECT id, ord, gen FROM entry WHERE bucket = ?1 AND key = ?2")                                \
+	X(STANDING, SQL_WRITE, "SELECT id, ord, gen FROM entry WHERE bucket = ?1 AND key = ?2 AND failed = ?3")                \
 	X(RANGE, SQL_WRITE,                                                                                                    \
-	  "SELECT id, ord, gen, key FROM entry WHERE bucket = ?1 AND key >= ?2 AND key < ?3 ORDER BY key LIMIT ?4")            \
+	  "SELECT id, ord, gen, key, failed FROM entry WHERE bucket = ?1 AND key >= ?2 AND key < ?3 ORDER BY key, failed "     \
+	  "LIMIT ?4")                                                                                                          \
 	X(PUT, SQL_WRITE,                                                                                                      \
 	  "INSERT INTO entry (id, bucket, key, gen, ord, exit, signal, out_len, err_len, out_sum, err_sum,"                    \
-	  " created_wall_ms, created_boot_ms, boot, ttl_ms, stale_ms, purge_boot, took_ms, bytes, proved, visited, hits)"      \
-	  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?14, ?20, 0)")       \
+	  " created_wall_ms, created_boot_ms, boot, ttl_ms, stale_ms, purge_boot, took_ms, bytes, proved, visited, hits, "     \
+	  "failed)"                                                                                                            \
+	  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?14, ?20, 0, ?21)")  \
 	X(DELETE, SQL_WRITE, "DELETE FROM entry WHERE id = ?1")                                                                \
 	X(ENDED, SQL_WRITE, "SELECT id, gen FROM entry WHERE boot = ?1 AND purge_boot < ?2 ORDER BY purge_boot LIMIT ?3")      \
 	X(ADD_BOOT, SQL_WRITE, "INSERT OR IGNORE INTO boots (boot_id) VALUES (?1)")                                            \

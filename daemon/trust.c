@@ -63,11 +63,10 @@ static void on_removed(void *arg, int status, uint64_t changed)
 
 static void distrust(struct daemon *d, const struct entry *e)
 {
-	struct bytes bucket = bytes_of(e->bucket), key = {e->key, e->key_len};
 	struct distrusted *x = d->ndistrusted < DISTRUSTED_MAX ? malloc(sizeof *x) : NULL;
 
 	if (!x) {
-		index_remove(d->index, bucket, key, e->order, NULL, NULL);
+		index_drop(d->index, e, NULL, NULL);
 		return;
 	}
 	x->d = d;
@@ -75,7 +74,7 @@ static void distrust(struct daemon *d, const struct entry *e)
 	DL_APPEND(d->distrusted, x);
 	d->ndistrusted++;
 	/* No memory for a job: it stays in the list. */
-	index_remove(d->index, bucket, key, e->order, on_removed, x);
+	index_drop(d->index, e, on_removed, x);
 }
 
 void trust_proved(struct conn *c, const struct msg *m)
@@ -84,11 +83,11 @@ void trust_proved(struct conn *c, const struct msg *m)
 	char hex[SC_GEN_HEX];
 	struct entry e;
 
-	if (index_find(d->index, m->bucket, m->key, &e) != 0 || !gen_equal(&e.gen, &m->gen) || trust_is_bad(d, &e.gen))
+	if (index_find_gen(d->index, m->bucket, m->key, &m->gen, &e) != 0 || trust_is_bad(d, &e.gen))
 		return; /* replaced or removed meanwhile, or somebody was faster */
 	KILLPOINT("proof_taken");
 	if (!(m->flags & PROVED_BAD)) {
-		index_prove(d->index, m->bucket, m->key, &m->gen, NULL, NULL);
+		index_prove(d->index, &e, NULL, NULL);
 		return;
 	}
 	gen_format(&e.gen, hex);

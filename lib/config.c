@@ -134,6 +134,9 @@ static const struct setting_row {
 #define AT(field) offsetof(struct config, field)
 #define AND_OF_BUCKET(field) true, offsetof(struct config_bucket, field)
 	[SET_TTL] = {"ttl", SETTING_DURATION, set_duration, AT(ttl_ms), AND_OF_BUCKET(ttl_ms)},
+	[SET_STALE] = {"stale", SETTING_DURATION, set_duration, AT(stale_ms), AND_OF_BUCKET(stale_ms)},
+	[SET_KEEP_FAILURES] = {"keep-failures", SETTING_DURATION, set_duration, AT(keep_ms), AND_OF_BUCKET(keep_ms)},
+	[SET_FINISH] = {"finish", SETTING_SWITCH, set_switch, AT(finish), AND_OF_BUCKET(finish)},
 	[SET_MAX_SIZE] = {"max-size", SETTING_SIZE, set_size, AT(limits.max_size), AND_OF_BUCKET(limits.max_size)},
 	[SET_MAX_FILES] = {"max-files", SETTING_COUNT, set_count, AT(limits.max_files), AND_OF_BUCKET(limits.max_files)},
 	[SET_MAX_ENTRY] = {"max-entry", SETTING_SIZE, set_size, AT(limits.max_entry), AND_OF_BUCKET(limits.max_entry)},
@@ -169,6 +172,27 @@ uint64_t config_ttl(const struct config *c, const char *bucket)
 	const struct config_bucket *b = config_bucket(c, bucket);
 
 	return b ? b->ttl_ms : c->ttl_ms;
+}
+
+uint64_t config_stale(const struct config *c, const char *bucket)
+{
+	const struct config_bucket *b = config_bucket(c, bucket);
+
+	return b ? b->stale_ms : c->stale_ms;
+}
+
+uint64_t config_keep_failures(const struct config *c, const char *bucket)
+{
+	const struct config_bucket *b = config_bucket(c, bucket);
+
+	return b ? b->keep_ms : c->keep_ms;
+}
+
+bool config_finish(const struct config *c, const char *bucket)
+{
+	const struct config_bucket *b = config_bucket(c, bucket);
+
+	return b ? b->finish : c->finish;
 }
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -413,10 +437,17 @@ static void check_bucket(const struct reading *r, struct config_bucket *b)
 		l->max_entry = c->limits.max_entry;
 		b->line[SET_MAX_ENTRY] = c->line[SET_MAX_ENTRY];
 	}
-	if (b->line[SET_TTL] == 0) {
+	if (b->line[SET_TTL] == 0)
 		b->ttl_ms = c->ttl_ms;
-		b->line[SET_TTL] = c->line[SET_TTL];
-	}
+	if (b->line[SET_STALE] == 0)
+		b->stale_ms = c->stale_ms;
+	if (b->line[SET_KEEP_FAILURES] == 0)
+		b->keep_ms = c->keep_ms;
+	if (b->line[SET_FINISH] == 0)
+		b->finish = c->finish;
+	for (int i = SET_TTL; i <= SET_FINISH; i++)
+		if (b->line[i] == 0)
+			b->line[i] = c->line[i];
 }
 
 static void check_limits(const struct reading *r)

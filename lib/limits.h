@@ -96,6 +96,10 @@
 #define SC_UNKEPT_MS 60000
 #define SC_UNKEPT_MAX 1024
 
+/* An entry whose renewal has failed is not renewed for so long; of so many keys it is known. */
+#define SC_QUIET_MS 10000
+#define SC_QUIET_MAX 1024
+
 /* A reader of a streaming-only run that has not moved for so long while others wait for it is left behind. */
 #define SC_STUCK_MS 10000
 

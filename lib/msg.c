@@ -32,6 +32,8 @@ enum bytes_rule { RULE_NONE, RULE_BUCKET, RULE_NO_NUL, RULE_GENS };
 	F(order, UINT, 0, SC_ORDER_MAX, NONE)                  \
 	F(ttl, UINT, 0, UINT64_MAX, NONE)                      \
 	F(accept, UINT, 0, UINT64_MAX, NONE)                   \
+	F(stale, UINT, 0, UINT64_MAX, NONE)                    \
+	F(keep, UINT, 0, UINT64_MAX, NONE)                     \
 	F(age, UINT, 0, UINT64_MAX, NONE)                      \
 	F(estimate, UINT, 0, UINT64_MAX, NONE)                 \
 	F(exit, UINT, 0, 255, NONE)                            \
@@ -93,7 +95,8 @@ struct row {
 static const struct row rows[] = {
 	{MSG_HELLO, "HELLO", ANYBODY, 0, 0, {F_version, F_build, F_flags}},
 
-	{MSG_ASK, "ASK", SENDER_CLIENT, 0, 0, {F_bucket, F_key, F_flags, F_ttl, F_accept, F_chain, F_gen}},
+	{MSG_ASK, "ASK", SENDER_CLIENT, 0, 0, 
+	 {F_bucket, F_key, F_flags, F_ttl, F_accept, F_chain, F_gen, F_stale, F_keep}},
 	{MSG_ATTACH, "ATTACH", SENDER_CLIENT, 0, 0, {F_bucket, F_key, F_gen, F_flags, F_chain}},
 	{MSG_LEAVE, "LEAVE", SENDER_CLIENT, 0, 0, {F_gen, F_signal, F_flags}},
 	{MSG_REMOVE, "REMOVE", SENDER_CLIENT, 0, 0, {F_bucket, F_key}},
@@ -143,7 +146,7 @@ static const struct row rows[] = {
 	{MSG_SETTLED, "SETTLED", SENDER_DAEMON, 0, 0, {F_gen, F_flags}},
 
 	{MSG_RECORD, "RECORD", SENDER_NONE, 0, 0,
-	 {F_bucket, F_key, F_gen, F_order, F_kind, F_flags, F_ttl, F_created}},
+	 {F_bucket, F_key, F_gen, F_order, F_kind, F_flags, F_ttl, F_stale, F_keep, F_created}},
 };
 /* clang-format on */
 

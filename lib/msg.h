@@ -21,6 +21,8 @@ struct msg {
 	uint64_t order;		       /* its order number */
 	uint64_t ttl;		       /* ms it may live; SC_FOREVER; SC_TTL_UNSET in ASK: the daemon's default */
 	uint64_t accept;	       /* ASK: oldest acceptable age in ms */
+	uint64_t stale;		       /* ms it may be served beyond that while it is renewed; SC_TTL_UNSET as with ttl */
+	uint64_t keep;		       /* ms a failure may be kept, and served; SC_TTL_UNSET as with ttl */
 	uint64_t age;		       /* ms since it finished (HIT) or began (FOLLOW) */
 	uint64_t estimate;	       /* ms the last run of this key took; SC_FOREVER: not known */
 	uint64_t exit, signal;	       /* of the command; signal 0: it exited */

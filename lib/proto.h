@@ -5,7 +5,7 @@
 /* Raised when a peer of the older number could misunderstand. Fields are only ever added, so most changes do not. The tests
  * build programs of another one. */
 #ifndef SC_PROTO_VERSION
-#define SC_PROTO_VERSION 1
+#define SC_PROTO_VERSION 2
 #endif
 
 enum msg_type {
@@ -78,6 +78,7 @@ enum {
 	ASK_DETACHED = 1u << 5, /* if I am to lead: nobody is waited for by the run, nor ends it by leaving */
 	ASK_PUT = 1u << 6,	/* what I have is the run: only LEAD will do */
 	ASK_GIVEN = 1u << 7,	/* … and the object of `gen` is it, whole: lead with that */
+	ASK_RENEW = 1u << 8,	/* I have just been given a stale entry: lead, detached, unless somebody renews it by now */
 };
 
 /* ATTACH.flags */
@@ -127,7 +128,11 @@ enum { VERDICT_STOP = 1u << 0 };
 enum { SETTLED_COMMITTED = 1u << 0, SETTLED_OVERTAKEN = 1u << 1 };
 
 /* HIT.flags */
-enum { HIT_VERIFY = 1u << 0 }; /* to be compared with its sums before it is used, and PROVED */
+enum {
+	HIT_VERIFY = 1u << 0, /* to be compared with its sums before it is used, and PROVED */
+	HIT_STALE = 1u << 1,  /* older than its ttl, or than what was asked for, and good enough by `stale` */
+	HIT_RENEW = 1u << 2,  /* … and nobody renews it: ASK_RENEW */
+};
 
 /* PROVED.flags */
 enum { PROVED_BAD = 1u << 0 }; /* its bytes are not those of its sums, or cannot be read */
@@ -154,6 +159,9 @@ enum flight_mark {
 	MARK_DOOMED = 8, /* not to be committed, not to be joined */
 	MARK_FINISH = 9, /* not to be stopped when nobody reads */
 };
+
+/* RECORD.flags */
+enum { RECORD_RENEWAL = 1u << 0 }; /* of an entry that is served meanwhile */
 
 /* RECORD.kind */
 enum flight_kind { KIND_RUN = 1 };

@@ -4,18 +4,25 @@
 HOUR=3600000 DAY=86400000 YEAR=31536000000 # ms
 export HOUR DAY YEAR
 
-# set_clocks BOOT WALL: ms that are from now on added to CLOCK_BOOTTIME and the wall clock. In place: the file is mapped.
+# set_clocks BOOT WALL [RUN]: ms that are from now on added to CLOCK_BOOTTIME, the wall clock and CLOCK_MONOTONIC. In place: the file is
+# mapped.
 set_clocks() {
 	local fd
 	exec {fd}<>"$T/clocks"
-	printf '%020d %020d ' "$1" "$2" >&"$fd"
+	printf '%020d %020d %020d ' "$1" "$2" "${3:-0}" >&"$fd"
 	exec {fd}>&-
 }
 
-# A suspend, or just so much time: both clocks go on by it.
+# A suspend: both clocks go on by it.
 let_pass() {
 	passed=$((${passed:-0} + $1))
-	set_clocks $passed $passed
+	set_clocks $passed $passed ${awake:-0}
+}
+
+# Just so much time, awake: all clocks go on by it.
+let_pass_awake() {
+	awake=$((${awake:-0} + $1))
+	let_pass "$1"
 }
 
 with_clocks() { env LD_PRELOAD="$HELPERS/shim_clock.so" SHIM_CLOCK="$T/clocks" "$@"; }

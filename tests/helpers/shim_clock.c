@@ -1,7 +1,8 @@
-/* Preloaded: clocks that the test sets while we run. As when a machine has slept, CLOCK_MONOTONIC knows nothing of it.
+/* Preloaded: clocks that the test sets while we run. As when a machine has slept, CLOCK_MONOTONIC knows nothing of it unless it is
+ * told so.
  *
- * SHIM_CLOCK=FILE   two numbers of 20 digits and a space each, which the test overwrites in place: what is added to CLOCK_BOOTTIME, and to
- *                   the wall clock, in ms
+ * SHIM_CLOCK=FILE   three numbers of 20 digits and a space each, which the test overwrites in place: what is added to CLOCK_BOOTTIME, to the
+ *                   wall clock and to CLOCK_MONOTONIC, in ms
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -19,7 +20,7 @@ __attribute__((constructor)) static void begin(void)
 {
 	const char *path = getenv("SHIM_CLOCK");
 	int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-	void *at = fd < 0 ? MAP_FAILED : mmap(NULL, 2 * FIELD, PROT_READ, MAP_SHARED, fd, 0);
+	void *at = fd < 0 ? MAP_FAILED : mmap(NULL, 3 * FIELD, PROT_READ, MAP_SHARED, fd, 0);
 
 	if (at != MAP_FAILED)
 		shifts = at;
@@ -47,6 +48,8 @@ int clock_gettime(clockid_t id, struct timespec *t)
 		shift(t, 0);
 	if (rc == 0 && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE))
 		shift(t, 1);
+	if (rc == 0 && (id == CLOCK_MONOTONIC || id == CLOCK_MONOTONIC_COARSE))
+		shift(t, 2);
 	return rc;
 }
 

@@ -76,11 +76,11 @@ static void check_key(const struct key *k)
 {
 	const struct key_model *m = model_of(k);
 
-	if (!k->flights && !k->waiters && !k->heirs && !k->unkept_until_ms)
+	if (!k->flights && !k->waiters && !k->heirs && !k->memo[MEMO_UNKEPT].until_ms && !k->memo[MEMO_QUIET].until_ms)
 		sim_fail("a key that nobody runs, waits for or has lost is left in the table");
-	if (key_unkept(k, clock_run_ms()) != check_unkept(m))
+	if (key_recall(k, MEMO_UNKEPT, clock_run_ms()) != check_unkept(m))
 		sim_fail("of key %s it is known that it could not be stored (%d), which is so no more (%d)", m->name,
-			 key_unkept(k, clock_run_ms()), check_unkept(m));
+			 key_recall(k, MEMO_UNKEPT, clock_run_ms()), check_unkept(m));
 }
 
 static void check_unkept_line(void)
@@ -88,17 +88,18 @@ static void check_unkept_line(void)
 	const struct key *last = NULL, *k;
 	unsigned in_line = 0, marked = 0;
 
-	DL_FOREACH2(life.d.unkept, k, unkept_next)
+	DL_FOREACH2(life.d.memos[MEMO_UNKEPT].first, k, memo[MEMO_UNKEPT].next)
 	{
-		if (last && k->unkept_until_ms < last->unkept_until_ms)
+		if (last && k->memo[MEMO_UNKEPT].until_ms < last->memo[MEMO_UNKEPT].until_ms)
 			sim_fail("the keys that could not be stored are in disorder");
 		last = k;
 		in_line++;
 	}
 	for (k = life.d.keys; k; k = k->hh.next)
-		marked += k->unkept_until_ms != 0;
-	if (in_line != marked || in_line != life.d.nunkept)
-		sim_fail("%u keys could not be stored, %u are in the line, %u counted", marked, in_line, life.d.nunkept);
+		marked += k->memo[MEMO_UNKEPT].until_ms != 0;
+	if (in_line != marked || in_line != life.d.memos[MEMO_UNKEPT].n)
+		sim_fail("%u keys could not be stored, %u are in the line, %u counted", marked, in_line,
+			 life.d.memos[MEMO_UNKEPT].n);
 }
 
 static void check_tables(void)

@@ -163,7 +163,7 @@ static void finish(void *arg)
 		conn_close(c, NULL);
 	}
 	flights_close(d);
-	keys_forget_unkept(d);
+	keys_forget_all(d);
 	evict_close(d);
 	conns_bury();
 	forget_all();

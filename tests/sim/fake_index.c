@@ -289,16 +289,23 @@ int index_evict(struct index *index, struct eviction *ev, index_done done, void 
 	sim_fail("an eviction without a limit");
 }
 
-int index_find(struct index *index, struct bytes bucket, struct bytes key, struct entry *out)
+int index_find(struct index *index, struct bytes bucket, struct bytes key, bool failed, struct entry *out)
 {
 	struct key_model *k = key_model_of(key);
 
 	(void)index, (void)bucket;
 	daemon_point();
-	if (!k->has_row)
+	if (!k->has_row || failed)
 		return SC_ENOENT;
 	*out = k->row;
 	return 0;
+}
+
+int index_find_gen(struct index *index, struct bytes bucket, struct bytes key, const struct gen *g, struct entry *out)
+{
+	int rc = index_find(index, bucket, key, false, out);
+
+	return rc ? rc : gen_equal(&out->gen, g) ? 0 : SC_ENOENT;
 }
 
 int index_list(struct index *index, struct bytes bucket, struct bytes prefix, struct bytes after, unsigned limit,
@@ -367,6 +374,11 @@ int index_remove(struct index *index, struct bytes bucket, struct bytes key, uin
 	return put(j);
 }
 
+int index_drop(struct index *index, const struct entry *e, index_done done, void *arg)
+{
+	return index_remove(index, bytes_of(e->bucket), (struct bytes){e->key, e->key_len}, e->order, done, arg);
+}
+
 int index_clear(struct index *index, struct clearing *cl, index_done done, void *arg)
 {
 	(void)index, (void)cl, (void)done, (void)arg;
@@ -394,9 +406,9 @@ int index_discard(struct index *index, const struct gen *g, index_done done, voi
 }
 
 /* Nobody of the simulator's verifies, or checks them all. */
-int index_prove(struct index *index, struct bytes bucket, struct bytes key, const struct gen *g, index_done done, void *arg)
+int index_prove(struct index *index, const struct entry *e, index_done done, void *arg)
 {
-	(void)index, (void)bucket, (void)key, (void)g, (void)done, (void)arg;
+	(void)index, (void)e, (void)done, (void)arg;
 	return 0;
 }
 

@@ -62,8 +62,9 @@ static unsigned wrong;
 static const char *name_of(enum verdict_kind kind)
 {
 	static const char *const names[] = {
-		[VERDICT_HIT] = "hit",	 [VERDICT_FOLLOW] = "follow", [VERDICT_LEAD] = "lead",	[VERDICT_WAIT] = "wait",
-		[VERDICT_MISS] = "miss", [VERDICT_NESTED] = "nested", [VERDICT_ALONE] = "alone"};
+		[VERDICT_HIT] = "hit",	     [VERDICT_STALE] = "stale",	  [VERDICT_FAILURE] = "failure",
+		[VERDICT_FOLLOW] = "follow", [VERDICT_LEAD] = "lead",	  [VERDICT_WAIT] = "wait",
+		[VERDICT_MISS] = "miss",     [VERDICT_NESTED] = "nested", [VERDICT_ALONE] = "alone"};
 
 	return names[kind];
 }
@@ -268,6 +269,14 @@ static void check_never(const struct facts *f, const struct question *q, const s
 	case VERDICT_HIT:
 		if (!decide_is_fresh(q, k))
 			complain(f, v, "a hit is of a fresh entry");
+		break;
+	case VERDICT_STALE:
+		if (!k->has_entry || decide_is_fresh(q, k) || q->stale_ms == 0)
+			complain(f, v, "only what is too old, and only to who takes that");
+		break;
+	case VERDICT_FAILURE:
+		if (!k->has_failure || q->keep_ms == 0)
+			complain(f, v, "a kept failure is only for who asks for it");
 		break;
 	case VERDICT_FOLLOW:
 		if (f->run != RUN_GOING || f->finished || f->nested)

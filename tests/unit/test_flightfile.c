@@ -134,6 +134,7 @@ static struct flightfile example(void)
 				   .key_len = 8,
 				   .order = 1ULL << 40,
 				   .ttl_ms = 3600000,
+				   .stale_ms = 7200000,
 				   .created_wall_ms = 1700000000000};
 }
 
@@ -161,6 +162,9 @@ static void assert_same(const struct flightfile *a, const struct flightfile *b)
 	assert_memory_equal(a->key, b->key, a->key_len);
 	assert_int_equal(a->order, b->order);
 	assert_int_equal(a->ttl_ms, b->ttl_ms);
+	assert_int_equal(a->stale_ms, b->stale_ms);
+	assert_int_equal(a->keep_ms, b->keep_ms);
+	assert_int_equal(a->renewal, b->renewal);
 	assert_int_equal(a->created_wall_ms, b->created_wall_ms);
 	assert_int_equal(a->doomed, b->doomed);
 	assert_int_equal(a->finish, b->finish);
@@ -208,12 +212,16 @@ static void a_flight_survives_being_written(void **state)
 	rows[1].key_len = 1;
 	rows[1].order = rows[1].ttl_ms = rows[1].created_wall_ms = 0;
 	rows[1].finish = true;
+	rows[1].renewal = true;
+	rows[1].stale_ms = 0;
+	rows[1].keep_ms = 90000;
 	strcpy(rows[1].bucket, "b");
 	memset(rows[2].key, 0xff, rows[2].key_len = SC_KEY_MAX);
 	memset(rows[2].bucket, 'z', SC_BUCKET_MAX);
 	rows[2].order = SC_ORDER_MAX;
 	rows[2].created_wall_ms = UINT64_MAX;
 	rows[2].ttl_ms = SC_FOREVER;
+	rows[2].stale_ms = rows[2].keep_ms = SC_FOREVER;
 	rows[2].doomed = true;
 	rows[3].doomed = rows[3].finish = true;
 	for (size_t i = 0; i < COUNT(rows); i++) {

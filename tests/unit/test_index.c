@@ -98,7 +98,7 @@ static uint64_t expire(struct room *r, struct now now, unsigned limit)
 
 static int find(struct room *r, const char *key, struct entry *e)
 {
-	return index_find(r->ix, bytes_of(DEFAULT), bytes_of(key), e);
+	return index_find(r->ix, bytes_of(DEFAULT), bytes_of(key), false, e);
 }
 
 static uint64_t order_of(struct room *r, const char *key)
@@ -229,13 +229,13 @@ static void keys_are_bytes_of_every_length_and_buckets_are_apart(void **state)
 	e.gen = make_gen(2);
 	e.key_len = SC_KEY_MAX - 1;
 	commit(r, &e);
-	assert_int_equal(index_find(r->ix, bytes_of(DEFAULT), view(e.key, SC_KEY_MAX), &got), 0);
+	assert_int_equal(index_find(r->ix, bytes_of(DEFAULT), view(e.key, SC_KEY_MAX), false, &got), 0);
 	assert_int_equal(got.order, 1);
-	assert_int_equal(index_find(r->ix, bytes_of(DEFAULT), view(e.key, SC_KEY_MAX - 1), &got), 0);
+	assert_int_equal(index_find(r->ix, bytes_of(DEFAULT), view(e.key, SC_KEY_MAX - 1), false, &got), 0);
 	assert_int_equal(got.order, 2);
-	assert_int_equal(index_find(r->ix, bytes_of(DEFAULT), view(e.key, SC_KEY_MAX - 2), &got), SC_ENOENT);
-	assert_int_equal(index_find(r->ix, bytes_of(DEFAULT), view(NULL, 0), &got), SC_ENOENT);
-	assert_int_equal(index_find(r->ix, bytes_of("other"), view(e.key, SC_KEY_MAX), &got), SC_ENOENT);
+	assert_int_equal(index_find(r->ix, bytes_of(DEFAULT), view(e.key, SC_KEY_MAX - 2), false, &got), SC_ENOENT);
+	assert_int_equal(index_find(r->ix, bytes_of(DEFAULT), view(NULL, 0), false, &got), SC_ENOENT);
+	assert_int_equal(index_find(r->ix, bytes_of("other"), view(e.key, SC_KEY_MAX), false, &got), SC_ENOENT);
 	strcpy(e.bucket, "other");
 	e.order = 3;
 	commit(r, &e);
@@ -934,7 +934,7 @@ static void a_newer_index_is_moved_aside(void **state)
 
 	open_index(r);
 	close_index(r);
-	alter(r, "PRAGMA user_version = 4");
+	alter(r, "PRAGMA user_version = 5");
 	check_fresh(r);
 }
 
@@ -944,7 +944,7 @@ static void an_older_index_is_moved_aside(void **state)
 
 	open_index(r);
 	close_index(r);
-	alter(r, "PRAGMA user_version = 2");
+	alter(r, "PRAGMA user_version = 3");
 	check_fresh(r);
 }
 
@@ -1244,7 +1244,7 @@ static void a_full_disk_fails_the_jobs_and_nothing_else(void **state)
 	assert_int_equal(s.err, EFBIG);
 	assert_int_equal(order_of(r, "before"), 1);
 	assert_true(has_objects(r, &e.gen));
-	assert_int_equal(index_find(r->ix, bytes_of(DEFAULT), view(big.key, SC_KEY_MAX), &got), SC_ENOENT);
+	assert_int_equal(index_find(r->ix, bytes_of(DEFAULT), view(big.key, SC_KEY_MAX), false, &got), SC_ENOENT);
 	assert_int_equal(index_count(r->ix), 1);
 	assert_int_equal(commit(r, &big), 1);
 	assert_int_equal(index_count(r->ix), 2);
@@ -1545,9 +1545,11 @@ static void a_replaced_entry_keeps_its_place_and_counts_as_visited(void **state)
 
 static uint64_t prove(struct room *r, const struct entry *e, const struct gen *g)
 {
+	struct entry of_gen = *e;
 	struct said s = {0};
 
-	assert_int_equal(index_prove(r->ix, bytes_of(e->bucket), view(e->key, e->key_len), g, on_done, &s), 0);
+	of_gen.gen = *g;
+	assert_int_equal(index_prove(r->ix, &of_gen, on_done, &s), 0);
 	await(r, &s, 1);
 	assert_int_equal(s.status, 0);
 	return s.changed;
@@ -1732,6 +1734,239 @@ static void where_boots_are_not_told_apart_nothing_counts_as_proved(void **state
 	assert_false(got.proved);
 }
 
+/* ---- kept failures: a second row of a key ---- */
+
+static struct entry make_failure(const char *key, uint64_t order)
+{
+	struct entry e = make_entry(key, order);
+
+	e.failed = true;
+	e.stale_ms = 0;
+	return e;
+}
+
+static uint64_t failure_of(struct room *r, const char *key) /* its order; 0: none */
+{
+	struct entry e;
+	int rc = index_find(r->ix, bytes_of(DEFAULT), bytes_of(key), true, &e);
+
+	assert_true(rc == 0 || rc == SC_ENOENT);
+	assert_true(rc || e.failed);
+	return rc ? 0 : e.order;
+}
+
+static uint64_t good_of(struct room *r, const char *key)
+{
+	struct entry e;
+	int rc = find(r, key, &e);
+
+	assert_true(rc == 0 || rc == SC_ENOENT);
+	assert_true(rc || !e.failed);
+	return rc ? 0 : e.order;
+}
+
+static void commit_with_objects(struct room *r, const struct entry *e)
+{
+	make_objects(r, &e->gen);
+	commit(r, e);
+}
+
+/* Exactly these generations have their objects. */
+static void assert_objects(struct room *r, unsigned most, unsigned bits)
+{
+	settle(r);
+	for (unsigned n = 1; n <= most; n++) {
+		struct gen g = make_gen(n);
+
+		if (has_objects(r, &g) != ((bits >> n) & 1))
+			fail_msg("the objects of %u are %s", n, (bits >> n) & 1 ? "gone" : "there");
+	}
+}
+
+/* In every order of commits of a good one and a failure of two runs each: what stands at the end depends on the order numbers only. */
+static void a_failure_stands_beside_what_is_good_and_ends_with_a_newer_success(void **state)
+{
+	static const struct {
+		bool failed[3]; /* of the commits, in turn … */
+		uint64_t order[3];
+		uint64_t good, failure; /* … what stands then */
+		unsigned objects;
+	} rows[] = {
+		{{false, true, false}, {1, 2, 3}, 3, 0, 1U << 3},	    /* replaced, and ended */
+		{{false, true, true}, {1, 2, 3}, 1, 3, 1U << 1 | 1U << 3},  /* a newer failure */
+		{{false, true, true}, {1, 3, 2}, 1, 3, 1U << 1 | 1U << 3},  /* an older one comes too late */
+		{{true, false, true}, {1, 2, 3}, 2, 3, 1U << 2 | 1U << 3},  /* it fails again */
+		{{false, true, true}, {3, 1, 2}, 3, 0, 1U << 3},	    /* never beside a newer success */
+		{{true, false, false}, {3, 1, 2}, 2, 3, 1U << 2 | 1U << 3}, /* older successes do not end it */
+		{{true, true, false}, {1, 2, 3}, 3, 0, 1U << 3},	    /* … newer do */
+		{{false, false, true}, {2, 1, 3}, 2, 3, 1U << 2 | 1U << 3},
+	};
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct room *r;
+		void *s;
+
+		(void)state;
+		assert_int_equal(set_up(&s), 0);
+		r = s;
+		open_index(r);
+		for (unsigned n = 0; n < 3; n++) {
+			struct entry e = rows[i].failed[n] ? make_failure("key", rows[i].order[n])
+							   : make_entry("key", rows[i].order[n]);
+
+			commit_with_objects(r, &e);
+		}
+		if (good_of(r, "key") != rows[i].good || failure_of(r, "key") != rows[i].failure)
+			fail_msg("row %zu: good %llu, failure %llu", i, (unsigned long long)good_of(r, "key"),
+				 (unsigned long long)failure_of(r, "key"));
+		assert_objects(r, 3, rows[i].objects);
+		assert_int_equal(index_count(r->ix), (rows[i].good != 0) + (rows[i].failure != 0));
+		check_totals(r);
+		tear_down(&s);
+	}
+}
+
+static void a_failure_said_twice_keeps_its_objects_and_what_is_good(void **state)
+{
+	struct room *r = *state;
+	struct entry good = make_entry("key", 1), bad = make_failure("key", 2), got;
+
+	open_index(r);
+	commit_with_objects(r, &good);
+	commit_with_objects(r, &bad);
+	assert_int_equal(commit(r, &bad), 1);
+	assert_objects(r, 2, 1U << 1 | 1U << 2);
+	assert_int_equal(index_find_gen(r->ix, bytes_of(DEFAULT), bytes_of("key"), &good.gen, &got), 0);
+	assert_false(got.failed);
+	assert_int_equal(index_find_gen(r->ix, bytes_of(DEFAULT), bytes_of("key"), &bad.gen, &got), 0);
+	assert_true(got.failed);
+	assert_int_equal(got.exit, 3);
+	bad.gen = make_gen(77);
+	assert_int_equal(index_find_gen(r->ix, bytes_of(DEFAULT), bytes_of("key"), &bad.gen, &got), SC_ENOENT);
+	close_index(r);
+	open_index(r);
+	assert_int_equal(good_of(r, "key"), 1);
+	assert_int_equal(failure_of(r, "key"), 2);
+}
+
+static uint64_t drop_row(struct room *r, const struct entry *e)
+{
+	struct said s = {0};
+
+	assert_int_equal(index_drop(r->ix, e, on_done, &s), 0);
+	await(r, &s, 1);
+	assert_int_equal(s.status, 0);
+	return s.changed;
+}
+
+static void dropped_and_proved_is_one_row_of_a_key_not_the_other(void **state)
+{
+	struct room *r = *state;
+	struct entry good = make_entry("key", 1), bad = make_failure("key", 2), got;
+
+	good.ttl_ms = bad.ttl_ms = SC_FOREVER;
+	open_index(r);
+	commit_with_objects(r, &good);
+	commit_with_objects(r, &bad);
+	close_index(r);
+	assert_int_equal(index_open(&r->ix, r->dir_fd, OTHER, r->log), 0);
+	assert_int_equal(prove(r, &bad, &good.gen), 0);
+	assert_int_equal(prove(r, &bad, &bad.gen), 1);
+	assert_int_equal(find(r, "key", &got), 0);
+	assert_false(got.proved);
+	assert_int_equal(index_find(r->ix, bytes_of(DEFAULT), bytes_of("key"), true, &got), 0);
+	assert_true(got.proved);
+	got.gen = make_gen(77);
+	assert_int_equal(drop_row(r, &got), 0);
+	assert_int_equal(drop_row(r, &bad), 1);
+	assert_int_equal(drop_row(r, &bad), 0);
+	assert_int_equal(good_of(r, "key"), 1);
+	assert_objects(r, 2, 1U << 1);
+	assert_int_equal(drop_row(r, &good), 1);
+	assert_objects(r, 2, 0);
+	check_totals(r);
+}
+
+static void remove_takes_both_rows_up_to_an_order(void **state)
+{
+	struct room *r = *state;
+	struct entry good = make_entry("key", 1), bad = make_failure("key", 2);
+
+	open_index(r);
+	commit_with_objects(r, &good);
+	commit_with_objects(r, &bad);
+	assert_int_equal(drop(r, "key", 1), 1);
+	assert_int_equal(failure_of(r, "key"), 2);
+	assert_objects(r, 2, 1U << 2);
+	commit_with_objects(r, &good); /* older than the failure: both stand */
+	assert_int_equal(drop(r, "key", 2), 2);
+	assert_objects(r, 2, 0);
+	assert_int_equal(index_count(r->ix), 0);
+	check_totals(r);
+}
+
+/* A batch that ends between both rows of a key: the next one begins behind the key. */
+static void clear_takes_both_rows_of_the_key_a_batch_ends_with(void **state)
+{
+	struct room *r = *state;
+	char key[32];
+
+	open_index(r);
+	for (unsigned shift = 0; shift < 2; shift++) {
+		struct clearing cl = {.bucket = bytes_of(DEFAULT), .prefix = bytes_of("k"), .max_order = UINT64_MAX};
+		uint64_t n = 0, batches = 0;
+		struct said s = {0};
+
+		/* 300 keys of two rows, after `shift` of one: rows 256 and 257 are of one key, or are not. */
+		for (unsigned i = 0; i < 300 + shift; i++) {
+			struct entry good, bad;
+
+			snprintf(key, sizeof key, "k%04u", i);
+			good = make_entry(key, 2 * i + 1);
+			bad = make_failure(key, 2 * i + 2);
+			assert_int_equal(index_commit(r->ix, &good, on_done, &s), 0);
+			if (i >= shift)
+				assert_int_equal(index_commit(r->ix, &bad, on_done, &s), 0);
+		}
+		await(r, &s, 600 + shift);
+		assert_int_equal(index_count(r->ix), 600 + shift);
+		while (!cl.over) {
+			n += clear_batch(r, &cl);
+			batches++;
+		}
+		assert_int_equal(n, 600 + shift);
+		assert_true(batches >= 3);
+		assert_int_equal(index_count(r->ix), 0);
+		check_totals(r);
+	}
+}
+
+static void failures_are_not_listed_expire_by_themselves_and_are_evicted_like_others(void **state)
+{
+	struct room *r = *state;
+	struct entry good = make_entry("key", 1), bad = make_failure("key", 2), bad2 = make_failure("only", 3);
+	struct eviction ev = {.entries = 2};
+	struct listing l = {.stop_at = 99};
+
+	open_index(r);
+	good.ttl_ms = 5000;
+	commit_with_objects(r, &good);
+	commit_with_objects(r, &bad);
+	commit_with_objects(r, &bad2);
+	assert_int_equal(index_list(r->ix, bytes_of(DEFAULT), bytes_of(""), view(NULL, 0), 10, on_row, &l), 1);
+	assert_string_equal(l.text, "6b6579 ");
+	/* Its life is that of the failure, which has no grace. */
+	assert_int_equal(expire(r, later(1000, 1000), 10), 0);
+	assert_int_equal(expire(r, later(1001, 1001), 10), 2);
+	assert_int_equal(good_of(r, "key"), 1);
+	assert_objects(r, 3, 1U << 1);
+	bad.ttl_ms = 5000;
+	commit_with_objects(r, &bad);
+	assert_int_equal(evict(r, &ev), 2);
+	assert_objects(r, 3, 0);
+	check_totals(r);
+}
+
 static void a_boots_number_is_never_used_twice(void **state)
 {
 	struct room *r = *state;
@@ -1911,6 +2146,12 @@ int main(void)
 		T(an_eviction_goes_in_batches),
 		T(an_entry_is_proved_in_the_boot_that_wrote_or_compared_it),
 		T(where_boots_are_not_told_apart_nothing_counts_as_proved),
+		cmocka_unit_test(a_failure_stands_beside_what_is_good_and_ends_with_a_newer_success),
+		T(a_failure_said_twice_keeps_its_objects_and_what_is_good),
+		T(dropped_and_proved_is_one_row_of_a_key_not_the_other),
+		T(remove_takes_both_rows_up_to_an_order),
+		T(clear_takes_both_rows_of_the_key_a_batch_ends_with),
+		T(failures_are_not_listed_expire_by_themselves_and_are_evicted_like_others),
 		T(a_boots_number_is_never_used_twice),
 		T(ten_thousand_entries_come_and_go),
 		T(only_the_few_boots_are_ever_scanned),

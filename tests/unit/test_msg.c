@@ -42,6 +42,8 @@ static const struct known_field {
 	{"order", UINT, offsetof(struct msg, order), 0, SC_ORDER_MAX},
 	{"ttl", UINT, offsetof(struct msg, ttl), 0, UINT64_MAX},
 	{"accept", UINT, offsetof(struct msg, accept), 0, UINT64_MAX},
+	{"stale", UINT, offsetof(struct msg, stale), 0, UINT64_MAX},
+	{"keep", UINT, offsetof(struct msg, keep), 0, UINT64_MAX},
 	{"age", UINT, offsetof(struct msg, age), 0, UINT64_MAX},
 	{"estimate", UINT, offsetof(struct msg, estimate), 0, UINT64_MAX},
 	{"exit", UINT, offsetof(struct msg, exit), 0, 255},
@@ -326,6 +328,7 @@ static int decode_question(struct bytes bucket, struct bytes key, struct bytes c
 		{.kind = VALUE_BYTES, .bytes = key},	 {.kind = VALUE_UINT},
 		{.kind = VALUE_UINT, .u = SC_TTL_UNSET}, {.kind = VALUE_UINT, .u = SC_FOREVER},
 		{.kind = VALUE_BYTES, .bytes = chain},	 {.kind = VALUE_BYTES, .bytes = {gen, 16}},
+		{.kind = VALUE_UINT, .u = SC_TTL_UNSET}, {.kind = VALUE_UINT, .u = SC_TTL_UNSET},
 	};
 
 	return decode(v, COUNT(v));

@@ -50,13 +50,13 @@ static struct key *set(struct daemon *d, unsigned n, int error, uint64_t now)
 	struct key *k = key_get(d, BUCKET, name(n));
 
 	assert_non_null(k);
-	key_set_unkept(d, k, error, now);
+	key_remember(d, k, MEMO_UNKEPT, error, now);
 	return k;
 }
 
 static int known(struct daemon *d, unsigned n, uint64_t now)
 {
-	return key_unkept(key_find(d, BUCKET, name(n)), now);
+	return key_recall(key_find(d, BUCKET, name(n)), MEMO_UNKEPT, now);
 }
 
 /* The line is what is marked in the table, in the order in which it ends, and nothing is marked twice. */
@@ -65,20 +65,20 @@ static void assert_sound(struct daemon *d, unsigned n)
 	uint64_t last = 0;
 	unsigned in_line = 0;
 
-	for (struct key *k = d->unkept; k; k = k->unkept_next, in_line++) {
-		assert_true(k->unkept_until_ms >= last);
-		last = k->unkept_until_ms;
+	for (struct key *k = d->memos[MEMO_UNKEPT].first; k; k = k->memo[MEMO_UNKEPT].next, in_line++) {
+		assert_true(k->memo[MEMO_UNKEPT].until_ms >= last);
+		last = k->memo[MEMO_UNKEPT].until_ms;
 	}
 	assert_int_equal(in_line, n);
-	assert_int_equal(d->nunkept, n);
+	assert_int_equal(d->memos[MEMO_UNKEPT].n, n);
 	assert_int_equal(HASH_COUNT(d->keys), n);
 }
 
 static void assert_empty(struct daemon *d)
 {
-	assert_null(d->unkept);
+	assert_null(d->memos[MEMO_UNKEPT].first);
 	assert_null(d->keys);
-	assert_int_equal(d->nunkept, 0);
+	assert_int_equal(d->memos[MEMO_UNKEPT].n, 0);
 }
 
 /* ---- ---- */
@@ -88,14 +88,14 @@ static void it_is_known_for_a_minute_and_not_a_millisecond_longer(void **state)
 	struct daemon d = {0};
 
 	(void)state;
-	assert_int_equal(key_unkept(NULL, 0), 0);
+	assert_int_equal(key_recall(NULL, MEMO_UNKEPT, 0), 0);
 	assert_int_equal(known(&d, 1, 0), 0);
 	set(&d, 1, ENOSPC, 1000);
 	assert_int_equal(known(&d, 1, 1000), ENOSPC);
 	assert_int_equal(known(&d, 1, 1000 + SC_UNKEPT_MS - 1), ENOSPC);
 	assert_int_equal(known(&d, 1, 1000 + SC_UNKEPT_MS), 0);
 	assert_int_equal(known(&d, 2, 1000), 0);
-	keys_forget_unkept(&d);
+	keys_forget_all(&d);
 	assert_empty(&d);
 }
 
@@ -111,10 +111,10 @@ static void heard_again_it_counts_from_then_and_for_the_new_reason(void **state)
 	assert_int_equal(known(&d, 1, 3000 + SC_UNKEPT_MS - 1), EFBIG);
 	assert_int_equal(known(&d, 2, 3000 + SC_UNKEPT_MS - 1), 0);
 	/* The only one there is, too. */
-	key_forget_unkept(&d, BUCKET, name(2));
+	key_forget(&d, BUCKET, name(2), MEMO_UNKEPT);
 	set(&d, 1, EIO, 4000);
 	assert_sound(&d, 1);
-	keys_forget_unkept(&d);
+	keys_forget_all(&d);
 	assert_empty(&d);
 }
 
@@ -128,7 +128,7 @@ static void a_reason_that_is_none_is_still_one(void **state)
 		set(&d, 1, odd[i], 1000);
 		assert_int_equal(known(&d, 1, 1000), EIO);
 	}
-	keys_forget_unkept(&d);
+	keys_forget_all(&d);
 	assert_empty(&d);
 }
 
@@ -144,7 +144,7 @@ static void what_is_over_leaves_the_table_when_the_next_one_comes(void **state)
 	assert_sound(&d, 6);
 	assert_null(key_find(&d, BUCKET, name(4)));
 	assert_non_null(key_find(&d, BUCKET, name(5)));
-	keys_forget_unkept(&d);
+	keys_forget_all(&d);
 	assert_empty(&d);
 }
 
@@ -155,7 +155,7 @@ static void of_too_many_the_oldest_are_forgotten(void **state)
 	(void)state;
 	for (unsigned i = 0; i < SC_UNKEPT_MAX + 10; i++) {
 		set(&d, i, ENOSPC, 1000 + i);
-		assert_true(d.nunkept <= SC_UNKEPT_MAX);
+		assert_true(d.memos[MEMO_UNKEPT].n <= SC_UNKEPT_MAX);
 	}
 	assert_sound(&d, SC_UNKEPT_MAX);
 	for (unsigned i = 0; i < SC_UNKEPT_MAX + 10; i++)
@@ -166,7 +166,7 @@ static void of_too_many_the_oldest_are_forgotten(void **state)
 	assert_sound(&d, SC_UNKEPT_MAX);
 	assert_int_equal(known(&d, 10, 3000), ENOSPC);
 	assert_int_equal(known(&d, 11, 3000), 0);
-	keys_forget_unkept(&d);
+	keys_forget_all(&d);
 	assert_empty(&d);
 }
 
@@ -175,15 +175,15 @@ static void forgotten_it_is_out_of_the_table(void **state)
 	struct daemon d = {0};
 
 	(void)state;
-	key_forget_unkept(&d, BUCKET, name(1));
+	key_forget(&d, BUCKET, name(1), MEMO_UNKEPT);
 	for (unsigned i = 0; i < 3; i++)
 		set(&d, i, ENOSPC, 1000);
-	key_forget_unkept(&d, BUCKET, name(1));
+	key_forget(&d, BUCKET, name(1), MEMO_UNKEPT);
 	assert_sound(&d, 2);
 	assert_int_equal(known(&d, 1, 1000), 0);
-	key_forget_unkept(&d, BUCKET, name(1));
-	key_forget_unkept(&d, BUCKET, name(0));
-	key_forget_unkept(&d, BUCKET, name(2));
+	key_forget(&d, BUCKET, name(1), MEMO_UNKEPT);
+	key_forget(&d, BUCKET, name(0), MEMO_UNKEPT);
+	key_forget(&d, BUCKET, name(2), MEMO_UNKEPT);
 	assert_empty(&d);
 }
 
@@ -194,9 +194,9 @@ static void the_same_name_in_another_bucket_is_another_key(void **state)
 	(void)state;
 	set(&d, 1, ENOSPC, 1000);
 	assert_null(key_find(&d, bytes_of("other"), name(1)));
-	key_forget_unkept(&d, bytes_of("other"), name(1));
+	key_forget(&d, bytes_of("other"), name(1), MEMO_UNKEPT);
 	assert_int_equal(known(&d, 1, 1000), ENOSPC);
-	keys_forget_unkept(&d);
+	keys_forget_all(&d);
 	assert_empty(&d);
 }
 
@@ -235,7 +235,7 @@ static void those_that_begin_so_are_found_by_bytes_and_in_their_bucket(void **st
 	assert_int_equal(keys_beginning(&d, BUCKET, (struct bytes){0}, &ids), 0);
 	assert_true(is_among(&ids, "default\00021", 10));
 	buf_release(&ids);
-	keys_forget_unkept(&d);
+	keys_forget_all(&d);
 	assert_empty(&d);
 }
 
@@ -249,13 +249,13 @@ static void a_key_that_somebody_waits_for_stays_without_the_mark(void **state)
 	(void)state;
 	k = set(&d, 1, ENOSPC, 1000);
 	assert_int_equal(key_wait(&d, &c, BUCKET, name(1)), 0);
-	key_forget_unkept(&d, BUCKET, name(1));
+	key_forget(&d, BUCKET, name(1), MEMO_UNKEPT);
 	assert_ptr_equal(key_find(&d, BUCKET, name(1)), k);
 	set(&d, 1, ENOSPC, 1000);
 	key_leave(&c);
 	assert_ptr_equal(key_find(&d, BUCKET, name(1)), k);
 	key_add_heir(k, &c);
-	key_forget_unkept(&d, BUCKET, name(1));
+	key_forget(&d, BUCKET, name(1), MEMO_UNKEPT);
 	assert_ptr_equal(key_find(&d, BUCKET, name(1)), k);
 	key_drop_heir(&c);
 	assert_empty(&d);

@@ -115,7 +115,7 @@ static bool has_row(struct room *r, uint64_t n)
 	char key[32];
 
 	snprintf(key, sizeof key, "%llu", (unsigned long long)n);
-	return index_find(r->ix, bytes_of(bucket), bytes_of(key), &e) == 0;
+	return index_find(r->ix, bytes_of(bucket), bytes_of(key), false, &e) == 0;
 }
 
 static void make_flight(struct room *r, const struct gen *g)
