@@ -338,14 +338,17 @@ memory() { # VmRSS or VmHWM: KiB
 # hits_while CMD…: $hits while it runs, "MEDIAN P99 P99.9 SLOWEST COUNT", and how long that was: $took
 hits_while() {
 	local from to prober
-	rm -f "$T/over"
-	scale until "$SC_DIR" kept/ "$kept" "$T/over" >"$T/hits" &
+	scale until "$SC_DIR" kept/ "$kept" "$T/asking" >"$T/hits" &
 	prober=$!
 	job=$prober
+	while [ ! -e "$T/asking" ]; do
+		kill -0 "$prober" || die 'a hit failed'
+		sleep 0.01
+	done
 	from=$(date +%s%N)
 	"$@" >/dev/null || die "failed: $*"
 	to=$(date +%s%N)
-	: >"$T/over"
+	rm "$T/asking"
 	wait "$prober" || die 'a hit failed'
 	job=
 	took=$((to - from))

@@ -6,7 +6,7 @@
  *   scale hits DIR PREFIX N DIR PREFIX N
  *                                      asks for random keys of the one cache and of the other, taking turns: medians, then the
  *                                      99th percentiles of the times: "ONE OTHER ONE OTHER"
- *   scale until DIR PREFIX N FILE      asks until FILE is there: "MEDIAN P99 P99.9 SLOWEST COUNT"
+ *   scale until DIR PREFIX N FILE      makes FILE, and asks until it has gone: "MEDIAN P99 P99.9 SLOWEST COUNT"
  *   scale gone DIR N                   waits until there are no more than N
  *   scale walk DIR                     how long a walk takes that only looks
  *
@@ -277,7 +277,8 @@ static void until(struct cache *c, const char *file)
 
 	if (!took)
 		die("memory");
-	while (n < MOST && (n % TURN != 0 || access(file, F_OK) != 0))
+	close(open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	while (n < MOST && (n < TURN || n % TURN != 0 || access(file, F_OK) == 0))
 		took[n++] = any_hit(c);
 	if (n == 0)
 		die("no time for a hit");
