@@ -107,9 +107,10 @@ static int hash_file(struct content *c, int dir_fd, const char *name, int flags,
 {
 	int fd, rc;
 
-	progress_tick();
-	if (hashes_find(c->hashes, seen, hash))
+	if (hashes_find(c->hashes, seen, hash)) {
+		progress_tick();
 		return 0;
+	}
 	fd = openat(dir_fd, name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | flags);
 	if (fd < 0)
 		return failed(c, flags != 0);
