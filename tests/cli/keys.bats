@@ -277,9 +277,9 @@ opened() {
 	refused '--no-cwd' get --no-cwd k -- touch "$T/ran"
 	refused '--no-cwd' warm --no-cwd k -- touch "$T/ran"
 	refused 4063 get --env HOME "x$long" -- touch "$T/ran"
-	refused '--print-key.*--output' get --print-key -o "$T/out" k -- touch "$T/ran"
+	refused '--print-key.*--output' get --print-key -o "$T/file" k -- touch "$T/ran"
 	run -0 "$SC" get --env HOME "$long" -- echo y
-	[ ! -e "$T/out" ]
+	[ ! -e "$T/file" ]
 }
 
 # ---- what is remembered of files -------------------------------------------------------------------------------------
