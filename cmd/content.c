@@ -250,24 +250,24 @@ static int by_bytes(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* The names in order. *list is the caller's to free, and points into names. */
+/* The names in order. *list is the caller's to free, and points into names; NULL: there are none. */
 static int sort_names(struct buf *names, char ***list, size_t *count)
 {
-	char *p = (char *)names->data, *end = p + names->len;
+	char *p = (char *)names->data;
 	size_t n = 0;
 
 	for (size_t i = 0; i < names->len; i++)
 		n += !names->data[i];
-	*list = n ? malloc(n * sizeof **list) : NULL;
-	*count = 0;
-	if (n && !*list)
+	*list = NULL;
+	*count = n;
+	if (n == 0)
+		return 0;
+	*list = malloc(n * sizeof **list);
+	if (!*list)
 		return SC_ENOMEM;
-	while (p < end) {
-		(*list)[(*count)++] = p;
-		p += strlen(p) + 1;
-	}
-	if (n)
-		qsort(*list, n, sizeof **list, by_bytes);
+	for (size_t i = 0; i < n; i++, p += strlen(p) + 1)
+		(*list)[i] = p;
+	qsort(*list, n, sizeof **list, by_bytes);
 	return 0;
 }
 

@@ -193,13 +193,14 @@ bool hashes_find(struct hashes *h, const struct stat *st, uint8_t hash[SC_DIGEST
 	return true;
 }
 
-/* In the page that has more room; NULL: both are full. */
+/* In the first page while it is half empty: what stands there costs one read to find. Then in the one with more room. NULL: both are
+ * full. */
 static struct slot *find_free(struct hashes *h, const size_t nr[2], size_t *at)
 {
 	struct slot *best = NULL;
 	size_t most = 0;
 
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < 2 && most < SLOTS / 2; i++) {
 		struct slot *page = read_page(h, nr[i]), *last = NULL;
 		size_t room = 0;
 

@@ -9,7 +9,10 @@ le64() {
 	hex=$(printf '%016x' "$1")
 	unhex "${hex:14:2}${hex:12:2}${hex:10:2}${hex:8:2}${hex:6:2}${hex:4:2}${hex:2:2}${hex:0:2}"
 }
-unhex() { printf '%b' "$(sed 's/../\\x&/g' <<<"$1")"; }
+unhex() {
+	local at
+	for ((at = 0; at < ${#1}; at += 2)); do printf '%b' "\x${1:at:2}"; done
+}
 
 # A field of this text; of these bytes in hex.
 text() { local LC_ALL=C && le64 "${#1}" && printf %s "$1"; }
