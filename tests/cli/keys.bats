@@ -469,7 +469,9 @@ EOF
 	# Stopped at each read of it; then it is changed, and we go on.
 	disturbed() {
 		echo x >"$T/in/a"
-		bg d env ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0" strace -qq -o "$T/trace" -P "$T/in/a" -e trace=read -e inject=read:signal=STOP "$@"
+		echo input >"$T/input"
+		# shellcheck disable=SC2016
+		bg d env ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0" bash -c 'exec "$@" <"$0"' "$T/input" strace -qq -o "$T/trace" -P "$T/in/a" -e trace=read -e inject=read:signal=STOP "$@"
 		local pid try
 		for try in {1..6}; do # three times, the content and the end
 			wait_until '[ "$(grep -c "stopped by" "$T/trace")" -ge '"$try"' ] || ! is_running d'
@@ -484,6 +486,9 @@ EOF
 	is_file "$T/d.out" 'direct\n'
 	is_message "$T/d.err" 'in/a: it is being changed while it is read.*directly'
 	[ -z "$("$SC" ls)" ]
+	disturbed "$SC" get -q --stdin --file "$T/in/a" k -- cat
+	assert_rc 0 d
+	is_file "$T/d.out" 'input\n'
 	disturbed "$SC" get --strict --file "$T/in/a" k -- touch "$T/ran"
 	assert_rc 125 d
 	disturbed "$SC" get --print-key --file "$T/in/a" k -- touch "$T/ran"
