@@ -55,11 +55,14 @@ CMD_SRC = \
 	cmd/admin.c \
 	cmd/again.c \
 	cmd/capture.c \
+	cmd/content.c \
 	cmd/doctor.c \
 	cmd/follow.c \
 	cmd/get.c \
 	cmd/get_end.c \
+	cmd/get_key.c \
 	cmd/give.c \
+	cmd/hashes.c \
 	cmd/key.c \
 	cmd/list.c \
 	cmd/logged.c \

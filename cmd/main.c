@@ -11,6 +11,8 @@
 
 const struct command commands[] = {
 	{"get", "print KEY's output; on a miss CMD makes it", "KEY [-- CMD [ARG...]]", get_options, true, run_get},
+	{"run", "the same, with a key made from CMD, the directory and what is declared", "[--] CMD [ARG...]", run_options,
+	 true, run_run, true},
 	{"warm", "make it in the background, print nothing", "KEY -- CMD [ARG...]", get_options, true, run_warm},
 	{"put", "store FILE, or stdin; readers can follow while it arrives", "KEY [FILE]", put_options, false, run_put},
 	{"rm", "remove keys", "KEY... | --prefix P", rm_options, false, run_rm},
@@ -121,15 +123,6 @@ int run_version(const struct command *self, int argc, char **argv)
 	return end_output("version");
 }
 
-/* -h and --help of a verb, wherever its options may stand. */
-static bool wants_help(int argc, char **argv)
-{
-	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
-		if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0)
-			return true;
-	return false;
-}
-
 int main(int argc, char **argv)
 {
 	const struct command *c;
@@ -146,7 +139,7 @@ int main(int argc, char **argv)
 	c = find(argv[1]);
 	if (!c)
 		return unknown(argv[1]);
-	if (wants_help(argc - 1, argv + 1)) {
+	if (options_want_help(c, argc - 1, argv + 1)) {
 		help_verb(c);
 		return end_output("help");
 	}

@@ -81,6 +81,38 @@ void options_start(struct options *o, const struct command *command, int argc, c
 	*o = (struct options){.command = command, .argc = argc, .argv = argv, .at = 1, .words = argv + 1};
 }
 
+/* Whether the argument behind this one is its value. */
+static bool takes_next(const struct command *c, const char *word)
+{
+	const struct option_row *r = c->options;
+
+	if (word[1] == '-') {
+		while (r && r->name && strcmp(r->name, word + 2) != 0)
+			r++;
+		return r && r->name && r->value;
+	}
+	for (const char *letter = word + 1; *letter; letter++) {
+		for (r = c->options; r && r->name && r->letter != *letter; r++)
+			;
+		if (r && r->name && r->value)
+			return !letter[1];
+	}
+	return false;
+}
+
+bool options_want_help(const struct command *command, int argc, char **argv)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0)
+			return true;
+		if (argv[i][0] == '-' && argv[i][1])
+			i += takes_next(command, argv[i]);
+		else if (command->words_are_cmd)
+			return false;
+	}
+	return false;
+}
+
 bool options_failed(const struct options *o)
 {
 	return o->at == FAILED;
@@ -162,10 +194,11 @@ static const struct option_row *short_option(struct options *o)
 	return r;
 }
 
-/* A `--`: the first one before any word only ends the options; of a verb that runs a command the next one begins it. */
+/* A `--`: the first one before any word only ends the options; of a verb that runs a command the next one begins it, unless that is
+ * what the first word does. */
 static bool on_dashes(struct options *o)
 {
-	if (!o->command->runs_command || (!o->ended && o->nwords == 0)) {
+	if (!o->command->runs_command || o->command->words_are_cmd || (!o->ended && o->nwords == 0)) {
 		if (o->ended)
 			return false;
 		o->ended = true;
@@ -192,6 +225,11 @@ const struct option_row *options_next(struct options *o)
 		if (!o->ended && word[0] == '-' && word[1]) {
 			o->more = word + 1;
 			return short_option(o);
+		}
+		if (o->command->words_are_cmd) {
+			o->cmd = o->argv + o->at - 1;
+			o->at = o->argc;
+			return NULL;
 		}
 		/* Words are gathered at the front: what stood there has been read. */
 		o->words[o->nwords++] = word;

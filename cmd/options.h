@@ -13,11 +13,14 @@ struct options {
 	bool ended;	  /* no options from here on */
 	char **words;	  /* what is no option, in order; points into argv, which is reordered */
 	int nwords;
-	char **cmd;	   /* CMD and its arguments, NULL-terminated; NULL: no `--` */
+	char **cmd;	   /* CMD and its arguments, NULL-terminated; NULL: no `--`, or nothing that could be CMD */
 	const char *value; /* of the option just given */
 };
 
 void options_start(struct options *o, const struct command *command, int argc, char **argv);
+
+/* Whether -h or --help stands where an option may: not as the value of another one, nor in CMD. */
+bool options_want_help(const struct command *command, int argc, char **argv);
 
 /* The next option's row; NULL at the end. After an error (already said on stderr) NULL too, and options_failed is true. */
 const struct option_row *options_next(struct options *o);

@@ -88,6 +88,16 @@
 #define SC_VISITS_MS 5000
 #define SC_VISITS_PAUSE_MS 2000
 
+/* `hashes`: 64 bytes for each file whose content is remembered, 262144 of them at most. */
+#define SC_HASHES_SIZE (16 * 1024 * 1024)
+/* A file that was changed so short a time ago may be changed again and have the same times: the coarsest of local file systems count
+ * whole seconds. */
+#define SC_YOUNG_MS 2000
+/* A tree that is changed while it is read is read so often, before that is said. */
+#define SC_HASH_TRIES 3
+/* Directories in each other: each costs a descriptor while we are in it. */
+#define SC_DEPTH_MAX 512
+
 /* Reader slots of a page, and the ring that is touched only when the disk fails. */
 #define SC_SLOTS 4096
 #define SC_RING_SIZE (4 * 1024 * 1024)

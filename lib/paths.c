@@ -156,6 +156,17 @@ void place_file_system(const struct place *p, char name[16], bool *network)
 		snprintf(name, 16, "0x%x", (unsigned)fs.f_type);
 }
 
+bool place_is_local(int fd)
+{
+	const struct file_system *known;
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return false;
+	known = file_system(&fs);
+	return known && !known->is_network;
+}
+
 /* Why it could not be opened. NEXT: not for anything it is itself. */
 static int explain(struct place *p)
 {

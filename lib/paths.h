@@ -31,6 +31,10 @@ int place_open_at(struct place *p, const char *path, int create);
 /* The file system it lies on, for people: "ext4", "NFS", or its number in hex. *network: one on which locks, mmap and unlinked
  * files may not do what they do on a local disk. */
 void place_file_system(const struct place *p, char name[16], bool *network);
+
+/* Whether fd lies on a file system that is known to be a local disk's: only this machine changes what is on it, and its times are of
+ * this machine's clock. False in doubt. */
+bool place_is_local(int fd);
 void place_close(struct place *p);
 
 /* Whether its path still leads to the directory that was opened. What cannot be looked at now may be there as ever. */

@@ -6,7 +6,7 @@ load ../helper
 	for form in help --help -h; do
 		run -0 --separate-stderr "$SC" $form
 		[ -z "$stderr" ]
-		for verb in get rm ls ps daemon help version; do assert_line --regexp "(^|[ ,|])$verb([ ,|]|\$)"; done
+		for verb in get run warm rm ls ps daemon help version; do assert_line --regexp "(^|[ ,|])$verb([ ,|]|\$)"; done
 	done
 	[ ! -e "$SC_DIR" ]
 }
@@ -14,7 +14,7 @@ load ../helper
 @test "help VERB lists its options" {
 	run -0 --separate-stderr "$SC" help get
 	[ -z "$stderr" ]
-	for option in --ttl --refresh --finish --stderr --quiet --verbose --strict --status-fd --wait --output --atomic --stdin --print-key; do
+	for option in --ttl --refresh --finish --stderr --quiet --verbose --strict --status-fd --wait --output --atomic --file --mtime --env --stdin --print-key; do
 		case $option in
 		--quiet) assert_output --regexp '(^|[ ,])-q' ;;
 		--output) assert_output --regexp '(^|[ ,])-o' ;;
@@ -30,7 +30,7 @@ load ../helper
 }
 
 @test "no option takes a secret on the command line" {
-	for verb in get rm ls ps daemon; do
+	for verb in get run warm rm ls ps daemon; do
 		run -0 "$SC" help $verb
 		refute_output --regexp -- '--(key|password|secret)([ =]|$)'
 	done
