@@ -55,11 +55,13 @@ CMD_SRC = \
 	cmd/admin.c \
 	cmd/again.c \
 	cmd/capture.c \
+	cmd/complete.c \
 	cmd/doctor.c \
 	cmd/follow.c \
 	cmd/get.c \
 	cmd/get_end.c \
 	cmd/give.c \
+	cmd/help.c \
 	cmd/key.c \
 	cmd/list.c \
 	cmd/main.c \
@@ -69,6 +71,7 @@ CMD_SRC = \
 	cmd/progress.c \
 	cmd/prove.c \
 	cmd/put.c \
+	cmd/quote.c \
 	cmd/reader.c \
 	cmd/remove.c \
 	cmd/request.c \
