@@ -52,6 +52,9 @@ bool quote_read(const char *raw, char *plain, enum quote *open)
 {
 	enum quote in = QUOTE_NONE;
 
+	/* A home directory, or what zsh makes of a command's name. */
+	if (*raw == '~' || *raw == '=')
+		return false;
 	while (*raw) {
 		char c = *raw++;
 
