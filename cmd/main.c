@@ -19,7 +19,7 @@ const struct command commands[] = {
 	{"sync", "what is stored survives a loss of power from now on", "", sync_options, false, run_sync, "tend"},
 	{"verify", "check every entry's bytes, and what lies in the cache", "", verify_options, false, run_verify},
 	{"config", "every setting, its value, and where that comes from", "", config_options, false, run_config},
-	{"doctor", "look at everything sc stands on, and say what to mend", "", doctor_options, false, run_doctor},
+	{"doctor", "look at everything " SC_BIN " stands on, and say what to mend", "", doctor_options, false, run_doctor},
 	{"daemon", "the daemon's life, by hand", "start|stop|restart|status|run", daemon_options, false, run_daemon},
 	{"help", "this list, or the options of a verb", "[VERB]", NULL, false, run_help, "ask"},
 	{"version", "print the version", "", NULL, false, run_version},

@@ -23,7 +23,7 @@ _sc() {
 	before=${typed%"$2"}
 
 	COMPREPLY=()
-	out=$("$1" complete bash "${words[@]:1}" 2>/dev/null) || return
+	out=$("${1/#\~\//$HOME/}" complete bash "${words[@]:1}" 2>/dev/null) || return
 	case $out in
 	words*)
 		while IFS=$'\t' read -r word _; do

@@ -5,7 +5,8 @@ function __sc_complete
     set -l typed (commandline -ct)
     # What it means, also while a quote is open.
     set -l word (string unescape -- $typed; or string unescape -- $typed\'; or string unescape -- $typed\")[1]
-    set -l out ($words[1] complete fish $words[2..] "$word" 2>/dev/null)
+    set -l program (string replace -r '^~/' "$HOME/" -- $words[1])
+    set -l out ($program complete fish $words[2..] "$word" 2>/dev/null)
     or return
     switch "$out[1]"
         case words
