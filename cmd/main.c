@@ -10,21 +10,22 @@
 #include "lib/human.h"
 
 const struct command commands[] = {
-	{"get", "print KEY's output; on a miss CMD makes it", "KEY [-- CMD [ARG...]]", get_options, true, run_get, "make"},
+	{"get", "print KEY's output; on a miss CMD makes it", "KEY [-- CMD [ARG...]]", get_options, true, run_get,
+	 .group = "make"},
 	{"warm", "make it in the background, print nothing", "KEY -- CMD [ARG...]", get_options, true, run_warm},
 	{"put", "store FILE, or stdin; readers can follow while it arrives", "KEY [FILE]", put_options, false, run_put},
 	{"rm", "remove keys", "KEY... | --prefix P", rm_options, false, run_rm},
-	{"ls", "list the keys of finished entries", "[PREFIX]", ls_options, false, run_ls, "look"},
+	{"ls", "list the keys of finished entries", "[PREFIX]", ls_options, false, run_ls, .group = "look"},
 	{"ps", "list the runs in progress", "", ps_options, false, run_ps},
-	{"sync", "what is stored survives a loss of power from now on", "", sync_options, false, run_sync, "tend"},
+	{"sync", "what is stored survives a loss of power from now on", "", sync_options, false, run_sync, .group = "tend"},
 	{"verify", "check every entry's bytes, and what lies in the cache", "", verify_options, false, run_verify},
 	{"config", "every setting, its value, and where that comes from", "", config_options, false, run_config},
 	{"doctor", "look at everything " SC_BIN " stands on, and say what to mend", "", doctor_options, false, run_doctor},
 	{"daemon", "the daemon's life, by hand", "start|stop|restart|status|run", daemon_options, false, run_daemon},
-	{"help", "this list, or the options of a verb", "[VERB]", NULL, false, run_help, "ask"},
+	{"help", "this list, or the options of a verb", "[VERB]", NULL, false, run_help, .group = "ask"},
 	{"version", "print the version", "", NULL, false, run_version},
-	{"complete", "what may stand where the cursor is", "bash|zsh|fish WORD...", NULL, false, run_complete, NULL, true},
-	{"table", "these rows, for programs", "", NULL, false, run_table, NULL, true},
+	{"complete", "what may stand where the cursor is", "bash|zsh|fish WORD...", NULL, false, run_complete, .hidden = true},
+	{"table", "these rows, for programs", "", NULL, false, run_table, .hidden = true},
 	{0},
 };
 
