@@ -64,6 +64,7 @@ CMD_SRC = \
 	cmd/help.c \
 	cmd/key.c \
 	cmd/list.c \
+	cmd/logged.c \
 	cmd/main.c \
 	cmd/move.c \
 	cmd/options.c \

@@ -19,7 +19,7 @@ static int each_row(struct session *s, const char *verb, const struct msg *q, en
 	struct msg m;
 	int rc = talk_ask(s, how, verb, q, &m);
 
-	if (rc == SC_ENOENT && how == SESSION_LOOK)
+	if (rc == SC_ENOENT && how != SESSION_START)
 		return 0; /* no daemon, no flights */
 	while (rc == 0 && (m.type == MSG_ENTRY || m.type == MSG_FLIGHT)) {
 		print(&m);

@@ -36,7 +36,7 @@ int run_sync(const struct command *self, int argc, char **argv)
 		return EXIT_USAGE;
 	if (o.nwords)
 		return options_error(&o, "takes no words");
-	rc = talk_ask(&s, SESSION_LOOK, "sync", &q, &m);
+	rc = talk_ask(&s, SESSION_JOIN, "sync", &q, &m);
 	if (rc == 0)
 		status = m.type == MSG_OK ? 0 : fail((int)m.error, m.text);
 	/* No daemon is needed for it: the next one reads the WAL, which is on the disk like everything else. */

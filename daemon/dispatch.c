@@ -56,11 +56,16 @@ static void on_hello(struct conn *c, const struct msg *m, int *fds, size_t nfds)
 
 	(void)fds, (void)nfds;
 	KILLPOINT("hello");
+	BUG_ON(FAULT("abort_on_hello"));
 	c->state = CONN_READY;
 	conn_send(c, &answer, NULL, 0);
 	if (m->version == sc_proto_version)
 		return;
 	conn_send(c, &no, NULL, 0);
+	if (m->flags & HELLO_LOOKS) {
+		conn_close_told(c);
+		return;
+	}
 	log_event(c->d->log, "skew", "ours=%u theirs=%llu", (unsigned)sc_proto_version, (unsigned long long)m->version);
 	/* The older of two makes room; the newer one's client starts the next daemon. */
 	if (m->version > sc_proto_version)

@@ -56,6 +56,9 @@ static void begin(struct upkeep *u)
 	u->order = (struct walk_order){
 		.only_look = u->has.done && u->has.only_look, .now_wall_ms = clock_now().wall_ms, .grace_ms = after(GRACE_MS)};
 	u->walking = true;
+	/* The next one's time may come before the first step is done, and would have the index take another step of this one behind
+	 * its end. */
+	ticker_stop(u->walk);
 	if (!u->order.only_look) {
 		u->epoch = index_epoch(u->d->index);
 		u->due_ms = clock_run_ms() + DAILY_MS;

@@ -88,7 +88,8 @@ static int open_checked(int dir_fd, const struct gen *g, enum stream s, int flag
 	if (f < 0) {
 		if (errno == ENOENT || errno == ENOTDIR)
 			return SC_ENOENT;
-		return errno == ELOOP || errno == ENXIO ? SC_EUNSAFE : SC_ESYS;
+		/* EPERM: O_NOATIME, and the file is somebody else's. */
+		return errno == ELOOP || errno == ENXIO || errno == EPERM ? SC_EUNSAFE : SC_ESYS;
 	}
 	if (fstat(f, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022)) {
 		close(f);
@@ -101,8 +102,9 @@ static int open_checked(int dir_fd, const struct gen *g, enum stream s, int flag
 
 int object_open(int dir_fd, const struct gen *g, enum stream s, int *fd, uint64_t *size)
 {
-	/* O_NONBLOCK: a planted FIFO must not be waited for. It has no effect on a regular file. */
-	return open_checked(dir_fd, g, s, O_RDONLY | O_NONBLOCK, fd, size);
+	/* O_NONBLOCK: a planted FIFO must not be waited for. It has no effect on a regular file. O_NOATIME: reading is not to write to
+	 * the disk, nor to wait for a journal that is busy with what is being unlinked. */
+	return open_checked(dir_fd, g, s, O_RDONLY | O_NONBLOCK | O_NOATIME, fd, size);
 }
 
 int object_look(int dir_fd, const struct gen *g, enum stream s, uint64_t *size)

@@ -10,6 +10,7 @@
 struct place {
 	char path[SC_PATH_MAX]; /* absolute, for messages and for the daemon's command line */
 	int dir_fd;		/* owned; -1 when not open */
+	bool looks;		/* opened without `create` */
 	char why[512];		/* after a failure: one sentence, with the command that mends it where there is one */
 };
 
@@ -17,7 +18,8 @@ struct place {
  * system /var/tmp/sc-<uid>. A default that cannot be made is passed over for the next; one that is unsafe is not, and SC_DIR
  * never. The environment is not looked at in a set-uid process; a HOME or XDG_CACHE_HOME that is not there or not ours is
  * passed over.
- * Makes the directory 0700 (and parents below an existing HOME, and XDG_CACHE_HOME itself) if `create`; sets a merely readable one of ours to 0700.
+ * If `create`: makes the directory 0700 (and parents below an existing HOME, and XDG_CACHE_HOME itself), and sets one of ours that is
+ * merely readable to 0700. Else changes nothing.
  * SC_ENOENT (not there and not create) · SC_EUNSAFE (a symlink, not ours, writable by others, or on a network file system
  * without `network-fs = on` in its config; `why` has the line that mends it) · SC_ESYS (`why` names path and reason). On
  * success dir_fd is open, O_CLOEXEC. */

@@ -6,7 +6,8 @@
  *   scale hits DIR PREFIX N DIR PREFIX N
  *                                      asks for random keys of the one cache and of the other, taking turns: medians, then the
  *                                      99th percentiles of the times: "ONE OTHER ONE OTHER"
- *   scale slowest DIR PREFIX N FILE    asks until FILE is there: "SLOWEST P99 COUNT"
+ *   scale until DIR PREFIX N FILE      asks until FILE is there: "MEDIAN P99 P99.9 SLOWEST COUNT"
+ *   scale gone DIR N                   waits until there are no more than N
  *   scale walk DIR                     how long a walk takes that only looks
  *
  * A hit is the question, the answer, and 100 bytes read from the descriptor that came with it. */
@@ -252,7 +253,12 @@ static void hits(struct cache c[2])
 	putchar('\n');
 }
 
-static void slowest(struct cache *c, const char *file)
+static uint64_t permille(uint64_t *took, size_t n, size_t part)
+{
+	return took[(n - 1) * part / 1000]; /* sorted: percentile() has done that */
+}
+
+static void until(struct cache *c, const char *file)
 {
 	enum { MOST = 1 << 23 };
 	uint64_t *took = malloc(MOST * sizeof *took);
@@ -264,9 +270,34 @@ static void slowest(struct cache *c, const char *file)
 		took[n++] = hit(c);
 	if (n == 0)
 		die("no time for a hit");
-	printf("%llu ", (unsigned long long)percentile(took, n, 100));
-	printf("%llu %zu\n", (unsigned long long)percentile(took, n, 99), n);
+	percentile(took, n, 50);
+	for (size_t i = 0; i < 4; i++)
+		printf("%llu ", (unsigned long long)permille(took, n, (size_t[]){500, 990, 999, 1000}[i]));
+	printf("%zu\n", n);
 	free(took);
+}
+
+/* A connection for each question: the daemon closes one on which nothing is going on. */
+static uint64_t entries(const char *dir)
+{
+	int fds[SC_FDS_MAX];
+	struct line l;
+	struct msg m;
+	size_t nfds;
+
+	dial(&l, dir);
+	say(&l, &(struct msg){.type = MSG_STATUS});
+	hear(&l, &m, fds, &nfds);
+	if (m.type != MSG_REPORT)
+		die("no REPORT");
+	hang_up(&l);
+	return m.entries;
+}
+
+static void gone(const char *dir, uint64_t n)
+{
+	while (entries(dir) > n)
+		nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
 }
 
 static void walk(const char *dir)
@@ -296,14 +327,16 @@ int main(int argc, char **argv)
 		struct cache both[] = {cache_of(argv + 2), cache_of(argv + 5)};
 
 		hits(both);
-	} else if (strcmp(what, "slowest") == 0 && argc == 6) {
+	} else if (strcmp(what, "until") == 0 && argc == 6) {
 		struct cache c = cache_of(argv + 2);
 
-		slowest(&c, argv[5]);
+		until(&c, argv[5]);
+	} else if (strcmp(what, "gone") == 0 && argc == 4) {
+		gone(argv[2], strtoull(argv[3], NULL, 10));
 	} else if (strcmp(what, "walk") == 0) {
 		walk(argv[2]);
 	} else {
-		fprintf(stderr, "usage: scale build|hits|slowest|walk DIR …\n");
+		fprintf(stderr, "usage: scale build|hits|until|gone|walk DIR …\n");
 		return 99;
 	}
 	return 0;

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "daemon/flightfile.h"
 #include "daemon/index.h"
 #include "daemon/sql.h"
 #include "lib/err.h"
@@ -392,6 +393,47 @@ static void objects_of_a_run_never_committed_go(void **state)
 	assert_int_equal(s.status, 0);
 	assert_false(has_objects(r, &g));
 	assert_int_equal(index_discard(r->ix, &g, NULL, NULL), 0);
+}
+
+static void make_flight(struct room *r, const struct gen *g)
+{
+	struct flightfile f = {.gen = *g, .bucket = "default", .key = "k", .key_len = 1};
+	int lock_fd;
+
+	assert_int_equal(flightfile_create(r->dir_fd, &f, &lock_fd), 0);
+	close(lock_fd);
+}
+
+static void who_is_told_of_an_entry_does_not_find_its_run_any_more(void **state)
+{
+	struct room *r = *state;
+	struct entry a = make_entry("key", 5);
+
+	open_index(r);
+	make_objects(r, &a.gen);
+	make_flight(r, &a.gen);
+	assert_int_equal(commit(r, &a), 1);
+	assert_false(flightfile_is_there(r->dir_fd, &a.gen));
+	assert_true(has_objects(r, &a.gen));
+}
+
+static void the_file_of_a_run_that_is_not_kept_goes_with_what_it_tells_of(void **state)
+{
+	struct room *r = *state;
+	struct entry a = make_entry("key", 5), older = make_entry("key", 3);
+	struct said s = {0};
+
+	open_index(r);
+	make_objects(r, &a.gen);
+	assert_int_equal(commit(r, &a), 1);
+	make_objects(r, &older.gen);
+	make_flight(r, &older.gen);
+	assert_int_equal(commit(r, &older), 0);
+	assert_true(flightfile_is_there(r->dir_fd, &older.gen));
+	assert_int_equal(index_discard(r->ix, &older.gen, on_done, &s), 0);
+	await(r, &s, 1);
+	assert_false(has_objects(r, &older.gen));
+	assert_false(flightfile_is_there(r->dir_fd, &older.gen));
 }
 
 static void remove_takes_row_and_objects_up_to_an_order(void **state)
@@ -1750,6 +1792,23 @@ static void an_entry_is_proved_in_the_boot_that_wrote_or_compared_it(void **stat
 	assert_false(got.proved);
 }
 
+/* D03: after a power loss it may be full of zeros. */
+static void where_boots_are_not_told_apart_nothing_counts_as_proved(void **state)
+{
+	struct room *r = *state;
+	struct entry e = make_entry("key", 1), got;
+
+	e.ttl_ms = SC_FOREVER;
+	memcpy(e.boot_id, UNKNOWN, sizeof e.boot_id);
+	assert_int_equal(index_open(&r->ix, r->dir_fd, UNKNOWN, r->log), 0);
+	commit(r, &e);
+	assert_int_equal(find(r, "key", &got), 0);
+	assert_false(got.proved);
+	assert_int_equal(prove(r, &e, &e.gen), 1);
+	assert_int_equal(find(r, "key", &got), 0);
+	assert_false(got.proved);
+}
+
 static void a_boots_number_is_never_used_twice(void **state)
 {
 	struct room *r = *state;
@@ -1879,6 +1938,8 @@ int main(void)
 		T(objects_of_a_replaced_generation_go),
 		T(a_commit_said_twice_keeps_its_objects),
 		T(objects_of_a_run_never_committed_go),
+		T(who_is_told_of_an_entry_does_not_find_its_run_any_more),
+		T(the_file_of_a_run_that_is_not_kept_goes_with_what_it_tells_of),
 		T(remove_takes_row_and_objects_up_to_an_order),
 		T(clear_takes_what_begins_so_in_batches_up_to_an_order),
 		cmocka_unit_test(age_is_told_by_the_right_clock),
@@ -1926,6 +1987,7 @@ int main(void)
 		T(totals_that_were_altered_do_not_keep_an_eviction_going),
 		T(an_eviction_goes_in_batches),
 		T(an_entry_is_proved_in_the_boot_that_wrote_or_compared_it),
+		T(where_boots_are_not_told_apart_nothing_counts_as_proved),
 		T(a_boots_number_is_never_used_twice),
 		T(ten_thousand_entries_come_and_go),
 		T(only_the_few_boots_are_ever_scanned),

@@ -502,6 +502,24 @@ static void in_an_index_begun_anew_meanwhile_nothing_new_goes(void **state)
 	assert_int_equal(index_count(r->ix), 10);
 }
 
+static void however_many_rows_an_altered_index_promises_it_comes_to_an_end(void **state)
+{
+	static const uint64_t said[] = {UINT64_MAX, INT64_MAX, UINT64_C(1) << 62, UINT64_C(1) << 40};
+	struct room *r = *state;
+	struct gen g = make_gen(1);
+
+	for (size_t i = 0; i < COUNT(said); i++) {
+		struct walk *w = walk_new(r->dir_fd, r->log, said[i], &r->order);
+
+		assert_non_null(w);
+		make_object(r, &g, STREAM_OUT, 6);
+		while (walk_objects(w))
+			;
+		assert_false(has(r, &g, STREAM_OUT));
+		walk_free(w);
+	}
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -520,6 +538,7 @@ int main(void)
 		T(a_step_is_bounded),
 		T(one_that_was_not_ended_goes_with_the_index_and_the_next_begins_anew),
 		T(in_an_index_begun_anew_meanwhile_nothing_new_goes),
+		T(however_many_rows_an_altered_index_promises_it_comes_to_an_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
