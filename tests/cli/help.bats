@@ -77,12 +77,12 @@ plain() {
 
 @test "S18: no option takes a key or a secret on the command line" {
 	local verb
+	"$SC" table | awk -F '\t' '$1 == "option" && (tolower($4) ~ /password|passphrase|secret|token/ || ($5 && $4 ~ /key/))' >"$T/bad"
+	is_empty "$T/bad"
 	for verb in $(verbs); do
 		run -0 "$SC" help "$verb"
-		refute_output --regexp -i -- '--[a-z-]*(key|password|passphrase|secret|token)[a-z-]*[ =][^ ]'
+		refute_output --regexp '--[a-z-]*(key|password|passphrase|secret|token)[a-z-]*[ =][^ ]'
 	done
-	run -0 "$SC" table
-	refute_output --regexp $'\toption\t[^\t]*\t[^\t]*\t[a-z-]*(password|passphrase|secret|token)'
 }
 
 @test "E07: TERM=dumb, one column, LANG=C, no terminal at all: the same plain text" {
