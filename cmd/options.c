@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cmd/progress.h"
@@ -58,6 +59,8 @@ int options_error(const struct options *o, const char *fmt, ...)
 	char why[1024], mend[64];
 	va_list ap;
 
+	if (o->silent)
+		return options_status(o);
 	va_start(ap, fmt);
 	vsnprintf(why, sizeof why, fmt, ap);
 	va_end(ap);
@@ -81,38 +84,6 @@ void options_start(struct options *o, const struct command *command, int argc, c
 	*o = (struct options){.command = command, .argc = argc, .argv = argv, .at = 1, .words = argv + 1};
 }
 
-/* Whether the argument behind this one is its value. */
-static bool takes_next(const struct command *c, const char *word)
-{
-	const struct option_row *r = c->options;
-
-	if (word[1] == '-') {
-		while (r && r->name && strcmp(r->name, word + 2) != 0)
-			r++;
-		return r && r->name && r->value;
-	}
-	for (const char *letter = word + 1; *letter; letter++) {
-		for (r = c->options; r && r->name && r->letter != *letter; r++)
-			;
-		if (r && r->name && r->value)
-			return !letter[1];
-	}
-	return false;
-}
-
-bool options_want_help(const struct command *command, int argc, char **argv)
-{
-	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-		if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0)
-			return true;
-		if (argv[i][0] == '-' && argv[i][1])
-			i += takes_next(command, argv[i]);
-		else if (command->words_are_cmd)
-			return false;
-	}
-	return false;
-}
-
 bool options_failed(const struct options *o)
 {
 	return o->at == FAILED;
@@ -120,6 +91,7 @@ bool options_failed(const struct options *o)
 
 static const struct option_row *fail(struct options *o)
 {
+	o->failed_at = o->at;
 	o->at = FAILED;
 	return NULL;
 }
@@ -160,6 +132,7 @@ static const struct option_row *long_option(struct options *o, const char *word)
 	if (!r->value)
 		return r;
 	if (!eq && o->at >= o->argc) {
+		o->wanting = r;
 		options_error(o, "option '--%s' wants a value: %s", r->name, r->value);
 		return fail(o);
 	}
@@ -187,6 +160,7 @@ static const struct option_row *short_option(struct options *o)
 	} else if (o->at < o->argc) {
 		o->value = o->argv[o->at++];
 	} else {
+		o->wanting = r;
 		options_error(o, "option '-%c' wants a value: %s", r->letter, r->value);
 		return fail(o);
 	}
@@ -235,6 +209,36 @@ const struct option_row *options_next(struct options *o)
 		o->words[o->nwords++] = word;
 	}
 	return NULL;
+}
+
+static bool is_help(const char *word)
+{
+	return strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0;
+}
+
+bool options_want_help(const struct command *command, int argc, char **argv)
+{
+	struct options o;
+	char **copy;
+	bool wanted = false;
+	int i = 1;
+
+	while (i < argc && !is_help(argv[i]))
+		i++;
+	/* Of a question that has none of them nothing is read twice. */
+	copy = i < argc ? calloc((size_t)argc + 1, sizeof *copy) : NULL;
+	if (!copy)
+		return false;
+	memcpy(copy, argv, (size_t)argc * sizeof *copy); /* which is reordered */
+	options_start(&o, command, argc, copy);
+	o.silent = true;
+	while (options_next(&o))
+		;
+	/* No verb has such a row, so it is where the reading ended, just behind it. */
+	if (options_failed(&o) && !o.wanting)
+		wanted = is_help(argv[o.failed_at - 1]);
+	free(copy);
+	return wanted;
 }
 
 bool options_duration(const struct options *o, const struct option_row *row, unsigned long long *ms)

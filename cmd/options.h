@@ -9,12 +9,15 @@ struct options {
 	int argc;
 	char **argv;
 	int at;		  /* next argument */
+	int failed_at;	  /* … when options_failed came true */
 	const char *more; /* the rest of a cluster of letters */
 	bool ended;	  /* no options from here on */
 	char **words;	  /* what is no option, in order; points into argv, which is reordered */
 	int nwords;
 	char **cmd;	   /* CMD and its arguments, NULL-terminated; NULL: no `--`, or nothing that could be CMD */
 	const char *value; /* of the option just given */
+	bool silent;	   /* no word of an error; set behind options_start by who only looks what a line means */
+	const struct option_row *wanting; /* the option that failed for its value not being there */
 };
 
 void options_start(struct options *o, const struct command *command, int argc, char **argv);

@@ -27,7 +27,7 @@ enum { TTL, MOVE, QUIET, OPTIONS };
 const struct option_row put_options[] = {
 	[TTL] = {'t', "ttl", "DUR", "keep it for DUR (default 1h)"},
 	[MOVE] = {0, "move", NULL, "FILE goes into the cache, where that is possible without a copy, and is gone afterwards"},
-	[QUIET] = {'q', "quiet", NULL, "no messages of sc's own"},
+	[QUIET] = {'q', "quiet", NULL, "no messages of " SC_BIN "'s own"},
 	[OPTIONS] = {0},
 };
 

@@ -62,7 +62,7 @@ const struct option_row run_options[] = {
 		  "exit 124 after DUR without a byte; without CMD, wait so long for KEY (0: only what is finished)"},
 	[STRICT] = {0, "strict", NULL, "the one shared run or nothing: exit 125 where CMD would be run directly"},
 	[STATUS_FD] = {0, "status-fd", "N", "write one line of JSON about the result to descriptor N"},
-	[QUIET] = {'q', "quiet", NULL, "no messages of sc's own"},
+	[QUIET] = {'q', "quiet", NULL, "no messages of " SC_BIN "'s own"},
 	[VERBOSE] = {'v', "verbose", NULL, "say where the bytes came from"},
 	[OPTIONS] = {0},
 };

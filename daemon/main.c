@@ -466,7 +466,8 @@ static int usage(FILE *to, int status)
 {
 	fputs("usage: scd [--ready-fd=N] DIRECTORY\n"
 	      "       scd --version\n"
-	      "The daemon of one cache directory. Clients start it by themselves; `sc daemon run` runs it in the foreground.\n",
+	      "The daemon of one cache directory. Clients start it by themselves; `" SC_BIN
+	      " daemon run` runs it in the foreground.\n",
 	      to);
 	return status;
 }

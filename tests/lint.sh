@@ -32,7 +32,7 @@ tidy() {
 }
 
 shell_scripts() {
-	shellcheck -x -e SC2015 tests/*.sh tests/*/*.sh tests/*.bash tests/*/*.bash .ci/run
+	shellcheck -x -e SC2015 tests/*.sh tests/*/*.sh tests/*.bash tests/*/*.bash completions/*.bash .ci/run
 }
 
 headers_alone() {
