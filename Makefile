@@ -62,6 +62,7 @@ CMD_SRC = \
 	cmd/get.c \
 	cmd/get_end.c \
 	cmd/get_key.c \
+	cmd/get_lead.c \
 	cmd/give.c \
 	cmd/hashes.c \
 	cmd/help.c \

@@ -14,7 +14,6 @@
 #include "cmd/prove.h"
 #include "cmd/signals.h"
 #include "cmd/spawn.h"
-#include "cmd/writer.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/human.h"
@@ -88,72 +87,6 @@ static void close_all(const int *fds, size_t nfds)
 		close(fds[i]);
 }
 
-/* Maps the page and takes a slot. NULL: it is not what the daemon said, or there is no memory. */
-static struct page *join_page(const struct msg *m, const int *fds, size_t nfds)
-{
-	struct page *page;
-
-	if (page_map(&page, fds[LEAD_PAGE], &m->gen) == 0)
-		return page;
-	/* The flight's own descriptors among them: who holds them is taken for its writer. */
-	for (size_t i = 0; i < nfds; i++)
-		if (i != LEAD_PAGE)
-			close(fds[i]);
-	return NULL;
-}
-
-/* Forks the writer of a run that we were told to lead. SC_ESYS: no process. */
-static int start_writer(struct get *g, const struct msg *m, const int *fds, struct page *page, bool detached)
-{
-	struct run run = {.place = &g->session.place,
-			  .gen = m->gen,
-			  .bucket = bytes_of(g->req.bucket),
-			  .key = bytes_of(g->req.key),
-			  .page = page,
-			  .out_fd = fds[LEAD_OUT_WRITE],
-			  .err_fd = fds[LEAD_ERR_WRITE],
-			  .socket_fd = fds[LEAD_SOCKET],
-			  .lock_fd = fds[LEAD_LOCK],
-			  .chain = request_chain(&g->req, &m->gen),
-			  .argv = g->req.cmd,
-			  .stdin_fd = g->spool_fd,
-			  .inherit_stderr = g->req.inherit_stderr && !detached,
-			  .foreground = g->req.foreground && !detached,
-			  .detached = detached,
-			  .linger_ms = g->req.linger_ms};
-
-	return writer_start(&run);
-}
-
-/* The entry we have been given is stale: in the background CMD makes it anew, unless somebody else was faster. Whatever keeps us from
- * it is no matter of the caller's, who has what he asked for. */
-static void start_renewal(struct get *g)
-{
-	struct gen none = {{0}};
-	struct msg q = request_question(&g->req, &none), m;
-	int fds[SC_FDS_MAX];
-	size_t nfds = 0;
-	struct page *page;
-
-	q.flags |= ASK_RENEW;
-	KILLPOINT("before_renewal");
-	if (session_ask(&g->session, SESSION_START, &q, &m, fds, &nfds, SC_FOREVER))
-		return;
-	if (m.type != MSG_LEAD) {
-		close_all(fds, nfds);
-		return;
-	}
-	page = join_page(&m, fds, nfds);
-	if (!page)
-		return;
-	get_verbose(g, "running the command in the background", "");
-	start_writer(g, &m, fds, page, true);
-	KILLPOINT("renewal_forked");
-	page_free(page);
-	close(fds[LEAD_OUT]);
-	close(fds[LEAD_ERR]);
-}
-
 static int replay(struct get *g, const struct msg *m, const int *fds, size_t nfds)
 {
 	uint64_t before = g->again.out_fd >= 0 ? g->again.out_len : 0;
@@ -178,7 +111,7 @@ static int replay(struct get *g, const struct msg *m, const int *fds, size_t nfd
 	}
 	/* First: whoever prints may be stopped at it, and the next one comes to a new entry. */
 	if (m->flags & HIT_RENEW)
-		start_renewal(g);
+		get_start_renewal(g);
 	start_reader(g, &r, fds[0], nfds > 1 ? fds[1] : -1);
 	reader_let_go(&r, m->exit == 0 && m->signal == 0);
 	reader_prepare(&r, m->out_len);
@@ -327,7 +260,7 @@ static int follow(struct get *g, struct page *page, const struct msg *m, int out
 
 static int lead(struct get *g, const struct msg *m, const int *fds, size_t nfds)
 {
-	struct page *page = join_page(m, fds, nfds);
+	struct page *page = get_join_page(m, fds, nfds);
 	int status;
 
 	KILLPOINT("lead_granted");
@@ -339,7 +272,7 @@ static int lead(struct get *g, const struct msg *m, const int *fds, size_t nfds)
 	get_verbose(g, "running the command", "");
 	if (!page)
 		return get_bypass(g, "the daemon's page is not usable", NULL);
-	if (start_writer(g, m, fds, page, g->req.warm))
+	if (get_start_writer(g, m, fds, page, g->req.warm))
 		return get_bypass(g, strerror(errno), NULL);
 	KILLPOINT("writer_forked");
 	if (g->req.warm) {
@@ -359,7 +292,7 @@ static int lead(struct get *g, const struct msg *m, const int *fds, size_t nfds)
 
 static int join(struct get *g, const struct msg *m, const int *fds, size_t nfds)
 {
-	struct page *page = join_page(m, fds, nfds);
+	struct page *page = get_join_page(m, fds, nfds);
 	int status;
 
 	g->status.source = "follow";

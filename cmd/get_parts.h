@@ -1,5 +1,5 @@
-/* What the files of get share: get.c (the question and what comes of it), get_key.c (what is asked for) and get_end.c
- * (how it ends). Nobody else includes this. */
+/* What the files of get share: get.c (the question and what comes of it), get_key.c (what is asked for), get_lead.c (a run that it
+ * begins) and get_end.c (how it ends). Nobody else includes this. */
 #ifndef SC_GET_PARTS_H
 #define SC_GET_PARTS_H
 
@@ -29,6 +29,19 @@ struct get {
 /* Makes the key of what is declared, which may mean to read files, trees, and our stdin to its end. -1: go on; else it has ended with
  * that exit status. */
 int get_make_key(struct get *g, bool disabled);
+/* ---- get_lead.c ---- */
+
+struct page;
+
+/* Of LEAD or FOLLOW. NULL: the page is not what the daemon said, or there is no memory; what else came with it is closed. */
+struct page *get_join_page(const struct msg *m, const int *fds, size_t nfds);
+
+/* Forks the writer of a run that we were told to lead. SC_ESYS: no process. */
+int get_start_writer(struct get *g, const struct msg *m, const int *fds, struct page *page, bool detached);
+
+/* The entry we have been given is stale: in the background CMD makes it anew, unless somebody else was faster. Whatever keeps us from
+ * it is no matter of the caller's, who has what he asked for. */
+void get_start_renewal(struct get *g);
 
 /* ---- get_end.c ---- */
 

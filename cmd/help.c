@@ -108,31 +108,24 @@ int run_help(const struct command *self, int argc, char **argv)
 	return end_output("help");
 }
 
-/* No words and no options but those that help and errors know. True: go on. */
-static bool alone(const struct command *self, int argc, char **argv)
-{
-	struct options o;
-
-	options_start(&o, self, argc, argv);
-	while (options_next(&o))
-		;
-	if (options_failed(&o))
-		return false;
-	return o.nwords == 0 || options_error(&o, "takes no words") == 0;
-}
-
 int run_version(const struct command *self, int argc, char **argv)
 {
-	if (!alone(self, argc, argv))
-		return EXIT_USAGE;
+	struct options o;
+	int status = options_words(&o, self, argc, argv, 0, "takes no words");
+
+	if (status)
+		return status;
 	printf("%s %s\n", SC_BIN, sc_build);
 	return end_output("version");
 }
 
 int run_table(const struct command *self, int argc, char **argv)
 {
-	if (!alone(self, argc, argv))
-		return EXIT_USAGE;
+	struct options o;
+	int status = options_words(&o, self, argc, argv, 0, "takes no words");
+
+	if (status)
+		return status;
 	for (const struct command *c = commands; c->name; c++) {
 		if (c->hidden)
 			continue;

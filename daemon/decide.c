@@ -27,10 +27,11 @@ static bool takes_failure(const struct question *q, const struct known *k)
 	       q->accept_ms > 0 && q->keep_ms > 0;
 }
 
-/* Nobody makes a new one by now, and to try is worth while. */
+/* It can, nobody else makes a new one by now, and to try is worth while. */
 static bool wants_renewal(const struct question *q, const struct known *k)
 {
-	return is_stale(q, k) && k->run == RUN_NONE && k->runs < 2 && !k->quiet && !k->unkept && !takes_failure(q, k);
+	return q->has_command && is_stale(q, k) && k->run == RUN_NONE && k->runs < 2 && !k->quiet && !k->unkept &&
+	       !takes_failure(q, k);
 }
 
 static struct verdict waiting(enum wait_reason reason)
@@ -98,7 +99,7 @@ struct verdict decide(const struct question *q, const struct known *k)
 	if (decide_is_fresh(q, k))
 		return verdict(VERDICT_HIT);
 	if (is_stale(q, k))
-		return (struct verdict){.kind = VERDICT_STALE, .renew = q->has_command && wants_renewal(q, k)};
+		return (struct verdict){.kind = VERDICT_STALE, .renew = wants_renewal(q, k)};
 	if (takes_failure(q, k))
 		return verdict(VERDICT_FAILURE);
 	if (k->run != RUN_NONE)

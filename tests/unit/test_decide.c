@@ -12,15 +12,39 @@
 
 /* ---- every combination ---- */
 
-enum entry_case { NO_ENTRY, FRESH, STALE_BY_ITS_TTL, STALE_BY_MY_TTL, FRESH_BUT_I_TAKE_NONE, ENTRY_CASES };
+enum entry_case {
+	NO_ENTRY,
+	FRESH,
+	STALE_BY_ITS_TTL,
+	STALE_BY_MY_TTL,
+	FRESH_BUT_I_TAKE_NONE,
+	STALE_BUT_I_TAKE_NONE,
+	GRACE_AFTER_ITS_TTL,
+	GRACE_AFTER_MY_TTL,
+	ITS_GRACE_IS_OVER,
+	MY_GRACE_IS_OVER,
+	ENTRY_CASES
+};
+
+enum failure_case {
+	NO_FAILURE,
+	FAILURE,
+	FAILURE_NOT_FOR_ME,
+	FAILURE_IS_OVER,
+	FAILURE_TOO_OLD_BY_KEEP,
+	FAILURE_OLD,
+	FAILURE_CASES
+};
 
 struct facts {
 	enum entry_case entry;
+	enum failure_case failure;
 	enum run run;
 	bool newer;	 /* the run began after the question */
 	unsigned others; /* runs of the key that nobody joins any more */
 	bool command, refresh, finished, wait, nested;
-	bool unkept;
+	bool unkept, quiet;
+	bool renew; /* the second question, of who was given a stale entry */
 };
 
 #define HOUR (60 * 60 * 1000ULL)
@@ -28,13 +52,29 @@ struct facts {
 static void build(const struct facts *f, struct question *q, struct known *k)
 {
 	static const struct {
-		uint64_t age, ttl, accept;
+		uint64_t age, ttl, accept, its_grace, my_grace;
 	} ages[] = {
-		[NO_ENTRY] = {0, 0, SC_FOREVER},
-		[FRESH] = {HOUR / 2, HOUR, SC_FOREVER},
-		[STALE_BY_ITS_TTL] = {2 * HOUR, HOUR, SC_FOREVER},
-		[STALE_BY_MY_TTL] = {HOUR / 2, HOUR, HOUR / 4},
-		[FRESH_BUT_I_TAKE_NONE] = {0, HOUR, 0},
+		[NO_ENTRY] = {0, 0, SC_FOREVER, 0, SC_FOREVER},
+		[FRESH] = {HOUR / 2, HOUR, SC_FOREVER, 0, 0},
+		[STALE_BY_ITS_TTL] = {2 * HOUR, HOUR, SC_FOREVER, 0, 0},
+		[STALE_BY_MY_TTL] = {HOUR / 2, HOUR, HOUR / 4, 0, 0},
+		[FRESH_BUT_I_TAKE_NONE] = {0, HOUR, 0, 0, 0},
+		[STALE_BUT_I_TAKE_NONE] = {2 * HOUR, HOUR, 0, SC_FOREVER, SC_FOREVER},
+		[GRACE_AFTER_ITS_TTL] = {3 * HOUR, HOUR, SC_FOREVER, 2 * HOUR, SC_FOREVER},
+		[GRACE_AFTER_MY_TTL] = {HOUR / 2, HOUR, HOUR / 4, SC_FOREVER, HOUR / 4},
+		[ITS_GRACE_IS_OVER] = {3 * HOUR, HOUR, SC_FOREVER, 2 * HOUR - 1, SC_FOREVER},
+		[MY_GRACE_IS_OVER] = {3 * HOUR, HOUR, SC_FOREVER, SC_FOREVER, 2 * HOUR - 1},
+	};
+	static const struct {
+		bool there;
+		uint64_t age, ttl, keep;
+	} failures[] = {
+		[NO_FAILURE] = {false, 0, 0, SC_FOREVER},
+		[FAILURE] = {true, HOUR / 4, HOUR / 4, HOUR / 4},
+		[FAILURE_NOT_FOR_ME] = {true, 0, HOUR, 0},
+		[FAILURE_IS_OVER] = {true, HOUR / 4, HOUR / 4 - 1, SC_FOREVER},
+		[FAILURE_TOO_OLD_BY_KEEP] = {true, HOUR / 4, HOUR, HOUR / 4 - 1},
+		[FAILURE_OLD] = {true, 50 * HOUR, SC_FOREVER, SC_FOREVER},
 	};
 
 	*q = (struct question){.has_command = f->command,
@@ -42,10 +82,18 @@ static void build(const struct facts *f, struct question *q, struct known *k)
 			       .finished = f->finished,
 			       .wait = f->wait,
 			       .order = 100,
-			       .accept_ms = ages[f->entry].accept};
+			       .accept_ms = ages[f->entry].accept,
+			       .stale_ms = ages[f->entry].my_grace,
+			       .keep_ms = failures[f->failure].keep,
+			       .renew = f->renew};
 	*k = (struct known){.has_entry = f->entry != NO_ENTRY,
 			    .age_ms = ages[f->entry].age,
 			    .ttl_ms = ages[f->entry].ttl,
+			    .stale_ms = ages[f->entry].its_grace,
+			    .has_failure = failures[f->failure].there,
+			    .failure_age_ms = failures[f->failure].age,
+			    .failure_ttl_ms = failures[f->failure].ttl,
+			    .quiet = f->quiet,
 			    .run = f->run,
 			    .run_order = f->run == RUN_NONE ? 0
 					 : f->newer	    ? 101
@@ -71,14 +119,20 @@ static const char *name_of(enum verdict_kind kind)
 
 static void complain(const struct facts *f, struct verdict v, const char *says)
 {
-	static const char *const entries[] = {"none", "fresh", "stale by its TTL", "stale by -t", "fresh, -t 0"};
+	static const char *const entries[] = {
+		"none",		  "fresh",	  "stale by its TTL",	       "stale by -t",
+		"fresh, -t 0",	  "stale, -t 0",  "in both graces by its TTL", "in both graces by -t",
+		"past its grace", "past my grace"};
+	static const char *const failures[] = {"none", "good", "there, but not for me", "over", "older than my keep", "old"};
 	static const char *const runs[] = {"none", "awaited", "going", "stopping"};
 
 	if (++wrong <= 12)
-		print_error("entry %s, run %s%s, %u other runs,%s%s%s%s%s%s: %s (reason %d), but: %s\n", entries[f->entry],
-			    runs[f->run], f->newer ? " (newer than the question)" : "", f->others, f->command ? " command" : "",
-			    f->refresh ? " refresh" : "", f->finished ? " finished-only" : "", f->wait ? " wait" : "",
-			    f->nested ? " nested" : "", f->unkept ? " unkept" : "", name_of(v.kind), (int)v.reason, says);
+		print_error("entry %s, failure %s, run %s%s, %u other runs,%s%s%s%s%s%s%s%s: %s%s (reason %d), but: %s\n",
+			    entries[f->entry], failures[f->failure], runs[f->run], f->newer ? " (newer than the question)" : "",
+			    f->others, f->command ? " command" : "", f->refresh ? " refresh" : "",
+			    f->finished ? " finished-only" : "", f->wait ? " wait" : "", f->nested ? " nested" : "",
+			    f->unkept ? " unkept" : "", f->quiet ? " quiet" : "", f->renew ? " renewing" : "", name_of(v.kind),
+			    v.renew ? " and renew" : "", (int)v.reason, says);
 }
 
 static void check_one(const struct facts *f, check each)
@@ -97,19 +151,22 @@ static void check_all(check each)
 {
 	wrong = 0;
 	for (unsigned e = 0; e < ENTRY_CASES; e++)
-		for (unsigned run = RUN_NONE; run <= RUN_STOPPING; run++)
-			for (unsigned others = 0; others <= 2; others++)
-				for (unsigned bits = 0; bits < 128; bits++) {
+		for (unsigned failure = 0; failure < FAILURE_CASES; failure++)
+			for (unsigned run = RUN_NONE; run <= RUN_STOPPING; run++)
+				for (unsigned n = 0; n < 3 * 512; n++) {
 					const struct facts f = {.entry = e,
+								.failure = failure,
 								.run = run,
-								.others = others,
-								.newer = bits & 1,
-								.command = bits & 2,
-								.refresh = bits & 4,
-								.finished = bits & 8,
-								.wait = bits & 16,
-								.nested = bits & 32,
-								.unkept = bits & 64};
+								.others = n / 512,
+								.newer = n & 1,
+								.command = n & 2,
+								.refresh = n & 4,
+								.finished = n & 8,
+								.wait = n & 16,
+								.nested = n & 32,
+								.unkept = n & 64,
+								.quiet = n & 128,
+								.renew = n & 256};
 
 					check_one(&f, each);
 				}
@@ -123,22 +180,46 @@ static void check_all(check each)
 #define ANY_RUN (BIT(RUN_NONE) | A_RUN)
 #define A_RUN (BIT(RUN_AWAITED) | BIT(RUN_GOING) | BIT(RUN_STOPPING))
 enum { NO = 1, YES = 2, ANY = 3 };
+/* How good the entry is: none that I take, or in which time. */
+enum { OLD = 1, FINE = 2, GRACE = 4, ANY_ENTRY = 7 };
 
 /* The first that fits counts. */
 struct rule {
 	unsigned run;
-	unsigned fresh, command, finished, wait, nested, newer, unkept;
+	unsigned entry, command, finished, wait, nested, newer, unkept;
 	unsigned least_others;
 	enum verdict_kind kind;
 	enum wait_reason reason;
 	const char *says;
+	unsigned failure; /* that I take; 0: whether there is one or not */
 };
+
+static unsigned how_good(const struct facts *f)
+{
+	return f->entry == FRESH ? FINE : f->entry == GRACE_AFTER_ITS_TTL || f->entry == GRACE_AFTER_MY_TTL ? GRACE : OLD;
+}
+
+/* One that I take: what I accept of an entry I accept of a failure. */
+static bool has_failure(const struct facts *f)
+{
+	switch (f->entry) {
+	case FRESH_BUT_I_TAKE_NONE:
+	case STALE_BUT_I_TAKE_NONE:
+		return false;
+	case STALE_BY_MY_TTL:
+	case GRACE_AFTER_MY_TTL:
+		return f->failure == FAILURE;
+	default:
+		return f->failure == FAILURE || f->failure == FAILURE_OLD;
+	}
+}
 
 static bool fits(const struct rule *r, const struct facts *f)
 {
-	return (r->run & BIT(f->run)) && (r->fresh & BIT(f->entry == FRESH)) && (r->command & BIT(f->command)) &&
+	return (r->run & BIT(f->run)) && (r->entry & how_good(f)) && (r->command & BIT(f->command)) &&
 	       (r->finished & BIT(f->finished)) && (r->wait & BIT(f->wait)) && (r->nested & BIT(f->nested)) &&
-	       (r->newer & BIT(f->newer)) && (r->unkept & BIT(f->unkept)) && f->others >= r->least_others;
+	       (r->newer & BIT(f->newer)) && (r->unkept & BIT(f->unkept)) && f->others >= r->least_others &&
+	       (!r->failure || (r->failure & BIT(has_failure(f))));
 }
 
 static void hold_against(const struct rule *rules, size_t n, const struct facts *f, struct verdict v)
@@ -160,60 +241,64 @@ static bool is_contradictory(const struct facts *f)
 
 /* clang-format off */
 static const struct rule plain[] = {
-	/* run, fresh, command, finished, wait, nested, newer, unkept, others */
-	{ANY_RUN, YES, ANY, ANY, ANY, ANY, ANY, ANY, 0, VERDICT_HIT, 0,
+	/* run, entry, command, finished, wait, nested, newer, unkept, others */
+	{ANY_RUN, FINE, ANY, ANY, ANY, ANY, ANY, ANY, 0, VERDICT_HIT, 0,
 	 "an entry no older than T is a hit, whether or not a run is going on"},
-	{A_RUN, ANY, ANY, YES, ANY, ANY, ANY, ANY, 0, VERDICT_MISS, 0,
+	{ANY_RUN, GRACE, ANY, ANY, ANY, ANY, ANY, ANY, 0, VERDICT_STALE, 0,
+	 "T < a <= T+G: serve it at once, also while a run is going on"},
+	{ANY_RUN, ANY_ENTRY, ANY, ANY, ANY, ANY, ANY, ANY, 0, VERDICT_FAILURE, 0,
+	 "a kept failure is served to callers who give the option too, never instead of a good entry", YES},
+	{A_RUN, ANY_ENTRY, ANY, YES, ANY, ANY, ANY, ANY, 0, VERDICT_MISS, 0,
 	 "only what is finished: no run is followed or waited for"},
-	{A_RUN, ANY, ANY, ANY, ANY, YES, ANY, ANY, 0, VERDICT_NESTED, 0,
+	{A_RUN, ANY_ENTRY, ANY, ANY, ANY, YES, ANY, ANY, 0, VERDICT_NESTED, 0,
 	 "who asks inside the run bypasses: never a deadlock"},
-	{BIT(RUN_AWAITED), ANY, ANY, ANY, ANY, ANY, ANY, ANY, 0, VERDICT_WAIT, WAIT_REGISTERING,
+	{BIT(RUN_AWAITED), ANY_ENTRY, ANY, ANY, ANY, ANY, ANY, ANY, 0, VERDICT_WAIT, WAIT_REGISTERING,
 	 "whoever asks for the key of a living flight waits until its writer has registered"},
-	{BIT(RUN_STOPPING), ANY, ANY, ANY, ANY, ANY, ANY, ANY, 0, VERDICT_WAIT, WAIT_STOPPING,
+	{BIT(RUN_STOPPING), ANY_ENTRY, ANY, ANY, ANY, ANY, ANY, ANY, 0, VERDICT_WAIT, WAIT_STOPPING,
 	 "newcomers to a run that is being stopped wait, then start a new one"},
-	{BIT(RUN_GOING), ANY, ANY, ANY, ANY, ANY, ANY, ANY, 0, VERDICT_FOLLOW, 0,
+	{BIT(RUN_GOING), ANY_ENTRY, ANY, ANY, ANY, ANY, ANY, ANY, 0, VERDICT_FOLLOW, 0,
 	 "a run in progress is fresh enough for everybody but a refresher, -t 0 included"},
-	{BIT(RUN_NONE), ANY, YES, ANY, ANY, ANY, ANY, YES, 0, VERDICT_ALONE, 0,
+	{BIT(RUN_NONE), ANY_ENTRY, YES, ANY, ANY, ANY, ANY, YES, 0, VERDICT_ALONE, 0,
 	 "what could not be stored a moment ago everybody runs for himself, at once"},
-	{BIT(RUN_NONE), ANY, YES, ANY, ANY, ANY, ANY, ANY, 0, VERDICT_LEAD, 0,
+	{BIT(RUN_NONE), ANY_ENTRY, YES, ANY, ANY, ANY, ANY, ANY, 0, VERDICT_LEAD, 0,
 	 "older or none, and a command: lead, whatever removed runs still go on"},
-	{BIT(RUN_NONE), ANY, NO, ANY, YES, ANY, ANY, ANY, 0, VERDICT_WAIT, WAIT_ABSENT,
+	{BIT(RUN_NONE), ANY_ENTRY, NO, ANY, YES, ANY, ANY, ANY, 0, VERDICT_WAIT, WAIT_ABSENT,
 	 "without a command, with --wait: until the key begins to exist"},
-	{BIT(RUN_NONE), ANY, NO, ANY, NO, ANY, ANY, ANY, 0, VERDICT_MISS, 0,
+	{BIT(RUN_NONE), ANY_ENTRY, NO, ANY, NO, ANY, ANY, ANY, 0, VERDICT_MISS, 0,
 	 "without a command: 1, at once"},
 };
 
 static const struct rule refresh[] = {
-	{A_RUN, ANY, YES, ANY, ANY, YES, ANY, ANY, 0, VERDICT_NESTED, 0,
+	{A_RUN, ANY_ENTRY, YES, ANY, ANY, YES, ANY, ANY, 0, VERDICT_NESTED, 0,
 	 "who asks inside the run bypasses: never a deadlock"},
-	{BIT(RUN_GOING), ANY, YES, ANY, ANY, ANY, YES, ANY, 0, VERDICT_FOLLOW, 0,
+	{BIT(RUN_GOING), ANY_ENTRY, YES, ANY, ANY, ANY, YES, ANY, 0, VERDICT_FOLLOW, 0,
 	 "a run begun after the question is what a refresher wants: it is shared"},
-	{BIT(RUN_AWAITED), ANY, YES, ANY, ANY, ANY, YES, ANY, 0, VERDICT_WAIT, WAIT_REGISTERING,
+	{BIT(RUN_AWAITED), ANY_ENTRY, YES, ANY, ANY, ANY, YES, ANY, 0, VERDICT_WAIT, WAIT_REGISTERING,
 	 "whoever asks for the key of a living flight waits until its writer has registered"},
-	{BIT(RUN_STOPPING), ANY, YES, ANY, ANY, ANY, YES, ANY, 0, VERDICT_WAIT, WAIT_STOPPING,
+	{BIT(RUN_STOPPING), ANY_ENTRY, YES, ANY, ANY, ANY, YES, ANY, 0, VERDICT_WAIT, WAIT_STOPPING,
 	 "newcomers to a run that is being stopped wait, then start a new one"},
-	{ANY_RUN, ANY, YES, ANY, ANY, ANY, ANY, YES, 0, VERDICT_ALONE, 0,
+	{ANY_RUN, ANY_ENTRY, YES, ANY, ANY, ANY, ANY, YES, 0, VERDICT_ALONE, 0,
 	 "what could not be stored a moment ago everybody runs for himself, and waits for no other run to end"},
-	{ANY_RUN, ANY, YES, ANY, ANY, ANY, ANY, ANY, 2, VERDICT_WAIT, WAIT_REFRESHING,
+	{ANY_RUN, ANY_ENTRY, YES, ANY, ANY, ANY, ANY, ANY, 2, VERDICT_WAIT, WAIT_REFRESHING,
 	 "never more than two runs of a key"},
-	{A_RUN, ANY, YES, ANY, ANY, ANY, NO, ANY, 1, VERDICT_WAIT, WAIT_REFRESHING,
+	{A_RUN, ANY_ENTRY, YES, ANY, ANY, ANY, NO, ANY, 1, VERDICT_WAIT, WAIT_REFRESHING,
 	 "further refreshers wait, and share the next"},
-	{ANY_RUN, ANY, YES, ANY, ANY, ANY, ANY, ANY, 0, VERDICT_LEAD, 0,
+	{ANY_RUN, ANY_ENTRY, YES, ANY, ANY, ANY, ANY, ANY, 0, VERDICT_LEAD, 0,
 	 "--refresh leads a new generation: no entry is good enough, a run from before the question neither"},
 };
 
 static const struct rule refresh_without_command[] = {
-	{A_RUN, ANY, NO, ANY, ANY, YES, ANY, ANY, 0, VERDICT_NESTED, 0,
+	{A_RUN, ANY_ENTRY, NO, ANY, ANY, YES, ANY, ANY, 0, VERDICT_NESTED, 0,
 	 "who asks inside the run bypasses: never a deadlock"},
-	{BIT(RUN_GOING), ANY, NO, ANY, ANY, ANY, YES, ANY, 0, VERDICT_FOLLOW, 0,
+	{BIT(RUN_GOING), ANY_ENTRY, NO, ANY, ANY, ANY, YES, ANY, 0, VERDICT_FOLLOW, 0,
 	 "a run begun after the question is what a refresher wants: it is shared"},
-	{BIT(RUN_AWAITED), ANY, NO, ANY, ANY, ANY, YES, ANY, 0, VERDICT_WAIT, WAIT_REGISTERING,
+	{BIT(RUN_AWAITED), ANY_ENTRY, NO, ANY, ANY, ANY, YES, ANY, 0, VERDICT_WAIT, WAIT_REGISTERING,
 	 "whoever asks for the key of a living flight waits until its writer has registered"},
-	{BIT(RUN_STOPPING), ANY, NO, ANY, ANY, ANY, YES, ANY, 0, VERDICT_WAIT, WAIT_STOPPING,
+	{BIT(RUN_STOPPING), ANY_ENTRY, NO, ANY, ANY, ANY, YES, ANY, 0, VERDICT_WAIT, WAIT_STOPPING,
 	 "newcomers to a run that is being stopped wait"},
-	{ANY_RUN, ANY, NO, ANY, YES, ANY, ANY, ANY, 0, VERDICT_WAIT, WAIT_ABSENT,
+	{ANY_RUN, ANY_ENTRY, NO, ANY, YES, ANY, ANY, ANY, 0, VERDICT_WAIT, WAIT_ABSENT,
 	 "only a run begun after the question will do, and there is none: wait for it"},
-	{ANY_RUN, ANY, NO, ANY, NO, ANY, ANY, ANY, 0, VERDICT_MISS, 0,
+	{ANY_RUN, ANY_ENTRY, NO, ANY, NO, ANY, ANY, ANY, 0, VERDICT_MISS, 0,
 	 "only a run begun after the question will do, and there is none: 1"},
 };
 /* clang-format on */
@@ -222,7 +307,7 @@ static void check_plain(const struct facts *f, const struct question *q, const s
 {
 	(void)q;
 	(void)k;
-	if (!f->refresh && !is_contradictory(f))
+	if (!f->refresh && !f->renew && !is_contradictory(f))
 		hold_against(plain, COUNT(plain), f, v);
 }
 
@@ -230,7 +315,7 @@ static void check_refresh(const struct facts *f, const struct question *q, const
 {
 	(void)q;
 	(void)k;
-	if (f->refresh && f->command && !is_contradictory(f))
+	if (f->refresh && f->command && !f->renew && !is_contradictory(f))
 		hold_against(refresh, COUNT(refresh), f, v);
 }
 
@@ -239,8 +324,50 @@ static void check_refresh_without_command(const struct facts *f, const struct qu
 {
 	(void)q;
 	(void)k;
-	if (f->refresh && !f->command && !is_contradictory(f))
+	if (f->refresh && !f->command && !f->renew && !is_contradictory(f))
 		hold_against(refresh_without_command, COUNT(refresh_without_command), f, v);
+}
+
+/* Why a stale entry is not renewed by this caller. NULL: it is to be. */
+static const char *reason_against_renewal(const struct facts *f)
+{
+	if (how_good(f) != GRACE)
+		return "what is fresh is not renewed, what is older is made by who wants it";
+	if (!f->command)
+		return "one detached renewal if there is a CMD";
+	if (f->run != RUN_NONE)
+		return "exactly one renewal however many ask: a run going on will do, in whatever state";
+	if (f->others >= 2)
+		return "never more than two runs of a key";
+	if (f->quiet)
+		return "if a renewal fails, no further one starts for 10 s";
+	if (f->unkept)
+		return "what could not be stored a moment ago renews nothing";
+	if (has_failure(f))
+		return "who takes a failure that is kept does not try again while it is";
+	return NULL;
+}
+
+static void check_stale(const struct facts *f, const struct question *q, const struct known *k, struct verdict v)
+{
+	const char *against = reason_against_renewal(f);
+
+	(void)q;
+	(void)k;
+	if (f->refresh || is_contradictory(f) || (f->renew && !f->command))
+		return;
+	if (!f->renew) {
+		if (v.renew == (against != NULL))
+			complain(f, v, against ? against : "T < a <= T+G, no run: start one detached renewal");
+	} else if (v.kind != (against ? VERDICT_MISS : VERDICT_LEAD) || v.renew) {
+		complain(f, v, against ? against : "who was told to renew leads, if nobody was faster");
+	}
+}
+
+static void a_stale_entry_is_renewed_by_one_and_only_if_it_is_worth_while(void **state)
+{
+	(void)state;
+	check_all(check_stale);
 }
 
 static void the_table_of_freshness_holds_for_every_combination(void **state)
@@ -265,18 +392,24 @@ static void a_refresh_without_a_command_is_given_nothing_from_before_its_questio
 
 static void check_never(const struct facts *f, const struct question *q, const struct known *k, struct verdict v)
 {
+	if (v.renew && v.kind != VERDICT_STALE)
+		complain(f, v, "only what is stale is renewed");
+	if (f->renew && v.kind != VERDICT_LEAD && v.kind != VERDICT_MISS && !f->refresh)
+		complain(f, v, "who was served already is given nothing more, and waits for nothing");
 	switch (v.kind) {
 	case VERDICT_HIT:
 		if (!decide_is_fresh(q, k))
 			complain(f, v, "a hit is of a fresh entry");
 		break;
 	case VERDICT_STALE:
-		if (!k->has_entry || decide_is_fresh(q, k) || q->stale_ms == 0)
+		if (!k->has_entry || decide_is_fresh(q, k) || q->stale_ms == 0 || k->stale_ms == 0 || q->accept_ms == 0)
 			complain(f, v, "only what is too old, and only to who takes that");
 		break;
 	case VERDICT_FAILURE:
-		if (!k->has_failure || q->keep_ms == 0)
+		if (!k->has_failure || q->keep_ms == 0 || q->accept_ms == 0)
 			complain(f, v, "a kept failure is only for who asks for it");
+		if (decide_is_fresh(q, k))
+			complain(f, v, "a kept failure is never served instead of what is good");
 		break;
 	case VERDICT_FOLLOW:
 		if (f->run != RUN_GOING || f->finished || f->nested)
@@ -288,7 +421,7 @@ static void check_never(const struct facts *f, const struct question *q, const s
 			complain(f, v, "nobody without a command is told to lead");
 		if (!f->refresh && f->run != RUN_NONE)
 			complain(f, v, "one command, one run: nobody leads beside a run that could be joined");
-		if (f->refresh && k->runs >= 2)
+		if ((f->refresh || f->renew) && k->runs >= 2)
 			complain(f, v, "never more than two runs of a key");
 		if (f->unkept)
 			complain(f, v, "nobody leads what others would wait for and could not have");
@@ -304,7 +437,7 @@ static void check_never(const struct facts *f, const struct question *q, const s
 			complain(f, v, "who is to run alone waits for no other run to end");
 		break;
 	case VERDICT_MISS:
-		if (f->command && !f->finished)
+		if (f->command && !f->finished && !f->renew)
 			complain(f, v, "who has a command gets its output");
 		break;
 	case VERDICT_NESTED:
@@ -368,6 +501,72 @@ static void an_entry_is_fresh_up_to_the_shorter_of_its_ttl_and_mine(void **state
 			fail_msg("row %zu: should be %s", i, rows[i].fresh ? "fresh" : "stale");
 		k.has_entry = false;
 		assert_false(decide_is_fresh(&q, &k));
+	}
+}
+
+/* T < age <= T + min(the entry's grace, mine), and no sum overflows. */
+static void a_stale_entry_is_served_up_to_the_shorter_of_its_grace_and_mine(void **state)
+{
+	static const struct {
+		uint64_t age, ttl, accept, its, mine;
+		enum verdict_kind kind;
+	} rows[] = {
+		{1000, 1000, SC_FOREVER, 500, 500, VERDICT_HIT},
+		{1001, 1000, SC_FOREVER, 500, 500, VERDICT_STALE},
+		{1500, 1000, SC_FOREVER, 500, 900, VERDICT_STALE},
+		{1501, 1000, SC_FOREVER, 500, 900, VERDICT_LEAD},
+		{1500, 1000, SC_FOREVER, 900, 500, VERDICT_STALE},
+		{1501, 1000, SC_FOREVER, 900, 500, VERDICT_LEAD},
+		{1001, 1000, SC_FOREVER, 0, 500, VERDICT_LEAD},
+		{1001, 1000, SC_FOREVER, 500, 0, VERDICT_LEAD},
+		/* My -t is what it is too old for. */
+		{301, 1000, 300, 500, 500, VERDICT_STALE},
+		{800, 1000, 300, 500, 500, VERDICT_STALE},
+		{801, 1000, 300, 500, 500, VERDICT_LEAD},
+		{0, 1000, 0, SC_FOREVER, SC_FOREVER, VERDICT_LEAD},
+		{0, 0, SC_FOREVER, SC_FOREVER, SC_FOREVER, VERDICT_LEAD},
+		/* For ever, and as good as that. */
+		{UINT64_MAX, 1000, SC_FOREVER, SC_FOREVER, SC_FOREVER, VERDICT_STALE},
+		{UINT64_MAX, SC_FOREVER, SC_FOREVER, 0, 0, VERDICT_HIT},
+		{UINT64_MAX, SC_FOREVER, UINT64_MAX - 1, 5, 5, VERDICT_STALE},
+		{UINT64_MAX, UINT64_MAX - 9, SC_FOREVER, 8, UINT64_MAX, VERDICT_LEAD},
+		{UINT64_MAX, UINT64_MAX - 9, SC_FOREVER, 9, UINT64_MAX, VERDICT_STALE},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		const struct question q = {.has_command = true, .accept_ms = rows[i].accept, .stale_ms = rows[i].mine};
+		const struct known k = {
+			.has_entry = true, .age_ms = rows[i].age, .ttl_ms = rows[i].ttl, .stale_ms = rows[i].its};
+
+		if (decide(&q, &k).kind != rows[i].kind)
+			fail_msg("row %zu: %s, not %s", i, name_of(decide(&q, &k).kind), name_of(rows[i].kind));
+	}
+}
+
+static void a_kept_failure_is_served_up_to_the_shortest_of_three_lives(void **state)
+{
+	static const struct {
+		uint64_t age, ttl, accept, keep;
+		enum verdict_kind kind;
+	} rows[] = {
+		{1000, 1000, SC_FOREVER, 1000, VERDICT_FAILURE},
+		{1001, 1000, SC_FOREVER, 2000, VERDICT_LEAD},
+		{1001, 2000, SC_FOREVER, 1000, VERDICT_LEAD},
+		{1001, 2000, 1000, 2000, VERDICT_LEAD},
+		{1001, 2000, 1001, 2000, VERDICT_FAILURE},
+		{0, 1, 1, 1, VERDICT_FAILURE},
+		{0, 1, 0, 1, VERDICT_LEAD},
+		{0, 1, 1, 0, VERDICT_LEAD},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		const struct question q = {.has_command = true, .accept_ms = rows[i].accept, .keep_ms = rows[i].keep};
+		const struct known k = {.has_failure = true, .failure_age_ms = rows[i].age, .failure_ttl_ms = rows[i].ttl};
+
+		if (decide(&q, &k).kind != rows[i].kind)
+			fail_msg("row %zu: %s, not %s", i, name_of(decide(&q, &k).kind), name_of(rows[i].kind));
 	}
 }
 
@@ -455,10 +654,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_table_of_freshness_holds_for_every_combination),
+		cmocka_unit_test(a_stale_entry_is_renewed_by_one_and_only_if_it_is_worth_while),
 		cmocka_unit_test(a_refresh_starts_one_newer_run_and_shares_the_next),
 		cmocka_unit_test(a_refresh_without_a_command_is_given_nothing_from_before_its_question),
 		cmocka_unit_test(whatever_is_asked_these_things_never_happen),
 		cmocka_unit_test(an_entry_is_fresh_up_to_the_shorter_of_its_ttl_and_mine),
+		cmocka_unit_test(a_stale_entry_is_served_up_to_the_shorter_of_its_grace_and_mine),
+		cmocka_unit_test(a_kept_failure_is_served_up_to_the_shortest_of_three_lives),
 		cmocka_unit_test(what_is_fresh_does_not_depend_on_runs_or_on_what_one_can_do),
 		cmocka_unit_test(a_refresher_that_waited_shares_the_run_that_began_meanwhile),
 		cmocka_unit_test(a_put_leads_whatever_is_known_but_never_a_third_run),
