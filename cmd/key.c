@@ -51,13 +51,12 @@ int key_hash_words(char *const *words, uint8_t value[SC_DIGEST_SIZE])
 	return 0;
 }
 
-char *key_of_command(const char *cmd)
+const char *key_of_command(const char *cmd)
 {
+	static char text[sizeof "run:" + KEY_NAME_MAX];
 	const char *slash = strrchr(cmd, '/');
-	char *text;
 
-	if (asprintf(&text, "run:%.*s", KEY_NAME_MAX, slash ? slash + 1 : cmd) < 0)
-		return NULL;
+	snprintf(text, sizeof text, "run:%s", slash ? slash + 1 : cmd);
 	return text;
 }
 

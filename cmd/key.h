@@ -52,8 +52,8 @@ int key_declare(struct key *k, const char *kind, const char *name, const uint8_t
 int key_hash(const void *p, size_t n, uint8_t value[SC_DIGEST_SIZE]);
 int key_hash_words(char *const *words, uint8_t value[SC_DIGEST_SIZE]);
 
-/* What stands in KEY's place for run: "run:…". NULL: no memory. The caller's to free. */
-char *key_of_command(const char *cmd);
+/* What stands in KEY's place for run: "run:…". Static. */
+const char *key_of_command(const char *cmd);
 
 /* KEY#hex, or KEY alone when nothing was declared; NULL: no memory. The caller's to free; the declarations are gone. */
 char *key_make(struct key *k, const char *word);

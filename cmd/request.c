@@ -319,7 +319,7 @@ static bool take_key(struct request *r, const struct options *o)
 	if (!o->command->words_are_cmd)
 		return request_take_key(r, o, SC_KEY_MAX - (r->declared.n ? KEY_SUFFIX : 0));
 	r->key = key_of_command(o->cmd[0]);
-	if (!r->key || key_declare(&r->declared, "arg", "", NULL) || (!r->no_cwd && key_declare(&r->declared, "cwd", "", NULL)))
+	if (key_declare(&r->declared, "arg", "", NULL) || (!r->no_cwd && key_declare(&r->declared, "cwd", "", NULL)))
 		return options_error(o, "%s", sc_strerror(SC_ENOMEM)) == 0;
 	return true;
 }

@@ -138,6 +138,7 @@ opened() {
 	mkfifo d/pipe && changes 'a FIFO'
 	: >d/.hidden && changes 'a hidden file'
 	mv d/b d/sub/b && changes 'a file moved'
+	echo c >d/sub/b && changes 'content further down'
 	rm -r d && echo x >d && changes 'a file in its place'
 }
 

@@ -257,14 +257,14 @@ static void more_than_there_is_room_for_push_others_out(void **state)
 	size_t found = 0;
 
 	(void)state;
-	for (uint64_t n = 1; n <= 400000; n++) {
+	for (uint64_t n = 1; n <= 290000; n++) {
 		st = file(n);
 		keep(h, &st, NOW_MS);
 	}
 	assert_true(finds(h, &st));
 	hashes_close(h);
 	h = hashes_open(dir_fd, false);
-	for (uint64_t n = 1; n <= 400000; n++) {
+	for (uint64_t n = 1; n <= 290000; n++) {
 		st = file(n);
 		found += finds(h, &st);
 	}
