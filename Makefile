@@ -55,14 +55,20 @@ CMD_SRC = \
 	cmd/admin.c \
 	cmd/again.c \
 	cmd/capture.c \
+	cmd/complete.c \
+	cmd/content.c \
 	cmd/doctor.c \
 	cmd/follow.c \
 	cmd/get.c \
 	cmd/get_end.c \
+	cmd/get_key.c \
 	cmd/get_lead.c \
 	cmd/give.c \
+	cmd/hashes.c \
+	cmd/help.c \
 	cmd/key.c \
 	cmd/list.c \
+	cmd/logged.c \
 	cmd/main.c \
 	cmd/move.c \
 	cmd/options.c \
@@ -70,6 +76,7 @@ CMD_SRC = \
 	cmd/progress.c \
 	cmd/prove.c \
 	cmd/put.c \
+	cmd/quote.c \
 	cmd/reader.c \
 	cmd/remove.c \
 	cmd/request.c \
@@ -164,7 +171,7 @@ SAY = $(if $(filter 1,$(V)),,@printf '  %-5s %s\n' $(1) $(2);)
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .SECONDARY:
-.PHONY: all test-build help deps deps-build check lint format fuzz bench demo install uninstall clean FORCE
+.PHONY: all test-build help deps deps-build check lint format fuzz bench demo man install uninstall clean FORCE
 .DEFAULT_GOAL := all
 
 ifeq ($(SAN),1)
@@ -271,7 +278,7 @@ $(B)/gen/schema.inc: daemon/schema.sql
 JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$$(nproc))
 
 deps:
-	@tests/deps.sh build test lint
+	@tests/deps.sh build test lint man
 deps-build:
 	@tests/deps.sh build
 
@@ -319,14 +326,53 @@ lint:
 format:
 	clang-format -i $$(find lib cmd daemon tests -name '*.[ch]')
 
-install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/$(BIN)
-	install -m 755 $(PLAIN)/$(BIN) $(DESTDIR)$(PREFIX)/bin/$(BIN)
-	install -m 755 $(PLAIN)/scd $(DESTDIR)$(PREFIX)/libexec/$(BIN)/scd
+# ---- the manual, and where all of it goes ---------------------------------------------------------------------------
+
+# PAGE.SECTION of a .scd file: what the program itself says of its verbs and options is put into the prose.
+MAN       = $(B)/man/$(BIN).1 $(B)/man/scd.8 $(B)/man/$(BIN)-config.5
+MAN_SRC_1 = cmd/sc.1.scd
+MAN_SRC_8 = daemon/scd.8.scd
+MAN_SRC_5 = lib/sc-config.5.scd
+
+$(MAN): cmd/manual.awk $(MAN_SRC_1) $(MAN_SRC_5) $(MAN_SRC_8) $(PLAIN)/$(BIN)
+	@mkdir -p $(@D)
+	@command -v scdoc >/dev/null || { echo '$@: scdoc is missing, which makes the pages of the manual (make deps installs it)' >&2; exit 1; }
+	$(call SAY,MAN,$@)$(PLAIN)/$(BIN) table | awk -f cmd/manual.awk -v bin=$(BIN) - $(MAN_SRC_$(subst .,,$(suffix $@))) | scdoc >$@
+
+man: $(MAN)
+
+# They ask the program by the name on the command line; only where they say whose they are it stands in them.
+COMPLETIONS = $(B)/completions/$(BIN).bash $(B)/completions/_$(BIN) $(B)/completions/$(BIN).fish
+$(B)/completions/$(BIN).bash: completions/sc.bash
+$(B)/completions/_$(BIN): completions/_sc
+$(B)/completions/$(BIN).fish: completions/sc.fish
+$(COMPLETIONS):
+	@mkdir -p $(@D)
+	@sed 's/\bsc\b/$(BIN)/g' $< >$@
+
+# Where each piece goes below PREFIX, its mode, and what it is made of.
+PIECES = \
+	bin/$(BIN):755:$(PLAIN)/$(BIN) \
+	libexec/$(BIN)/scd:755:$(PLAIN)/scd \
+	share/man/man1/$(BIN).1:644:$(B)/man/$(BIN).1 \
+	share/man/man5/$(BIN)-config.5:644:$(B)/man/$(BIN)-config.5 \
+	share/man/man8/scd.8:644:$(B)/man/scd.8 \
+	share/bash-completion/completions/$(BIN):644:$(B)/completions/$(BIN).bash \
+	share/zsh/site-functions/_$(BIN):644:$(B)/completions/_$(BIN) \
+	share/fish/vendor_completions.d/$(BIN).fish:644:$(B)/completions/$(BIN).fish
+
+install:
+	@tests/deps.sh build man
+	@$(MAKE) --no-print-directory $(JOBS) all man $(COMPLETIONS)
+	@for piece in $(PIECES); do \
+	  to=$(call quote,$(DESTDIR)$(PREFIX))/$${piece%%:*}; piece=$${piece#*:}; \
+	  install -D -m $${piece%%:*} "$${piece#*:}" "$$to" && printf '  %s\n' "$$to" || exit 1; \
+	done
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/$(BIN) $(DESTDIR)$(PREFIX)/libexec/$(BIN)/scd
-	-rmdir $(DESTDIR)$(PREFIX)/libexec/$(BIN)
+	@for piece in $(PIECES); do rm -f $(call quote,$(DESTDIR)$(PREFIX))/"$${piece%%:*}" || exit 1; done
+	@! test -d $(call quote,$(DESTDIR)$(PREFIX))/libexec/$(BIN) || \
+	 rmdir --ignore-fail-on-non-empty $(call quote,$(DESTDIR)$(PREFIX))/libexec/$(BIN)
 
 clean:
 	rm -rf $(B)
@@ -341,7 +387,9 @@ help:
 	@echo 'make bench SCALE=1   a million entries (N=… for another number)'
 	@echo 'make deps       the Debian packages for all of this; make deps-build: only for make'
 	@echo 'make format     lay the sources out with clang-format'
-	@echo 'make install    $(DESTDIR)$(PREFIX)/bin/$(BIN) and $(DESTDIR)$(PREFIX)/libexec/$(BIN)/scd; make uninstall'
+	@echo 'make man        the pages of the manual, in $(B)/man'
+	@echo 'make install    both, the manual and the completions below $(DESTDIR)$(PREFIX) (installs missing packages first);'
+	@echo '                the program as $(BIN), the daemon in libexec/$(BIN); make uninstall takes them away'
 	@echo 'make clean'
 	@echo
 	@echo 'Words: SAN=1 (ASan and UBSan) · WERROR=1 · STATIC=0 · T=cli/get.bats (check: only these) · V=1 (show'

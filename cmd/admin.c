@@ -90,7 +90,7 @@ static int daemon_stop_it(bool now)
 			.flags = now ? STOP_NOW : 0u,
 			.chain = {(const uint8_t *)chain, nchain * sizeof *chain}},
 		   m;
-	int rc = talk_ask(&s, SESSION_LOOK, "daemon", &q, &m), status = EXIT_FAILED;
+	int rc = talk_ask(&s, SESSION_JOIN, "daemon", &q, &m), status = EXIT_FAILED;
 
 	if (rc == SC_ENOENT)
 		status = 0; /* none runs, which is what was asked for */

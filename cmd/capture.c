@@ -110,8 +110,8 @@ static bool is_transient(ssize_t n)
 	return n < 0 && (errno == EINTR || errno == EAGAIN);
 }
 
-/* False: the rest must be read, be it for the ring. */
-static bool take_given(struct capture *c, int fd)
+/* False: the rest must be read, be it for the ring; or, *error, it cannot be: not from where it begins. */
+static bool take_given(struct capture *c, int fd, int *error)
 {
 	uint64_t limit = page_limit(c->page);
 	ssize_t n = give_some(c->gift, c->out_fd, fd, limit > c->err_len ? limit - c->err_len : 0, chunk, sizeof chunk);
@@ -124,7 +124,8 @@ static bool take_given(struct capture *c, int fd)
 	c->gift = NULL;
 	if (n < 0) {
 		spill(c, errno);
-		lseek(fd, (off_t)c->out_len, SEEK_SET);
+		if (lseek(fd, (off_t)c->out_len, SEEK_SET) < 0)
+			*error = errno;
 	}
 	return false;
 }
@@ -141,8 +142,10 @@ bool capture_out(struct capture *c, int fd, int *error)
 	ssize_t n;
 
 	*error = 0;
-	if (c->gift && take_given(c, fd))
+	if (c->gift && take_given(c, fd, error))
 		return true;
+	if (*error)
+		return false;
 	/* Without room only a run that is being stopped is read on: whoever is in the way of that reads in vain. */
 	most = least(c->out_rest, c->spilled && c->room ? c->room : SC_FOREVER, sizeof chunk);
 	n = read(fd, chunk, most);

@@ -32,11 +32,17 @@ struct command {
 	const struct option_row *options; /* ends with a row whose name is NULL; may be NULL */
 	bool runs_command;		  /* takes -- CMD; its usage errors are 125 */
 	int (*run)(const struct command *self, int argc, char **argv); /* argv[0] is the verb; returns the exit status */
+	bool words_are_cmd; /* its first word begins CMD, with or without a `--` before it */
+	const char *group;  /* what help calls this verb and those behind it; NULL: goes on with the one before */
+	bool hidden;	    /* for programs: neither listed nor completed */
 };
 
-extern const struct command commands[]; /* ends with a row whose name is NULL */
+extern const struct command commands[];		      /* ends with a row whose name is NULL */
+const struct command *command_find(const char *name); /* NULL: no such verb */
+int command_unknown(const char *name);		      /* complains, with the nearest one there is; returns the exit status */
 
 int run_get(const struct command *self, int argc, char **argv);
+int run_run(const struct command *self, int argc, char **argv);
 int run_warm(const struct command *self, int argc, char **argv);
 int run_put(const struct command *self, int argc, char **argv);
 int run_rm(const struct command *self, int argc, char **argv);
@@ -49,8 +55,12 @@ int run_daemon(const struct command *self, int argc, char **argv);
 int run_verify(const struct command *self, int argc, char **argv);
 int run_help(const struct command *self, int argc, char **argv);
 int run_version(const struct command *self, int argc, char **argv);
+int run_complete(const struct command *self, int argc, char **argv);
+int run_table(const struct command *self, int argc, char **argv);
 
-extern const struct option_row get_options[], put_options[], rm_options[], ls_options[], ps_options[], sync_options[],
+/* Those of get and warm begin behind the first of run's. */
+#define get_options (run_options + 1)
+extern const struct option_row run_options[], put_options[], rm_options[], ls_options[], ps_options[], sync_options[],
 	config_options[], doctor_options[], verify_options[], daemon_options[];
 
 /* `sc: what: why (what to do)`, one line on stderr. A NULL mend leaves the parentheses away. */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cmd/command.h"
+#include "cmd/logged.h"
 #include "cmd/options.h"
 #include "cmd/row.h"
 #include "cmd/settings.h"
@@ -21,11 +22,17 @@
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/human.h"
+#include "lib/sock.h"
 
 /* Fewer descriptors than this and callers are turned away on a day that is only busy. */
 #define FDS_WANTED 1024
-/* Of scd.log, so much from its end is looked through for the last failed start. */
-#define LOG_TAIL 8192
+/* Fewer processes than this, and callers on a busy day have to do without a run of their own: each takes two, and its command. */
+#define PROCESSES_WANTED 256
+/* What the log says of longer ago is over. */
+#define RECENT_MS (24 * 60 * 60 * 1000ULL)
+/* A clock outside of 2020 to 2100 was not set. */
+#define CLOCK_LEAST_MS 1577836800000ULL
+#define CLOCK_MOST_MS 4102444800000ULL
 
 enum { JSON, OPTIONS };
 
@@ -51,6 +58,7 @@ struct doctor {
 	bool answers;	   /* a daemon has answered */
 	unsigned problems;
 	unsigned bad_lines;
+	struct logged log[TROUBLES]; /* read when `there` */
 };
 
 static void report(struct doctor *d, const struct finding *f)
@@ -92,10 +100,14 @@ found(struct doctor *d, enum level level, const char *mend, const char *fmt, ...
 
 static void check_program(struct doctor *d)
 {
-	char path[SC_PATH_MAX];
+	char path[SC_PATH_MAX], build[SC_BUILD_MAX + 1];
 
 	if (spawn_find_daemon(path))
 		found(d, PROBLEM, "install both", "there is no scd beside %s, nor in ../libexec/%s", SC_BIN, SC_BIN);
+	else if (spawn_ask_build(path, build))
+		found(d, PROBLEM, "install both", "%s does not say of which build it is", path);
+	else if (strcmp(build, sc_build) != 0)
+		found(d, WARNING, "install both", "%s is of build %s, this " SC_BIN " is %s", path, build, sc_build);
 	else
 		found(d, OK, NULL, "%s %s, daemon %s", SC_BIN, sc_build, path);
 }
@@ -125,7 +137,8 @@ static void check_directory(struct doctor *d)
 {
 	const struct place *p = &d->set.s.place;
 	char fs[16], other[64];
-	const char *dir = getenv("SC_DIR");
+	const char *from = settings_dir_variable(&d->set);
+	struct stat st;
 	bool network;
 
 	if (d->set.place_rc == SC_ENOENT) {
@@ -137,18 +150,25 @@ static void check_directory(struct doctor *d)
 		return;
 	}
 	place_file_system(p, fs, &network);
-	/* faccessat knows of file systems that are read-only; of our own modes place_open has taken care. */
-	if (faccessat(p->dir_fd, ".", W_OK | X_OK, AT_EACCESS) < 0) {
+	if (fstat(p->dir_fd, &st) < 0)
+		return;
+	if ((st.st_mode & 0777) != 0700)
+		found(d, WARNING, "the next caller sets it to 0700", "%s is %s (mode %04o)", p->path,
+		      (st.st_mode & 0700) == 0700 ? "readable by others" : "not open to us", (unsigned)st.st_mode & 0777);
+	/* faccessat knows of file systems that are read-only. */
+	if ((st.st_mode & 0700) == 0700 && faccessat(p->dir_fd, ".", W_OK | X_OK, AT_EACCESS) < 0) {
 		found(d, PROBLEM, "set SC_DIR to another place", "%s cannot be written into: %s", p->path, strerror(errno));
 		return;
 	}
 	d->there = true;
+	logged_read(p->dir_fd, clock_now().wall_ms - RECENT_MS, d->log);
 	if (network)
 		found(d, WARNING, "set SC_DIR to a local place",
 		      "%s is on %s, where locks and shared memory may not do what they do on a local disk", p->path, fs);
 	else
-		found(d, OK, NULL, "%s: ours, mode 0700, on %s", p->path, fs);
-	if (dir && *dir)
+		found(d, OK, NULL, "%s%s%s: ours, mode %04o, on %s", p->path, from ? ", by " : "", from ? from : "",
+		      (unsigned)st.st_mode & 0777, fs);
+	if (from)
 		return;
 	snprintf(other, sizeof other, "/var/tmp/sc-%u", (unsigned)geteuid());
 	if (strcmp(p->path, other) == 0)
@@ -197,7 +217,7 @@ static void check_config(struct doctor *d)
 static void check_space(struct doctor *d)
 {
 	uint64_t bytes, bytes_free, least;
-	char is[32], want[32];
+	char is[32], want[32], inodes[40] = "";
 	struct statvfs fs;
 
 	if (!d->there || !settings_space(&d->set, &bytes, &bytes_free))
@@ -207,19 +227,31 @@ static void check_space(struct doctor *d)
 	human_format_size(least, want);
 	if (least == 0)
 		snprintf(want, sizeof want, "none");
+	/* Not every file system has a number of inodes. */
+	if (fstatvfs(d->set.s.place.dir_fd, &fs) == 0 && fs.f_files > 0)
+		snprintf(inodes, sizeof inodes, ", %llu inodes", (unsigned long long)fs.f_favail);
 	if (bytes_free < least)
 		found(d, PROBLEM, "make room, or set min-free", "%s free, less than min-free, %s: nothing new is kept", is,
 		      want);
 	else
-		found(d, OK, NULL, "%s free, min-free is %s", is, want);
-	/* Not every file system has a number of them. */
-	if (fstatvfs(d->set.s.place.dir_fd, &fs) == 0 && fs.f_files > 0 && fs.f_favail == 0)
+		found(d, OK, NULL, "%s free%s, min-free is %s", is, inodes, want);
+	if (*inodes && fs.f_favail == 0)
 		found(d, PROBLEM, "remove files", "the file system has no inode left: nothing new is kept");
+}
+
+static const char *number(rlim_t n, char out[32])
+{
+	if (n == RLIM_INFINITY)
+		snprintf(out, 32, "unlimited");
+	else
+		snprintf(out, 32, "%llu", (unsigned long long)n);
+	return out;
 }
 
 static void check_limits(struct doctor *d)
 {
-	struct rlimit files;
+	struct rlimit files, processes;
+	char least[32], most[32];
 
 	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
 		return;
@@ -232,7 +264,27 @@ static void check_limits(struct doctor *d)
 		      "%llu descriptors are allowed to a daemon that is started from here; a caller takes one, a run ten",
 		      (unsigned long long)files.rlim_max);
 	else
-		found(d, OK, NULL, "%llu descriptors", (unsigned long long)files.rlim_max);
+		found(d, OK, NULL, "%s descriptors, of which a caller here may have %s", number(files.rlim_max, most),
+		      number(files.rlim_cur, least));
+	if (getrlimit(RLIMIT_NPROC, &processes) < 0)
+		return;
+	found(d, processes.rlim_cur < PROCESSES_WANTED ? WARNING : OK,
+	      processes.rlim_cur < PROCESSES_WANTED ? "raise ulimit -u" : NULL, "%s processes of one user",
+	      number(processes.rlim_cur, most));
+}
+
+/* An older daemon makes room for the next caller; a newer one stays, and whoever asks it is refused. */
+static void other_version(struct doctor *d)
+{
+	const struct session *s = &d->set.s;
+	bool newer = s->version > sc_proto_version;
+	pid_t pid = 0;
+
+	d->answers = true;
+	sock_check_peer(s->fd, NULL, &pid);
+	found(d, newer ? PROBLEM : WARNING, newer ? "install the newer " SC_BIN : SC_BIN " daemon restart",
+	      "pid %ld is of %s version, build %s; this " SC_BIN " is %s", (long)pid, newer ? "a newer" : "an older", s->build,
+	      sc_build);
 }
 
 static void check_daemon(struct doctor *d)
@@ -247,6 +299,10 @@ static void check_daemon(struct doctor *d)
 	rc = settings_ask_daemon(set, &m);
 	if (rc == SC_ENOENT) {
 		found(d, OK, NULL, "none is running; the next caller starts one");
+		return;
+	}
+	if (rc == SC_EPROTO && set->s.version && set->s.version != sc_proto_version) {
+		other_version(d);
 		return;
 	}
 	if (rc) {
@@ -265,38 +321,12 @@ static void check_daemon(struct doctor *d)
 		      "config was changed after it had started; it obeys what it read then");
 }
 
-/* What the last daemon that could not start said of it, from the end of its log; "" if there is none. */
-static void last_words(const struct doctor *d, char *out, size_t size)
-{
-	static const char mark[] = " event=no-start why=\"";
-	char text[LOG_TAIL + 1], *p, *end, *last = NULL;
-	int fd = openat(d->set.s.place.dir_fd, "scd.log", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	struct stat st;
-	ssize_t n = -1;
-
-	*out = '\0';
-	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
-		n = pread(fd, text, LOG_TAIL, st.st_size > LOG_TAIL ? st.st_size - LOG_TAIL : 0);
-	if (fd >= 0)
-		close(fd);
-	if (n <= 0)
-		return;
-	text[n] = '\0';
-	for (p = text; (p = strstr(p, mark)) != NULL; p += strlen(mark))
-		last = p + strlen(mark);
-	end = last ? strchr(last, '\n') : NULL;
-	if (!end)
-		return;
-	if (end > last && end[-1] == '"')
-		end--;
-	snprintf(out, size, "%.*s", (int)(end - last), last);
-}
-
 /* A daemon that has answered cannot have failed. */
 static void check_starts(struct doctor *d)
 {
 	struct lockfile lock = {.fd = -1};
-	char words[1024];
+	char left[SC_LAST_WORDS];
+	const char *why = d->log[LOGGED_NO_START].why;
 	unsigned failed;
 	int rc;
 
@@ -311,13 +341,47 @@ static void check_starts(struct doctor *d)
 		return;
 	}
 	failed = lockfile_failed_starts(&lock, clock_now().boot_ms);
+	if (lockfile_death(&lock, left))
+		why = left;
 	lockfile_close(&lock);
-	if (failed == 0)
+	if (failed == 0) {
+		if (*left)
+			found(d, WARNING, "see scd.log there", "the last daemon died of a fault of its own: %s", left);
 		return;
-	last_words(d, words, sizeof words);
+	}
 	found(d, PROBLEM, "see scd.log there", "%u start%s of a daemon failed within the last minute%s%s%s", failed,
-	      failed == 1 ? "" : "s", failed >= SC_CRASHES_MAX ? ", so none is tried before it is over" : "",
-	      *words ? ": " : "", words);
+	      failed == 1 ? "" : "s", failed >= SC_CRASHES_MAX ? ", so none is tried before it is over" : "", *why ? ": " : "",
+	      why);
+}
+
+/* What has happened, not what is: that the other checks see. So none of these is a problem. */
+static void check_errors(struct doctor *d)
+{
+	static const char *const what[LOGGED_NO_START] = {
+		[LOGGED_STREAMING] = "the disk did not take what a run printed",
+		[LOGGED_BEGIN] = "a run could not be begun",
+		[LOGGED_COMMIT] = "an entry could not be stored",
+		[LOGGED_INDEX] = "the index could not be written",
+		[LOGGED_SYNC] = "what was written did not reach the disk",
+		[LOGGED_REMOVE] = "what had to go could not be removed",
+		[LOGGED_BYTES] = "an entry was damaged",
+		[LOGGED_FULL] = "callers were turned away",
+		[LOGGED_CRASH] = "a daemon died of a fault of its own",
+	};
+	uint64_t now = clock_now().wall_ms;
+	char ago[32], often[64];
+
+	for (int i = 0; d->there && i < LOGGED_NO_START; i++) {
+		const struct logged *l = &d->log[i];
+
+		if (!l->times)
+			continue;
+		*often = '\0';
+		if (l->times > 1)
+			snprintf(often, sizeof often, "%u times in a day, the last ", l->times);
+		found(d, WARNING, "see scd.log there", "%s: %s, %s%s ago", what[i], l->why, often,
+		      human_format_duration(now > l->last_ms ? (now - l->last_ms) / 1000 * 1000 : 0, ago));
+	}
 }
 
 static void check_index(struct doctor *d)
@@ -325,6 +389,7 @@ static void check_index(struct doctor *d)
 	int fd = d->there ? openat(d->set.s.place.dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 	unsigned long long bytes = 0;
+	const char *why = d->log[LOGGED_ASIDE].why;
 	unsigned files = 0;
 	struct dirent *e;
 	struct stat st;
@@ -344,8 +409,42 @@ static void check_index(struct doctor *d)
 	closedir(dir);
 	if (files)
 		found(d, WARNING, "look at them, or remove them",
-		      "%s/index.db.bad-*: %u file%s, %s, of an index that was bad and was put aside", d->set.s.place.path,
-		      files, files == 1 ? "" : "s", human_format_size(bytes, size));
+		      "%s/index.db.bad-*: %u file%s, %s, of an index that was bad and was put aside%s%s", d->set.s.place.path,
+		      files, files == 1 ? "" : "s", human_format_size(bytes, size), *why ? ": " : "", why);
+}
+
+/* Both are only needed to tell how old an entry of another boot is. */
+static void check_clock(struct doctor *d)
+{
+	static const uint8_t none[16];
+	uint64_t wall = clock_now().wall_ms;
+	uint8_t boot[16];
+
+	clock_boot_id(boot);
+	if (wall < CLOCK_LEAST_MS || wall > CLOCK_MOST_MS)
+		found(d, PROBLEM, "set it",
+		      "the machine's clock cannot be right: what is stored now is not served after the next boot");
+	else if (memcmp(boot, none, sizeof none) == 0)
+		found(d, WARNING, "mount /proc", "/proc/sys/kernel/random/boot_id cannot be read, so boots are not told apart");
+	else
+		found(d, OK, NULL, "set, and this boot has a name");
+}
+
+/* Output passes through memory: where there is swap, it may come to lie there, in the clear. Noted, for it is not ours to mend. */
+static void check_swap(struct doctor *d)
+{
+	FILE *f = fopen("/proc/swaps", "re");
+	int lines = 0, c;
+
+	if (!f)
+		return;
+	while ((c = getc(f)) != EOF)
+		lines += c == '\n';
+	fclose(f);
+	if (lines > 1)
+		found(d, OK, NULL, "on: what passes through memory may be written to a disk by the machine");
+	else
+		found(d, OK, NULL, "none");
 }
 
 /* In this order: a check may rest on what one before it has found. */
@@ -355,6 +454,7 @@ static const struct check {
 } checks[] = {
 	{"program", check_program}, {"directory", check_directory}, {"config", check_config}, {"space", check_space},
 	{"limits", check_limits},   {"daemon", check_daemon},	    {"starts", check_starts}, {"index", check_index},
+	{"errors", check_errors},   {"clock", check_clock},	    {"swap", check_swap},
 };
 
 int run_doctor(const struct command *self, int argc, char **argv)

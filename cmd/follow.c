@@ -102,7 +102,7 @@ static enum follow_result look_after_daemon(struct follow *f, struct watch *w, b
 	if (!w->orphaned_ms)
 		w->orphaned_ms = now;
 	/* The writer would publish its end by itself; only its death needs somebody to tell. */
-	return attach(f, now - w->orphaned_ms >= QUIET_MS ? SESSION_START : SESSION_LOOK, ended, v);
+	return attach(f, now - w->orphaned_ms >= QUIET_MS ? SESSION_START : SESSION_JOIN, ended, v);
 }
 
 /* ---- leaving ---- */

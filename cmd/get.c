@@ -1,4 +1,4 @@
-/* 1 ASK: `sc get` and `sc warm`. Asks the daemon, then replays, follows, or starts the writer and follows; runs the command
+/* 1 ASK: `sc get`, `sc run` and `sc warm`. Asks the daemon, then replays, follows, or starts the writer and follows; runs the command
  * directly where there is no cache to be had. Reads top to bottom: one question, one answer, one exit status. */
 #include <errno.h>
 #include <stdio.h>
@@ -14,7 +14,6 @@
 #include "cmd/prove.h"
 #include "cmd/signals.h"
 #include "cmd/spawn.h"
-#include "cmd/spool.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/human.h"
@@ -434,35 +433,6 @@ static int ask(struct get *g)
 
 /* ---- before the question ---- */
 
-/* Reads our stdin, and makes the key that includes it. False: why has been said. */
-static bool take_stdin(struct get *g, bool disabled)
-{
-	uint8_t hash[SC_DIGEST_SIZE];
-	struct key key = {.n = 0};
-	int rc = 0, reading = 0;
-	const char *text = NULL;
-
-	/* Whether there is a cache directory is asked again, with the question. */
-	if (g->req.cmd && !g->req.print_key) {
-		if (!disabled)
-			session_find(&g->session, SESSION_START);
-		rc = spool_make(g->session.place.dir_fd, &g->spool_fd);
-	}
-	if (rc == 0)
-		rc = spool_take_stdin(g->spool_fd, hash, &reading);
-	if (rc == 0)
-		rc = key_declare(&key, "stdin", "", hash);
-	if (rc == 0)
-		text = key_make(&key, g->req.key);
-	if (text) {
-		g->req.key = text;
-		return true;
-	}
-	get_say(g, reading ? "stdin cannot be read" : "no room to keep stdin", sc_strerror(rc ? rc : SC_ENOMEM));
-	get_finish(g, EXIT_FAILED, "stdin");
-	return false;
-}
-
 static int print_key(const struct get *g)
 {
 	key_print(bytes_of(g->req.key));
@@ -484,15 +454,15 @@ static int run(struct get *g, const struct command *self, int argc, char **argv)
 	g->status.fd = g->req.status_fd;
 	g->status.key = bytes_of(g->req.key);
 	g->status.bucket = g->req.bucket;
-	if (g->req.output && !g->req.print_key && !output_open(&g->output, g->req.output))
+	if (g->req.output && !output_open(&g->output, g->req.output))
 		return get_cannot_write(g, g->output.why);
-	if (g->req.takes_stdin && !take_stdin(g, is_disabled))
-		return EXIT_FAILED;
-	g->status.key = bytes_of(g->req.key);
-	if (g->req.print_key)
-		return print_key(g);
 	if (!g->req.quiet && !g->req.warm)
 		progress_allow(g->req.key, g->output.fd);
+	status = get_make_key(g, is_disabled);
+	if (status >= 0)
+		return status;
+	if (g->req.print_key)
+		return print_key(g);
 	if (is_disabled)
 		return g->req.cmd ? get_bypass(g, NULL, NULL) : missed(g);
 	do {
@@ -504,6 +474,12 @@ static int run(struct get *g, const struct command *self, int argc, char **argv)
 static struct get the_get = {.session = SESSION_INIT, .spool_fd = -1, .again = {.out_fd = -1, .err_fd = -1}};
 
 int run_get(const struct command *self, int argc, char **argv)
+{
+	return run(&the_get, self, argc, argv);
+}
+
+/* The same; what is different about its key is in request.c and get_key.c. */
+int run_run(const struct command *self, int argc, char **argv)
 {
 	return run(&the_get, self, argc, argv);
 }

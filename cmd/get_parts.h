@@ -1,5 +1,5 @@
-/* What the files of get share: get.c (the question and what comes of it), get_lead.c (a run that it begins) and get_end.c (how it ends).
- * Nobody else includes this. */
+/* What the files of get share: get.c (the question and what comes of it), get_key.c (what is asked for), get_lead.c (a run that it
+ * begins) and get_end.c (how it ends). Nobody else includes this. */
 #ifndef SC_GET_PARTS_H
 #define SC_GET_PARTS_H
 
@@ -24,6 +24,11 @@ struct get {
 	char notice[256];
 };
 
+/* ---- get_key.c ---- */
+
+/* Makes the key of what is declared, which may mean to read files, trees, and our stdin to its end. -1: go on; else it has ended with
+ * that exit status. */
+int get_make_key(struct get *g, bool disabled);
 /* ---- get_lead.c ---- */
 
 struct page;

@@ -1,4 +1,4 @@
-/* Keys from declarations, and keys on a terminal. Called by get.c and list.c; knows neither files nor options. */
+/* Keys from declarations, and keys on a terminal. Called by get_key.c, request.c and list.c; knows neither files nor options. */
 #include "cmd/key.h"
 
 #include <stdio.h>
@@ -20,9 +20,44 @@ int key_declare(struct key *k, const char *kind, const char *name, const uint8_t
 		return SC_ENOMEM;
 	k->list = list;
 	list[k->n] = (struct declaration){.kind = kind, .name = name};
-	memcpy(list[k->n].value, value, SC_DIGEST_SIZE);
+	if (value)
+		memcpy(list[k->n].value, value, SC_DIGEST_SIZE);
 	k->n++;
 	return 0;
+}
+
+int key_hash(const void *p, size_t n, uint8_t value[SC_DIGEST_SIZE])
+{
+	struct digest *d = digest_new();
+
+	if (!d)
+		return SC_ENOMEM;
+	digest_add(d, p, n);
+	digest_get(d, value);
+	digest_free(d);
+	return 0;
+}
+
+int key_hash_words(char *const *words, uint8_t value[SC_DIGEST_SIZE])
+{
+	struct digest *d = digest_new();
+
+	if (!d)
+		return SC_ENOMEM;
+	for (; *words; words++)
+		digest_add_field(d, *words, strlen(*words));
+	digest_get(d, value);
+	digest_free(d);
+	return 0;
+}
+
+const char *key_of_command(const char *cmd)
+{
+	static char text[sizeof "run:" + KEY_NAME_MAX];
+	const char *slash = strrchr(cmd, '/');
+
+	snprintf(text, sizeof text, "run:%s", slash ? slash + 1 : cmd);
+	return text;
 }
 
 /* strcmp orders by unsigned bytes, in every locale. */

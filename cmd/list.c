@@ -16,14 +16,20 @@ const struct option_row ps_options[] = {{0}};
 static int each_row(struct session *s, const char *verb, const struct msg *q, enum session_how how,
 		    void (*print)(const struct msg *m))
 {
+	char text[256];
 	struct msg m;
 	int rc = talk_ask(s, how, verb, q, &m);
 
-	if (rc == SC_ENOENT && how == SESSION_LOOK)
+	if (rc == SC_ENOENT && how != SESSION_START)
 		return 0; /* no daemon, no flights */
 	while (rc == 0 && (m.type == MSG_ENTRY || m.type == MSG_FLIGHT)) {
 		print(&m);
 		rc = talk_next(s, verb, &m);
+	}
+	if (rc == 0 && m.type != MSG_END) {
+		fflush(stdout);
+		complainf(verb, "is not complete: %s", human_escape(m.text.p, m.text.n, text, sizeof text));
+		rc = SC_EPROTO;
 	}
 	session_release(s);
 	if (rc)
@@ -43,14 +49,11 @@ int run_ls(const struct command *self, int argc, char **argv)
 	struct msg q = {.type = MSG_LIST};
 	struct options o;
 	const char *bucket;
+	int status;
 
-	options_start(&o, self, argc, argv);
-	while (options_next(&o))
-		;
-	if (options_failed(&o))
-		return EXIT_USAGE;
-	if (o.nwords > 1)
-		return options_error(&o, "one PREFIX at most");
+	status = options_words(&o, self, argc, argv, 1, "one PREFIX at most");
+	if (status)
+		return status;
 	if (o.nwords && strlen(o.words[0]) > SC_KEY_MAX)
 		return options_error(&o, "PREFIX is longer than any key");
 	if (!request_read_bucket(&bucket, &o))
@@ -110,14 +113,11 @@ int run_ps(const struct command *self, int argc, char **argv)
 	struct msg q = {.type = MSG_FLIGHTS};
 	struct options o;
 	const char *bucket;
+	int status;
 
-	options_start(&o, self, argc, argv);
-	while (options_next(&o))
-		;
-	if (options_failed(&o))
-		return EXIT_USAGE;
-	if (o.nwords)
-		return options_error(&o, "takes no words");
+	status = options_words(&o, self, argc, argv, 0, "takes no words");
+	if (status)
+		return status;
 	if (!request_read_bucket(&bucket, &o))
 		return EXIT_USAGE;
 	q.bucket = bytes_of(bucket);

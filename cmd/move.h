@@ -1,12 +1,12 @@
 /* The FILE of `put --move`: taken into the cache, and away from where it was, without a copy where that is safe.
  *
- *   open ──▶ link ──▶ (asked, summed, committed) ──▶ end: FILE's name goes; the object is its only one
+ *   open ──▶ link ──▶ (asked, summed, committed, synced) ──▶ end: FILE's name goes; the object is its only one
  *     │        └──▶ undo: FILE is as it was
- *     └──▶ (copied, committed) ──▶ end
+ *     └──▶ (copied, committed, synced) ──▶ end
  *
  * A rename before the commit would lose FILE with a killed writer, whose objects are removed; one after it would be served before
- * it is there. So the object is a second link of FILE until the commit, and only then FILE's name is removed: whoever dies when, there
- * is FILE, or the entry, or both.
+ * it is there. So the object is a second link of FILE until the commit, and only then, and when the disk has all of it, FILE's name is
+ * removed: whoever dies when, and be it the machine, there is FILE, or the entry, or both.
  *
  * Linked is only a FILE that nobody else can change: ours, with this one name, and closed to writing by a lease, which tells if
  * somebody opens it after all; its mode becomes 0600. Copied, and then removed, is one of another owner or with more names, where leases
@@ -43,7 +43,7 @@ bool move_link(struct move *m, int cache_fd);
 /* It is not kept. With a cache directory: nor is it the object of a run that somebody else would remove. */
 void move_undo(struct move *m, int cache_fd);
 
-/* It is kept: removes FILE's name. NULL, or why that is still there. */
+/* It is kept, also by the disk: removes FILE's name. NULL, or why that is still there. */
 const char *move_end(struct move *m);
 
 #endif

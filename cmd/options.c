@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cmd/progress.h"
@@ -58,12 +59,24 @@ int options_error(const struct options *o, const char *fmt, ...)
 	char why[1024], mend[64];
 	va_list ap;
 
+	if (o->silent)
+		return options_status(o);
 	va_start(ap, fmt);
 	vsnprintf(why, sizeof why, fmt, ap);
 	va_end(ap);
 	snprintf(mend, sizeof mend, "see '%s help %s'", SC_BIN, o->command->name);
 	complain(o->command->name, why, mend);
 	return options_status(o);
+}
+
+int options_words(struct options *o, const struct command *command, int argc, char **argv, int most, const char *otherwise)
+{
+	options_start(o, command, argc, argv);
+	while (options_next(o))
+		;
+	if (options_failed(o))
+		return options_status(o);
+	return o->nwords > most ? options_error(o, "%s", otherwise) : 0;
 }
 
 void options_start(struct options *o, const struct command *command, int argc, char **argv)
@@ -78,6 +91,7 @@ bool options_failed(const struct options *o)
 
 static const struct option_row *fail(struct options *o)
 {
+	o->failed_at = o->at;
 	o->at = FAILED;
 	return NULL;
 }
@@ -118,6 +132,7 @@ static const struct option_row *long_option(struct options *o, const char *word)
 	if (!r->value)
 		return r;
 	if (!eq && o->at >= o->argc) {
+		o->wanting = r;
 		options_error(o, "option '--%s' wants a value: %s", r->name, r->value);
 		return fail(o);
 	}
@@ -145,6 +160,7 @@ static const struct option_row *short_option(struct options *o)
 	} else if (o->at < o->argc) {
 		o->value = o->argv[o->at++];
 	} else {
+		o->wanting = r;
 		options_error(o, "option '-%c' wants a value: %s", r->letter, r->value);
 		return fail(o);
 	}
@@ -152,10 +168,11 @@ static const struct option_row *short_option(struct options *o)
 	return r;
 }
 
-/* A `--`: the first one before any word only ends the options; of a verb that runs a command the next one begins it. */
+/* A `--`: the first one before any word only ends the options; of a verb that runs a command the next one begins it, unless that is
+ * what the first word does. */
 static bool on_dashes(struct options *o)
 {
-	if (!o->command->runs_command || (!o->ended && o->nwords == 0)) {
+	if (!o->command->runs_command || o->command->words_are_cmd || (!o->ended && o->nwords == 0)) {
 		if (o->ended)
 			return false;
 		o->ended = true;
@@ -183,10 +200,45 @@ const struct option_row *options_next(struct options *o)
 			o->more = word + 1;
 			return short_option(o);
 		}
+		if (o->command->words_are_cmd) {
+			o->cmd = o->argv + o->at - 1;
+			o->at = o->argc;
+			return NULL;
+		}
 		/* Words are gathered at the front: what stood there has been read. */
 		o->words[o->nwords++] = word;
 	}
 	return NULL;
+}
+
+static bool is_help(const char *word)
+{
+	return strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0;
+}
+
+bool options_want_help(const struct command *command, int argc, char **argv)
+{
+	struct options o;
+	char **copy;
+	bool wanted = false;
+	int i = 1;
+
+	while (i < argc && !is_help(argv[i]))
+		i++;
+	/* Of a question that has none of them nothing is read twice. */
+	copy = i < argc ? calloc((size_t)argc + 1, sizeof *copy) : NULL;
+	if (!copy)
+		return false;
+	memcpy(copy, argv, (size_t)argc * sizeof *copy); /* which is reordered */
+	options_start(&o, command, argc, copy);
+	o.silent = true;
+	while (options_next(&o))
+		;
+	/* No verb has such a row, so it is where the reading ended, just behind it. */
+	if (options_failed(&o) && !o.wanting)
+		wanted = is_help(argv[o.failed_at - 1]);
+	free(copy);
+	return wanted;
 }
 
 bool options_duration(const struct options *o, const struct option_row *row, unsigned long long *ms)

@@ -1,4 +1,4 @@
-/* The waiting line. Called by get.c (what is waited for), follow.c and session.c (time passes), reader.c and options.c (something
+/* The waiting line. Called by get.c (what is waited for), follow.c, session.c, content.c and spool.c (time passes), reader.c and options.c (something
  * else is to be printed). Never says anything else than this line, and nothing where nobody could see it. */
 #include "cmd/progress.h"
 
@@ -173,13 +173,16 @@ static void put_run(char *out, size_t size, const struct progress_facts *f)
 
 char *progress_format(char *out, size_t size, const char *key, const struct progress_facts *f, unsigned columns)
 {
-	char shown[4 * KEY_COLUMNS + 8], what[320], text[640], age[32];
+	char shown[4 * KEY_COLUMNS + 8], what[320], text[640], age[32], size_text[32], rate[32];
 	struct progress_facts without = *f;
 	unsigned used;
 	size_t n;
 
 	put_key(shown, sizeof shown, key);
-	if (f->waiting)
+	if (f->waiting && f->bytes)
+		snprintf(what, sizeof what, "waiting for %s, %s, %s, %s/s", f->waiting, put_time(f->age_ms, age),
+			 human_format_size(f->bytes, size_text), human_format_size(f->rate, rate));
+	else if (f->waiting)
 		snprintf(what, sizeof what, "waiting for %s, %s", f->waiting, put_time(f->age_ms, age));
 	else
 		put_run(what, sizeof what, f);
@@ -300,6 +303,10 @@ static bool begin(const char *waiting, bool is_run)
 	line.waiting = waiting;
 	line.is_run = is_run;
 	line.began_ms = line.moved_ms = now;
+	line.run = (struct progress_facts){.bytes = 0};
+	line.stepped = false;
+	line.sample[0].ms = line.sample[1].ms = now;
+	line.sample[0].bytes = line.sample[1].bytes = 0;
 	return true;
 }
 
@@ -316,9 +323,6 @@ void progress_run(bool others, uint64_t age_ms, uint64_t estimate_ms, const stru
 		return;
 	line.run = (struct progress_facts){.others = others, .estimate_ms = estimate_ms};
 	line.page = page;
-	line.stepped = false;
-	line.sample[0].ms = line.sample[1].ms = line.began_ms;
-	line.sample[0].bytes = line.sample[1].bytes = 0;
 	line.began_ms -= age_ms < line.began_ms ? age_ms : line.began_ms;
 }
 
@@ -326,12 +330,12 @@ void progress_step(uint64_t bytes)
 {
 	uint64_t now;
 
-	if (!line.key || !line.is_run)
+	if (!line.key || !(line.waiting || line.is_run))
 		return;
 	now = clock_run_ms();
 	if (bytes != line.run.bytes) {
 		/* What was there before we came is no rate of ours. */
-		if (!line.stepped)
+		if (!line.stepped && line.is_run)
 			line.sample[0].bytes = line.sample[1].bytes = bytes;
 		line.run.bytes = bytes;
 		line.moved_ms = now;

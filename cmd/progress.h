@@ -15,7 +15,7 @@
 
 struct page;
 
-/* Once. out_fd is where the bytes of KEY go: while they go to a terminal nobody waits. `key` must stay. */
+/* Again when KEY has got another name. out_fd is where the bytes of KEY go: while they go to a terminal nobody waits. `key` must stay. */
 void progress_allow(const char *key, int out_fd);
 /* Somebody else writes to that terminal without asking us. */
 void progress_forbid(void);
@@ -25,7 +25,7 @@ void progress_forbid(void);
 void progress_wait(const char *what);
 void progress_run(bool others, uint64_t age_ms, uint64_t estimate_ms, const struct page *page);
 
-/* Of a run: so many bytes by now. Draws the line, if it is time. */
+/* So many bytes by now: of a run, or of what we wait for. Draws the line, if it is time. */
 void progress_step(uint64_t bytes);
 /* Draws the line, if it is time. */
 void progress_tick(void);

@@ -27,7 +27,7 @@ enum { TTL, MOVE, QUIET, OPTIONS };
 const struct option_row put_options[] = {
 	[TTL] = {'t', "ttl", "DUR", "keep it for DUR (default 1h)"},
 	[MOVE] = {0, "move", NULL, "FILE goes into the cache, where that is possible without a copy, and is gone afterwards"},
-	[QUIET] = {'q', "quiet", NULL, "no messages of sc's own"},
+	[QUIET] = {'q', "quiet", NULL, "no messages of " SC_BIN "'s own"},
 	[OPTIONS] = {0},
 };
 
@@ -126,12 +126,34 @@ static int cannot_store(const struct put *p, const char *why, const char *mend)
 	return fail(p, why, mend);
 }
 
+/* The disk may learn that FILE's name is gone before it learns of the entry, and a loss of power would take both. */
+static const char *make_durable(struct put *p, char *text, size_t n)
+{
+	struct msg q = {.type = MSG_SYNC}, m;
+	int fds[SC_FDS_MAX], rc;
+	size_t nfds = 0;
+
+	rc = session_ask(&p->session, SESSION_START, &q, &m, fds, &nfds, SC_FOREVER);
+	if (rc && signals_pending())
+		signals_die(signals_pending());
+	if (rc)
+		return p->session.why[0] ? p->session.why : sc_strerror(rc);
+	if (m.type == MSG_OK)
+		return NULL;
+	return m.error ? strerror((int)m.error) : human_escape(m.text.p, m.text.n, text, n);
+}
+
 /* The entry is there; now FILE goes. */
 static int end_move(struct put *p)
 {
-	const char *why = p->moves ? move_end(&p->move) : NULL;
-	char text[256];
+	char text[SC_PATH_MAX + 640], shown[256];
+	const char *why;
 
+	if (!p->moves)
+		return 0;
+	why = make_durable(p, shown, sizeof shown);
+	if (!why)
+		why = move_end(&p->move);
 	if (!why)
 		return 0;
 	snprintf(text, sizeof text, "is stored, but FILE stays: %s", why);

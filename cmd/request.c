@@ -1,4 +1,4 @@
-/* The command line of get and warm. Called by get.c. Prints usage errors and nothing else. */
+/* The command line of get, run and warm. Called by get.c. Prints usage errors and nothing else. */
 #include "cmd/request.h"
 
 #include <fcntl.h>
@@ -6,12 +6,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cmd/key.h"
 #include "cmd/options.h"
+#include "lib/err.h"
 #include "lib/human.h"
 #include "lib/proto.h"
 
 enum {
+	NO_CWD, /* of run alone: get_options begins behind it */
 	TTL,
 	STALE,
 	REFRESH,
@@ -22,6 +23,9 @@ enum {
 	STDERR,
 	OUTPUT,
 	ATOMIC,
+	FILE_CONTENT,
+	MTIME,
+	ENV,
 	STDIN,
 	PRINT_KEY,
 	WAIT,
@@ -32,7 +36,8 @@ enum {
 	OPTIONS
 };
 
-const struct option_row get_options[] = {
+const struct option_row run_options[] = {
+	[NO_CWD] = {0, "no-cwd", NULL, "the key is the same in every directory"},
 	[TTL] = {'t', "ttl", "DUR", "keep what CMD makes for DUR (default 1h), and take nothing older"},
 	[STALE] = {0, "stale", "DUR", "take an entry up to DUR too old at once, and have it made anew in the background"},
 	[KEEP_FAILURES] = {0, "keep-failures", "DUR", "keep a failure of CMD for DUR, and take one that was kept"},
@@ -47,13 +52,17 @@ const struct option_row get_options[] = {
 	[OUTPUT] = {'o', "output", "FILE",
 		    "print into FILE; a regular one is replaced, as a whole, when the run has succeeded"},
 	[ATOMIC] = {0, "atomic", NULL, "print nothing until the run has succeeded; if it fails, only its stderr"},
-	[STDIN] = {0, "stdin", NULL, "read stdin to its end first: KEY becomes KEY#<its hash>, and CMD gets it"},
+	[FILE_CONTENT] = {0, "file", "PATH",
+			  "part of the key: PATH's content; of a directory the names, modes and contents below it"},
+	[MTIME] = {0, "mtime", "PATH", "part of the key: when PATH was changed"},
+	[ENV] = {0, "env", "NAME", "part of the key: the variable's value, or that it is not set"},
+	[STDIN] = {0, "stdin", NULL, "part of the key: stdin, which is read to its end first, and which CMD gets"},
 	[PRINT_KEY] = {0, "print-key", NULL, "print the key that is asked for, and run nothing"},
 	[WAIT] = {'w', "wait", "DUR",
 		  "exit 124 after DUR without a byte; without CMD, wait so long for KEY (0: only what is finished)"},
 	[STRICT] = {0, "strict", NULL, "the one shared run or nothing: exit 125 where CMD would be run directly"},
 	[STATUS_FD] = {0, "status-fd", "N", "write one line of JSON about the result to descriptor N"},
-	[QUIET] = {'q', "quiet", NULL, "no messages of sc's own"},
+	[QUIET] = {'q', "quiet", NULL, "no messages of " SC_BIN "'s own"},
 	[VERBOSE] = {'v', "verbose", NULL, "say where the bytes came from"},
 	[OPTIONS] = {0},
 };
@@ -91,11 +100,47 @@ static bool set_output(struct request *r, const struct options *o)
 	return true;
 }
 
+/* Values come later: a command line that is wrong costs no look at a file. */
+static bool declare(struct request *r, const struct options *o, const char *kind, const char *name)
+{
+	int rc = key_declare(&r->declared, kind, name, NULL);
+
+	return rc == 0 || options_error(o, "%s", sc_strerror(rc)) == 0;
+}
+
+static bool declare_path(struct request *r, const struct options *o, const char *kind)
+{
+	if (!*o->value)
+		return options_error(o, "--%s: PATH is empty", kind) == 0;
+	return declare(r, o, kind, o->value);
+}
+
+static bool declare_variable(struct request *r, const struct options *o)
+{
+	char shown[128];
+
+	if (!*o->value)
+		return options_error(o, "--env: NAME is empty") == 0;
+	if (strchr(o->value, '='))
+		return options_error(o, "--env takes a variable's name, and no value: '%s'",
+				     human_escape(o->value, strlen(o->value), shown, sizeof shown)) == 0;
+	return declare(r, o, "env", o->value);
+}
+
 static bool set_option(struct request *r, const struct options *o, const struct option_row *row)
 {
 	unsigned long long ms = 0;
 
-	switch (row - get_options) {
+	switch (row - run_options) {
+	case NO_CWD:
+		r->no_cwd = true;
+		return true;
+	case FILE_CONTENT:
+		return declare_path(r, o, "file");
+	case MTIME:
+		return declare_path(r, o, "mtime");
+	case ENV:
+		return declare_variable(r, o);
 	case TTL:
 		if (!options_duration(o, row, &ms))
 			return false;
@@ -136,8 +181,10 @@ static bool set_option(struct request *r, const struct options *o, const struct 
 		r->atomic = true;
 		return true;
 	case STDIN:
+		if (r->takes_stdin)
+			return true;
 		r->takes_stdin = true;
-		return true;
+		return declare(r, o, "stdin", "");
 	case PRINT_KEY:
 		r->print_key = true;
 		return true;
@@ -211,17 +258,21 @@ static bool check_warm(const struct request *r, const struct options *o)
 	return true;
 }
 
+/* The options that contradict each other are all here, in check_warm, and in the README. */
 static bool check(const struct request *r, const struct options *o)
 {
 	char shown[128];
 
+	if (o->command->words_are_cmd && !o->cmd)
+		return options_error(o, "CMD is missing") == 0;
 	if (o->nwords > 1)
 		return options_error(o, "'%s' after KEY is too much: CMD begins behind --",
 				     human_escape(o->words[1], strlen(o->words[1]), shown, sizeof shown)) == 0;
 	if (o->cmd && !o->cmd[0])
 		return options_error(o, "there is no command after --") == 0;
 	if (o->cmd && !o->cmd[0][0])
-		return options_error(o, "the command after -- is an empty word") == 0;
+		return options_error(o, o->command->words_are_cmd ? "CMD is an empty word"
+								  : "the command after -- is an empty word") == 0;
 	if (r->refresh && !o->cmd)
 		return options_error(o, "--refresh without a command has nothing to run") == 0;
 	if (r->stale_given && !o->cmd)
@@ -230,6 +281,8 @@ static bool check(const struct request *r, const struct options *o)
 		return options_error(o, "--finish without a command has nothing to run") == 0;
 	if (r->atomic && r->output)
 		return options_error(o, "--atomic and --output: one of them, FILE is replaced only on success anyway") == 0;
+	if (r->print_key && r->output)
+		return options_error(o, "--print-key and --output: one of them, nothing that could go into FILE is made") == 0;
 	if (r->wait_given && r->wait_ms == 0 && o->cmd)
 		return options_error(o, "--wait 0 takes only what is finished, but a command is given") == 0;
 	return !r->warm || check_warm(r, o);
@@ -260,6 +313,17 @@ bool request_take_key(struct request *r, const struct options *o, size_t most)
 	return true;
 }
 
+/* KEY, or what stands in its place. */
+static bool take_key(struct request *r, const struct options *o)
+{
+	if (!o->command->words_are_cmd)
+		return request_take_key(r, o, SC_KEY_MAX - (r->declared.n ? KEY_SUFFIX : 0));
+	r->key = key_of_command(o->cmd[0]);
+	if (key_declare(&r->declared, "arg", "", NULL) || (!r->no_cwd && key_declare(&r->declared, "cwd", "", NULL)))
+		return options_error(o, "%s", sc_strerror(SC_ENOMEM)) == 0;
+	return true;
+}
+
 bool request_parse(struct request *r, const struct command *self, int argc, char **argv)
 {
 	const struct option_row *row;
@@ -272,7 +336,7 @@ bool request_parse(struct request *r, const struct command *self, int argc, char
 	while ((row = options_next(&o)))
 		if (!set_option(r, &o, row))
 			return false;
-	if (options_failed(&o) || !request_take_key(r, &o, SC_KEY_MAX - (r->takes_stdin ? KEY_SUFFIX : 0)) || !check(r, &o))
+	if (options_failed(&o) || !check(r, &o) || !take_key(r, &o))
 		return false;
 	r->cmd = o.cmd;
 	/* Who types the input sits at the terminal, and the command may ask for more there. */

@@ -1,4 +1,4 @@
-/* What get or warm was asked to do: its options, the environment behind them, KEY and CMD. Knows the rules of the command line and
+/* What get, run or warm was asked to do: its options, the environment behind them, KEY and CMD. Knows the rules of the command line and
  * nothing of caches. */
 #ifndef SC_REQUEST_H
 #define SC_REQUEST_H
@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "cmd/command.h"
+#include "cmd/key.h"
 #include "lib/gen.h"
 #include "lib/limits.h"
 #include "lib/msg.h"
@@ -15,15 +16,17 @@
 struct options;
 
 struct request {
-	const char *key;
-	char **cmd; /* NULL: only look */
+	const char *key; /* before what is declared is in it; of run: what stands in its place */
+	char **cmd;	 /* NULL: only look */
 	const char *bucket;
 	uint64_t ttl_ms, accept_ms; /* how long it may be kept (SC_TTL_UNSET: as the daemon thinks), how old it may be */
 	uint64_t stale_ms, keep_ms; /* how much older while it is renewed, how long a failure; SC_TTL_UNSET the same */
 	uint64_t wait_ms;	    /* if wait_given */
 	bool wait_given, stale_given;
 	bool refresh, finish, inherit_stderr, strict, quiet, verbose;
-	bool warm; /* in the background, nothing is printed */
+	bool no_cwd;	     /* of run */
+	bool warm;	     /* in the background, nothing is printed */
+	struct key declared; /* what the key is also made of: of what is to be looked at, without a value yet */
 	bool foreground;
 	uint64_t linger_ms;
 	bool atomic;			/* nothing is printed before the run has succeeded */

@@ -43,7 +43,10 @@ int session_find(struct session *s, enum session_how how)
 
 static int open_lock(struct session *s)
 {
-	int rc = s->lock.fd >= 0 ? 0 : lockfile_open(&s->lock, s->place.dir_fd);
+	int rc = 0;
+
+	if (s->lock.fd < 0)
+		rc = s->looks ? lockfile_look(&s->lock, s->place.dir_fd) : lockfile_open(&s->lock, s->place.dir_fd);
 
 	if (rc) {
 		snprintf(s->why, sizeof s->why, "%s/lock: %s", s->place.path, sc_strerror(rc));
@@ -112,6 +115,7 @@ int session_open(struct session *s, enum session_how how)
 
 	s->why[0] = '\0';
 	s->mend = NULL;
+	s->looks = how == SESSION_LOOK;
 	if (s->place.dir_fd < 0)
 		rc = session_find(s, how);
 	if (rc)
@@ -161,7 +165,10 @@ void session_release(struct session *s)
 
 int session_say(struct session *s, const struct msg *m, const int *fds, size_t nfds)
 {
-	struct msg hello = {.type = MSG_HELLO, .version = sc_proto_version, .build = bytes_of(sc_build)};
+	struct msg hello = {.type = MSG_HELLO,
+			    .version = sc_proto_version,
+			    .build = bytes_of(sc_build),
+			    .flags = s->looks ? HELLO_LOOKS : 0u};
 	size_t sent = 0;
 	struct buf b;
 	int rc = 0;
@@ -250,14 +257,17 @@ int session_hear(struct session *s, struct msg *m, int fds[SC_FDS_MAX], size_t *
 		if (m->type != MSG_HELLO)
 			return 0;
 		s->version = m->version;
+		snprintf(s->build, sizeof s->build, "%.*s", (int)m->build.n, (const char *)m->build.p);
 	}
 }
 
-/* The older of the two makes room: a daemon at once, so that we may start ours; we by not asking again. */
+/* The older of the two makes room: a daemon at once, so that we may start ours; we by not asking again. Who only looks, neither. */
 static int refused_version(struct session *s)
 {
 	if (s->version > sc_proto_version)
 		return fail(s, SC_EPROTO, "the daemon is of a newer version than this " SC_BIN, NULL);
+	if (s->looks)
+		return fail(s, SC_EPROTO, "the daemon is of an older version than this " SC_BIN, SC_BIN " daemon restart");
 	return fail(s, SC_EEOF, "the daemon is of another version", SC_BIN " daemon restart");
 }
 

@@ -24,6 +24,14 @@ const struct option_row config_options[] = {
 
 /* ---- what holds ---- */
 
+/* NULL if unset or empty, which is the same everywhere. */
+static const char *variable(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value && *value ? value : NULL;
+}
+
 void settings_find(struct settings *set)
 {
 	*set = (struct settings){.s = SESSION_INIT};
@@ -47,6 +55,22 @@ const char *settings_path(const struct settings *set, const char *file, char out
 
 	snprintf(out, SC_PATH_MAX + 16, "%s%s%s", ours ? set->s.place.path : "", ours ? "/" : "", file);
 	return out;
+}
+
+const char *settings_dir_variable(const struct settings *set)
+{
+	static const char *const bases[] = {"XDG_CACHE_HOME", "HOME"};
+
+	/* As place_open: not looked at where it is somebody else's than the euid's. */
+	if (secure_getenv("SC_DIR") && variable("SC_DIR"))
+		return "SC_DIR";
+	for (size_t i = 0; i < sizeof bases / sizeof bases[0]; i++) {
+		const char *base = secure_getenv(bases[i]);
+
+		if (base && *base && strncmp(set->s.place.path, base, strlen(base)) == 0)
+			return bases[i];
+	}
+	return NULL;
 }
 
 bool settings_space(const struct settings *set, uint64_t *bytes, uint64_t *bytes_free)
@@ -193,24 +217,14 @@ static void show(struct show *sh, const struct item *r)
 
 /* ---- all values ---- */
 
-/* NULL if unset or empty, which is the same everywhere. */
-static const char *variable(const char *name)
-{
-	const char *value = getenv(name);
-
-	return value && *value ? value : NULL;
-}
-
 static void show_dir(struct show *sh)
 {
-	const char *base = variable("XDG_CACHE_HOME"), *path = sh->set->s.place.path;
-	struct item r = {.v = {.name = "dir"}, .text = path};
+	const char *from = settings_dir_variable(sh->set);
 
-	if (variable("SC_DIR"))
-		r.variable = "SC_DIR";
-	else if (base && strncmp(path, base, strlen(base)) == 0)
-		r.variable = "XDG_CACHE_HOME";
-	show(sh, &r);
+	/* HOME alone is what the default is made of. */
+	show(sh, &(struct item){.v = {.name = "dir"},
+				.text = sh->set->s.place.path,
+				.variable = from && strcmp(from, "HOME") != 0 ? from : NULL});
 }
 
 static void show_bucket(struct show *sh)

@@ -25,6 +25,9 @@ void settings_release(struct settings *set);
 /* The file by its whole path; "" for none. complain's file likewise. Returns out. */
 const char *settings_path(const struct settings *set, const char *file, char out[SC_PATH_MAX + 16]);
 
+/* The variable of the environment that says where the directory is: SC_DIR, XDG_CACHE_HOME or HOME. NULL: none does. */
+const char *settings_dir_variable(const struct settings *set);
+
 /* Size of the cache directory's file system and what is free on it for us. False: not known. */
 bool settings_space(const struct settings *set, uint64_t *bytes, uint64_t *bytes_free);
 

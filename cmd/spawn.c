@@ -176,6 +176,38 @@ int spawn_daemon(const char *dir, char *why, size_t size)
 	return rc;
 }
 
+int spawn_ask_build(const char *path, char build[SC_BUILD_MAX + 1])
+{
+	char *const argv[] = {(char *)(uintptr_t) "scd", (char *)(uintptr_t) "--version", NULL};
+	char said[SC_BUILD_MAX + 8];
+	int pipe_fd[2], rc;
+	pid_t pid;
+
+	if (pipe2(pipe_fd, O_CLOEXEC) < 0)
+		return SC_ESYS;
+	pid = fork();
+	if (pid == 0) {
+		reset_signals();
+		dup2(pipe_fd[1], STDOUT_FILENO);
+		close_range(3, ~0U, 0);
+		execve(path, argv, daemon_environment());
+		_exit(EXIT_NOT_FOUND);
+	}
+	close(pipe_fd[1]);
+	rc = pid < 0 ? SC_ESYS : await_ready(pipe_fd[0], said, sizeof said);
+	close(pipe_fd[0]);
+	if (pid < 0)
+		return rc;
+	if (rc == SC_ETIME)
+		kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	if (rc == SC_ETIME || strncmp(said, "scd ", 4) != 0)
+		return rc == SC_ETIME ? rc : SC_EPROTO;
+	snprintf(build, SC_BUILD_MAX + 1, "%.*s", (int)strcspn(said + 4, "\n"), said + 4);
+	return 0;
+}
+
 void spawn_become_daemon(const char *dir)
 {
 	char path[SC_PATH_MAX];

@@ -23,6 +23,10 @@ int spawn_find_daemon(char path[SC_PATH_MAX]);
  * SC_ETIME · SC_ESYS. */
 int spawn_daemon(const char *dir, char *why, size_t size);
 
+/* Asks the scd of this path, as spawn_find_daemon found it, of which build it is; no daemon is started by it. SC_EPROTO: it does not say
+ * · SC_ETIME · SC_ESYS. */
+int spawn_ask_build(const char *path, char build[SC_BUILD_MAX + 1]);
+
 /* Becomes scd in the foreground, for `daemon run`. Returns only on failure. */
 void spawn_become_daemon(const char *dir);
 

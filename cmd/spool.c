@@ -1,4 +1,4 @@
-/* Files without a name. Called by get.c. */
+/* Files without a name. Called by get_key.c and get_end.c. */
 #include "cmd/spool.h"
 
 #include <errno.h>
@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "cmd/progress.h"
 #include "lib/err.h"
 #include "lib/limits.h"
 #include "lib/object.h"
@@ -66,7 +67,7 @@ static int check_room(int fd)
 
 int spool_make(int dir_fd, int *fd)
 {
-	const char *places[] = {getenv("TMPDIR"), "/tmp", "/var/tmp"};
+	const char *places[] = {secure_getenv("TMPDIR"), "/tmp", "/var/tmp"};
 	int flags = O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC;
 
 	*fd = dir_fd >= 0 ? check_room(openat(dir_fd, ".", flags, 0600)) : -1;
@@ -100,12 +101,12 @@ static ssize_t read_stdin(unsigned char *p, size_t n)
 int spool_take_stdin(int fd, uint8_t hash[SC_DIGEST_SIZE], int *reading)
 {
 	static unsigned char chunk[CHUNK];
+	uint64_t taken = 0;
 	struct digest *d;
 	ssize_t n = 1;
 	int rc = 0;
 
 	*reading = 0;
-	digest_init(); /* fails for want of randomness, which no hash needs; done, it is faster */
 	d = digest_new();
 	if (!d)
 		return SC_ENOMEM;
@@ -117,6 +118,7 @@ int spool_take_stdin(int fd, uint8_t hash[SC_DIGEST_SIZE], int *reading)
 			rc = SC_ESYS;
 		} else if (n > 0) {
 			digest_add(d, chunk, (size_t)n);
+			progress_step(taken += (uint64_t)n);
 			rc = fd < 0 ? 0 : object_append(fd, chunk, (size_t)n);
 		}
 	}

@@ -29,14 +29,10 @@ int run_sync(const struct command *self, int argc, char **argv)
 	struct options o;
 	int rc, status = EXIT_FAILED;
 
-	options_start(&o, self, argc, argv);
-	while (options_next(&o))
-		;
-	if (options_failed(&o))
-		return EXIT_USAGE;
-	if (o.nwords)
-		return options_error(&o, "takes no words");
-	rc = talk_ask(&s, SESSION_LOOK, "sync", &q, &m);
+	rc = options_words(&o, self, argc, argv, 0, "takes no words");
+	if (rc)
+		return rc;
+	rc = talk_ask(&s, SESSION_JOIN, "sync", &q, &m);
 	if (rc == 0)
 		status = m.type == MSG_OK ? 0 : fail((int)m.error, m.text);
 	/* No daemon is needed for it: the next one reads the WAL, which is on the disk like everything else. */

@@ -21,7 +21,7 @@ int talk_ask(struct session *s, enum session_how how, const char *what, const st
 
 	if (rc == 0)
 		close_all(fds, nfds);
-	if (rc && !(rc == SC_ENOENT && how == SESSION_LOOK))
+	if (rc && !(rc == SC_ENOENT && how != SESSION_START))
 		complain(what, s->why[0] ? s->why : sc_strerror(rc), s->mend);
 	return rc;
 }

@@ -222,7 +222,7 @@ static void turn(struct writer *w)
 	if (w->child.pid < 0 && signals_pending())
 		writer_begin_stop(w, 0);
 	if (w->session.fd < 0 && clock_run_ms() >= w->next_try_ms)
-		writer_find_daemon(w, SESSION_LOOK);
+		writer_find_daemon(w, SESSION_JOIN);
 	now = clock_run_ms();
 	if (w->child.pid >= 0)
 		writer_look_for_readers(w, now);

@@ -126,6 +126,8 @@ static void lead(struct conn *c, const struct ask *ask)
 		errno = ENOMEM;
 	log_event(c->d->log, "no-flight", "why=\"%s\"", sc_strerror(rc));
 	say_refused(c, REFUSE_STORE, rc == SC_ESYS || rc == SC_ENOMEM ? errno : 0, sc_strerror(rc));
+	/* Others may have filled the disk: what is asked for next shall find room. */
+	evict_look(c->d, ask->bucket);
 }
 
 static void follow(struct conn *c, const struct ask *ask, struct flight *f)

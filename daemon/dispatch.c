@@ -56,11 +56,16 @@ static void on_hello(struct conn *c, const struct msg *m, int *fds, size_t nfds)
 
 	(void)fds, (void)nfds;
 	KILLPOINT("hello");
+	BUG_ON(FAULT("abort_on_hello"));
 	c->state = CONN_READY;
 	conn_send(c, &answer, NULL, 0);
 	if (m->version == sc_proto_version)
 		return;
 	conn_send(c, &no, NULL, 0);
+	if (m->flags & HELLO_LOOKS) {
+		conn_close_told(c);
+		return;
+	}
 	log_event(c->d->log, "skew", "ours=%u theirs=%llu", (unsigned)sc_proto_version, (unsigned long long)m->version);
 	/* The older of two makes room; the newer one's client starts the next daemon. */
 	if (m->version > sc_proto_version)
@@ -512,51 +517,56 @@ static int send_entry(void *arg, const struct entry *e)
 		return 0;
 	l->sent++;
 	conn_send(c, &m, NULL, 0);
-	return 0;
+	return c->listing != l; /* without memory it is closed, and its listing gone */
 }
 
 static void send_flight(void *arg, const struct msg *m)
 {
 	struct conn *c = arg;
 
+	if (!c->listing)
+		return; /* the same */
 	c->listing->after_order = m->order;
 	c->listing->sent++;
 	conn_send(c, m, NULL, 0);
 }
 
+/* A row that cannot be sent takes *l with it. */
 static int next_rows(struct conn *c, struct listing *l)
 {
-	struct bytes bucket = bytes_of(l->bucket), prefix = {l->prefix, l->prefix_len}, after = {l->after, l->after_len};
-	int n;
+	const struct listing was = *l;
+	struct bytes bucket = bytes_of(was.bucket), prefix = {was.prefix, was.prefix_len}, after = {was.after, was.after_len};
 
-	if (l->flights)
-		return (int)flights_list(c->d, bucket, l->after_order, ROWS, send_flight, c);
-	if (!l->begun)
+	if (was.flights)
+		return (int)flights_list(c->d, bucket, was.after_order, ROWS, send_flight, c);
+	if (!was.begun)
 		after = (struct bytes){NULL, 0};
-	n = index_list(c->d->index, bucket, prefix, after, ROWS, send_entry, c);
 	l->begun = true;
-	return n;
+	return index_list(c->d->index, bucket, prefix, after, ROWS, send_entry, c);
 }
 
 void dispatch_drained(struct conn *c)
 {
 	struct listing *l = c->listing;
-	struct msg end = {.type = MSG_END};
-	int n = next_rows(c, l);
+	struct msg end = {.type = MSG_END}, no = {.type = MSG_REFUSE, .reason = REFUSE_STORE};
+	int n;
 
-	if (n == ROWS && !conn_is_drained(c))
-		return;
-	if (n == ROWS) {
-		dispatch_drained(c); /* all of them were over: none is on its way */
-		return;
+	do {
+		n = next_rows(c, l);
+		if (c->listing != l || (n == ROWS && !conn_is_drained(c)))
+			return;
+		/* Rows that were all over, perhaps a million: none is on its way. */
+		daemon_step(c->d);
+	} while (n == ROWS);
+	if (n < 0) {
+		no.error = n == SC_ESYS ? (uint64_t)errno : 0;
+		no.text = bytes_of(sc_strerror(n));
 	}
-	if (c->listing != l)
-		return; /* closed while sending */
 	end.count = l->sent;
 	c->listing = NULL;
 	free(l);
 	c->state = CONN_READY;
-	conn_send(c, &end, NULL, 0);
+	conn_send(c, n < 0 ? &no : &end, NULL, 0);
 }
 
 void dispatch_gone(struct conn *c)

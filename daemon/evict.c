@@ -22,6 +22,7 @@
 struct evict {
 	struct visit visits[VISITS]; /* not yet told; each at or behind its id's place, id 0: free */
 	size_t nvisits;
+	uint64_t told_ms; /* when they were told for the last time; 0: never */
 	struct ticker *tell;
 
 	struct eviction batch;
@@ -56,12 +57,21 @@ void evict_tell(struct daemon *d)
 	index_visit(d->index, e->visits, n, NULL, NULL); /* without memory they are not counted */
 	memset(e->visits, 0, sizeof e->visits);
 	e->nvisits = 0;
+	e->told_ms = clock_run_ms();
 }
 
 static void on_tell(struct daemon *d, void *arg)
 {
 	(void)arg;
 	evict_tell(d);
+}
+
+/* They are as many as there may be: told soon. */
+static void tell_soon(struct evict *e)
+{
+	uint64_t passed = clock_run_ms() - e->told_ms;
+
+	ticker_start(e->tell, e->told_ms && passed < SC_VISITS_PAUSE_MS ? SC_VISITS_PAUSE_MS - passed : 0);
 }
 
 void evict_visited(struct daemon *d, const struct entry *entry)
@@ -73,15 +83,17 @@ void evict_visited(struct daemon *d, const struct entry *entry)
 	while (e->visits[i].id && e->visits[i].id != entry->id)
 		i = (i + 1) % VISITS;
 	v = &e->visits[i];
+	if (v->id == 0 && e->nvisits == SC_VISITS_MAX)
+		return;
 	e->nvisits += v->id == 0;
 	/* A row's id may have gone to another generation meanwhile. */
 	if (v->id == 0 || !gen_equal(&v->gen, &entry->gen))
 		*v = (struct visit){entry->id, entry->gen, 0};
 	v->hits += v->hits < UINT32_MAX;
-	if (e->nvisits == SC_VISITS_MAX)
-		evict_tell(d);
-	else if (!ticker_is_running(e->tell))
+	if (!ticker_is_running(e->tell))
 		ticker_start(e->tell, SC_VISITS_MS);
+	if (e->nvisits == SC_VISITS_MAX && v->hits == 1)
+		tell_soon(e);
 }
 
 /* ---- who reads ---- */

@@ -354,6 +354,7 @@ void flight_streaming(struct flight *f, int error)
 	if (f->state == FLIGHT_COMMITTING || f->state == FLIGHT_SETTLED)
 		return; /* it has said that it is whole, or that it is over */
 	become_streaming(f, error);
+	evict_look(f->d, f->bucket); /* it may be that others have filled the disk */
 	key_changed(f->d, f->key);
 }
 

@@ -1,5 +1,5 @@
 /* The end of a run: with its writer's word (committed, failed, not to be kept) or without (lost, cancelled). In this order: what
- * is left of the command is dead; the index has the row; the flight is out of the tables and its file gone; only then the page says
+ * is left of the command is dead; the index has the row, and the flight's file is gone; the flight is out of the tables; only then the page says
  * so and waiters are asked again, so that nobody who is woken meets a run that is over. Called by dispatch.c (what a writer says,
  * its end) and flight_table.c (those that do not come back). */
 #include <errno.h>
@@ -46,34 +46,11 @@ struct key *flight_take_out(struct flight *f)
 	return k;
 }
 
-struct discarded {
-	struct daemon *d;
-	struct gen gen;
-};
-
-static void on_discarded(void *arg, int status, uint64_t changed)
-{
-	struct discarded *x = arg;
-
-	(void)status, (void)changed;
-	KILLPOINT("before_discard");
-	flightfile_unlink(x->d->place.dir_fd, &x->gen);
-	KILLPOINT("flight_discarded");
-	free(x);
-}
-
 void flight_discard(struct daemon *d, const struct gen *g)
 {
-	struct discarded *x = malloc(sizeof *x);
-
-	if (x) {
-		*x = (struct discarded){d, *g};
-		if (index_discard(d->index, g, on_discarded, x) == 0)
-			return;
-	}
 	/* No memory: the objects stay for the walk, but nobody waits for a dead run. */
-	free(x);
-	flightfile_unlink(d->place.dir_fd, g);
+	if (index_discard(d->index, g, NULL, NULL))
+		flightfile_unlink(d->place.dir_fd, g);
 }
 
 /* ---- without its writer's word ---- */
@@ -195,7 +172,7 @@ void flights_on_dying(struct daemon *d, void *arg)
 
 /* ---- with it ---- */
 
-/* The run has its result and, where it was kept, its row: out of the tables, file away, then the answer. */
+/* The run has its result and, where it was kept, its row, and its file has gone: out of the tables, then the answer. */
 static void settle(struct flight *f, unsigned how, const char *why)
 {
 	struct daemon *d = f->d;
@@ -207,9 +184,7 @@ static void settle(struct flight *f, unsigned how, const char *why)
 	flight_set_state(f, FLIGHT_SETTLED, why);
 	k = flight_take_out(f);
 	KILLPOINT("before_settle");
-	if (how & SETTLED_COMMITTED)
-		flightfile_unlink(d->place.dir_fd, &f->gen);
-	else
+	if (!(how & SETTLED_COMMITTED))
 		flight_discard(d, &f->gen);
 	KILLPOINT("flight_settled");
 	if (f->writer) {

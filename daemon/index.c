@@ -216,7 +216,8 @@ static int read_entry(struct index *ix, enum sql_statement s, struct entry *e)
 	e->took_ms = sql_u64(q, s, 15);
 	e->id = sql_number(q, s, 16);
 	e->hits = sql_u64(q, s, 17);
-	e->proved = sql_number(q, s, 18) == ix->reader_boot;
+	/* Of a boot that cannot be told from another nobody knows whether it is over. */
+	e->proved = sql_number(q, s, 18) == ix->reader_boot && is_told(ix->boot_id);
 	e->failed = sql_number(q, s, 19);
 	return 0;
 }

@@ -41,7 +41,7 @@ struct entry {
 	/* the index's: not looked at by index_commit */
 	int64_t id;    /* its row */
 	uint64_t hits; /* how often it was served, as far as index_visit has said */
-	bool proved;   /* its bytes were written, or compared with their sums, in this boot */
+	bool proved; /* its bytes were written, or compared with their sums, in this boot; never, where boots cannot be told apart */
 };
 
 /* How often an entry was served since this was last told. */
@@ -128,9 +128,10 @@ int index_list(struct index *ix, struct bytes bucket, struct bytes prefix, struc
  * prove: 1 if the row is still there, else 0; remove, clear, expire and evict: how many rows went. */
 typedef void (*index_done)(void *arg, int status, uint64_t changed);
 
-/* Puts the entry in place of an older one of its key, a failure in place of an older failure; the older one's objects are unlinked
- * afterwards, and so are those of a failure before what is good. One that does not become a row, because a newer one of either kind stands
- * there, has its own objects unlinked. The entry is copied. SC_ENOMEM: not queued, no callback. */
+/* Puts the entry in place of an older one of its key, a failure in place of an older failure, then unlinks its run's file in flights/;
+ * the older one's objects are unlinked afterwards, and so are those of a failure before what is good. One that does not become a row,
+ * because a newer one of either kind stands there, has its own objects unlinked, and its run's file stays for index_discard. The entry is
+ * copied. SC_ENOMEM: not queued, no callback. */
 int index_commit(struct index *ix, const struct entry *e, index_done done, void *arg);
 
 /* Removes the key's rows whose order is at most `max_order`, and their objects. */
@@ -145,7 +146,8 @@ int index_clear(struct index *ix, struct clearing *cl, index_done done, void *ar
 /* Removes up to `limit` rows whose ttl + stale is over, and their objects. */
 int index_expire(struct index *ix, const struct now *now, unsigned limit, index_done done, void *arg);
 
-/* Unlinks the objects of a generation that was never committed, off the loop. done may be NULL. */
+/* Unlinks the objects of a generation that was never committed, and then its run's file in flights/, which tells of them until they are
+ * gone. done may be NULL. */
 int index_discard(struct index *ix, const struct gen *g, index_done done, void *arg);
 
 /* What was committed before is on the disk when it is done: rows, objects, and the directories that hold them. SC_ESYS, EIO: some

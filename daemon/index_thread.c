@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/flightfile.h"
 #include "daemon/index_parts.h"
 #include "lib/err.h"
 #include "lib/killpoint.h"
@@ -447,19 +448,34 @@ static int transact_anew(struct index *ix, struct job *j, unsigned n)
 	return rc ? rc : transact(ix, j, n);
 }
 
+static void log_unlinked(struct index *ix, const struct gen *g, int rc)
+{
+	char hex[SC_GEN_HEX];
+
+	if (!rc)
+		return;
+	gen_format(g, hex);
+	log_event(ix->log, "unlink-failed", "gen=%s error=%s", hex, sc_strerror(rc));
+}
+
 static int unlink_objects(struct index *ix, const struct gen *g)
 {
 	int rc;
 
 	DISK_WORK("unlink");
 	rc = object_unlink(ix->dir_fd, g);
-	if (rc) {
-		char hex[SC_GEN_HEX];
-
-		gen_format(g, hex);
-		log_event(ix->log, "unlink-failed", "gen=%s error=%s", hex, sc_strerror(rc));
-	}
+	log_unlinked(ix, g, rc);
 	return rc;
+}
+
+/* The run is over: behind its row, or behind what there was of its objects. A file that stays is a leftover, which the next daemon
+ * knows for one. */
+static void unlink_flight(struct index *ix, const struct gen *g)
+{
+	DISK_WORK("flight");
+	KILLPOINT("before_flight_unlink");
+	log_unlinked(ix, g, flightfile_unlink(ix->dir_fd, g));
+	KILLPOINT("flight_unlinked");
 }
 
 /* The disk has lost something of what it took, the kernel does not say what, and says it once: from now on every entry is read before it
@@ -512,7 +528,8 @@ static void go_on_walking(struct index *ix, struct job *j)
 }
 
 /* In order. Commits are answered before the older objects go, because somebody's prompt waits for them and a large file takes
- * its time; everything else after. A job that failed has changed nothing, so nothing goes. */
+ * its time, but after the run's own file has gone: who is told of the entry must not find the run. Everything else is answered after. A
+ * job that failed has changed no row, so nothing goes. */
 static void answer(struct index *ix, struct job *first)
 {
 	struct gen later[GROUP_MAX * JOB_COMMIT_ROOM];
@@ -520,9 +537,12 @@ static void answer(struct index *ix, struct job *first)
 
 	for (struct job *j = first, *next; j; j = next) {
 		next = j->next;
+		if (j->kind == JOB_COMMIT && !j->status && j->changed)
+			unlink_flight(ix, &j->e.gen);
 		if (j->kind == JOB_DISCARD) {
 			j->status = unlink_objects(ix, &j->e.gen);
 			j->err = j->status ? errno : 0;
+			unlink_flight(ix, &j->e.gen);
 		} else if (j->kind == JOB_SYNC) {
 			j->status = sync_all(ix);
 			j->err = j->status == SC_ESYS ? errno : 0;
@@ -556,6 +576,32 @@ static bool is_of_files(const struct index *ix, const struct job *j)
 	return j->kind == JOB_DISCARD || j->kind == JOB_SYNC || (j->kind == JOB_WALK && ix->walk && ix->walked < 0);
 }
 
+static bool wants_room(int rc)
+{
+	return rc == SC_ESYS && (errno == ENOSPC || errno == EDQUOT);
+}
+
+/* On a full disk there is no room for taking a row away either, and the cache could never give way. What would go behind the row goes
+ * before it then: a row without objects is a miss. */
+static int give_way(struct index *ix, struct job *j)
+{
+	log_event(ix->log, "full", "unlinked-first=%u", j->ndead);
+	for (unsigned i = 0; i < j->ndead; i++)
+		unlink_objects(ix, &j->dead[i].gen);
+	return transact_anew(ix, j, 1);
+}
+
+/* A job by itself. */
+static int do_alone(struct index *ix, struct job *j)
+{
+	bool only_takes = j->kind == JOB_REMOVE || j->kind == JOB_CLEAR || j->kind == JOB_EXPIRE || j->kind == JOB_EVICT;
+	int rc;
+
+	j->ndead = 0; /* what a group that has failed meant to take */
+	rc = transact_anew(ix, j, 1);
+	return wants_room(rc) && only_takes && j->ndead ? give_way(ix, j) : rc;
+}
+
 /* A group that fails is tried again one by one, so that a bad job fails alone. */
 static void work(struct index *ix, struct job *group)
 {
@@ -571,7 +617,7 @@ static void work(struct index *ix, struct job *group)
 		rc = transact_anew(ix, group, n);
 	}
 	for (struct job *j = group; j; j = j->next) {
-		j->status = rc && n > 1 ? transact_anew(ix, j, 1) : rc;
+		j->status = rc && (n > 1 || wants_room(rc)) ? do_alone(ix, j) : rc;
 		j->err = j->status == SC_ESYS ? errno : 0;
 	}
 	if (rc)

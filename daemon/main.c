@@ -131,6 +131,9 @@ void daemon_arm_expiry(struct daemon *d)
 	ticker_start(d->expiry, ms < EXPIRE_MIN_MS ? EXPIRE_MIN_MS : ms > EXPIRE_MAX_MS ? EXPIRE_MAX_MS : ms);
 }
 
+static void expire(struct daemon *d);
+
+/* A batch that came back full has most likely left some: they go at once, and what was given to the index meanwhile goes before them. */
 static void on_expired(void *arg, int status, uint64_t changed)
 {
 	struct daemon *d = arg;
@@ -140,16 +143,24 @@ static void on_expired(void *arg, int status, uint64_t changed)
 		log_event(d->log, "expiry-failed", "why=\"%s\"", sc_strerror(status));
 	else if (changed)
 		log_event(d->log, "expired", "rows=%llu", (unsigned long long)changed);
-	daemon_arm_expiry(d);
+	if (!status && changed == EXPIRE_ROWS && !d->stopping)
+		expire(d);
+	if (!d->expiring)
+		daemon_arm_expiry(d);
+}
+
+static void expire(struct daemon *d)
+{
+	struct now now = clock_now();
+
+	KILLPOINT("before_expiry");
+	d->expiring = index_expire(d->index, &now, EXPIRE_ROWS, on_expired, d) == 0;
 }
 
 static void on_expiry(struct daemon *d, void *arg)
 {
-	struct now now = clock_now();
-
 	(void)arg;
-	KILLPOINT("before_expiry");
-	d->expiring = index_expire(d->index, &now, EXPIRE_ROWS, on_expired, d) == 0;
+	expire(d);
 }
 
 static void on_idle(struct daemon *d, void *arg)
@@ -210,6 +221,38 @@ static void on_turn(uv_prepare_t *turn)
 		prove(m);
 }
 
+/* ---- a fault of our own ---- */
+
+/* Where the handler finds it. */
+static struct lockfile *dying_lock;
+
+/* Leaves a word and dies of the signal all the same. What is done here must be fit for any moment, also one inside of malloc. */
+static void on_fault(int sig)
+{
+	static const struct {
+		int sig;
+		const char *words;
+	} words[] = {{SIGSEGV, "SIGSEGV"}, {SIGBUS, "SIGBUS"}, {SIGILL, "SIGILL"}, {SIGFPE, "SIGFPE"}, {SIGSYS, "SIGSYS"}};
+	const char *said = *sc_last_words() ? sc_last_words() : "SIGABRT";
+
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+		if (words[i].sig == sig)
+			said = words[i].words;
+	lockfile_note_death(dying_lock, said);
+	raise(sig);
+}
+
+/* Once: whatever goes wrong in the handler ends us as if it were not there. */
+static void watch_for_faults(struct lockfile *lock)
+{
+	static const int sigs[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGSYS, SIGABRT};
+	struct sigaction a = {.sa_handler = on_fault, .sa_flags = SA_RESETHAND | SA_NODEFER};
+
+	dying_lock = lock;
+	for (size_t i = 0; i < sizeof sigs / sizeof sigs[0]; i++)
+		sigaction(sigs[i], &a, NULL);
+}
+
 /* ---- start ---- */
 
 static void raise_limits(void)
@@ -263,6 +306,7 @@ static int open_store(struct main *m, char *why, size_t size)
 {
 	struct daemon *d = &m->d;
 	int rc = lockfile_open(&m->lock, d->place.dir_fd);
+	char words[SC_LAST_WORDS];
 
 	if (rc == 0)
 		rc = lockfile_hold(&m->lock, SC_LOCK_WAIT_MS);
@@ -271,10 +315,15 @@ static int open_store(struct main *m, char *why, size_t size)
 		return rc;
 	}
 	KILLPOINT("lock_held");
+	watch_for_faults(&m->lock);
 	d->log = log_open(d->place.dir_fd, m->ready_fd >= 0 ? "scd.log" : NULL);
 	if (!d->log) {
 		snprintf(why, size, "no memory");
 		return SC_ENOMEM;
+	}
+	if (lockfile_death(&m->lock, words)) {
+		log_event(d->log, "crashed", "why=\"the daemon before: %s\"", words);
+		lockfile_forget_death(&m->lock);
 	}
 	config_init(&d->config);
 	config_read(&d->config, d->place.dir_fd, on_complaint, d);
@@ -417,7 +466,8 @@ static int usage(FILE *to, int status)
 {
 	fputs("usage: scd [--ready-fd=N] DIRECTORY\n"
 	      "       scd --version\n"
-	      "The daemon of one cache directory. Clients start it by themselves; `sc daemon run` runs it in the foreground.\n",
+	      "The daemon of one cache directory. Clients start it by themselves; `" SC_BIN
+	      " daemon run` runs it in the foreground.\n",
 	      to);
 	return status;
 }

@@ -56,6 +56,9 @@ static void begin(struct upkeep *u)
 	u->order = (struct walk_order){
 		.only_look = u->has.done && u->has.only_look, .now_wall_ms = clock_now().wall_ms, .grace_ms = after(GRACE_MS)};
 	u->walking = true;
+	/* The next one's time may come before the first step is done, and would have the index take another step of this one behind
+	 * its end. */
+	ticker_stop(u->walk);
 	if (!u->order.only_look) {
 		u->epoch = index_epoch(u->d->index);
 		u->due_ms = clock_run_ms() + DAILY_MS;
@@ -123,13 +126,15 @@ static void on_walk(struct daemon *d, void *arg)
 static void on_look(struct daemon *d, void *arg)
 {
 	struct upkeep *u = arg;
+	bool gone;
 
 	ticker_start(u->look, listener_watches(d->listener) && !FAULT("walk") ? LOOK_MS : LOOK_OFTEN_MS);
 	listener_check(d->listener);
-	if (!index_is_there(d->index) && u->index_gone)
-		index_renew(d->index);
+	gone = !index_is_there(d->index);
 	/* Not at the first look: somebody may just be removing the directory, and be in need of an empty one. */
-	u->index_gone = !index_is_there(d->index);
+	if (gone && u->index_gone)
+		index_renew(d->index);
+	u->index_gone = gone;
 	/* All that was in the old one is an orphan now. */
 	if (index_epoch(d->index) != u->epoch && !u->walking)
 		begin(u);

@@ -24,6 +24,9 @@
 
 #define DIRECTORIES 256
 
+/* Room is made for no more rows at once than this, 64 MiB: how many there are says a file that may have been altered. */
+#define FORESEEN_MAX (4 * 1024 * 1024)
+
 struct walk {
 	int dir_fd; /* borrowed */
 	struct log *log;
@@ -96,7 +99,7 @@ struct walk *walk_new(int dir_fd, struct log *log, uint64_t rows, struct walk_or
 	struct walk *w = calloc(1, sizeof *w);
 	size_t room = 1024;
 
-	while (room / 2 <= rows)
+	while (room < 2 * FORESEEN_MAX && room / 2 <= rows)
 		room *= 2;
 	if (!w || !reserve(w, room)) {
 		free(w);

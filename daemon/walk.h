@@ -39,7 +39,7 @@ struct walk_order {
 
 struct walk;
 
-/* `rows`: about how many there are. `order` must outlive the walk. NULL: no memory. */
+/* `rows`: about how many there are, which nobody vouches for. `order` must outlive the walk. NULL: no memory. */
 struct walk *walk_new(int dir_fd, struct log *log, uint64_t rows, struct walk_order *order);
 void walk_free(struct walk *w); /* NULL is allowed */
 

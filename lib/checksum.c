@@ -1,4 +1,5 @@
-/* XXH3-128 as a running sum. Called by the writer while bytes are in its cache, and by whoever verifies an object.
+/* XXH3-128 as a running sum. Called by the writer while bytes are in its cache, by whoever verifies an object,
+ * and by hashes.c.
  * The library's header is compiled in here and nowhere else. */
 #include "lib/checksum.h"
 
@@ -38,11 +39,21 @@ void checksum_add(struct checksum *c, const void *bytes, size_t n)
 		XXH3_128bits_update(&c->state, bytes, n);
 }
 
-void checksum_get(const struct checksum *c, uint8_t out[SC_SUM_SIZE])
+static void write_down(XXH128_hash_t sum, uint8_t out[SC_SUM_SIZE])
 {
 	XXH128_canonical_t canonical;
 
 	_Static_assert(sizeof(canonical) == SC_SUM_SIZE, "one size of sum");
-	XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(&c->state));
+	XXH128_canonicalFromHash(&canonical, sum);
 	memcpy(out, &canonical, SC_SUM_SIZE);
+}
+
+void checksum_get(const struct checksum *c, uint8_t out[SC_SUM_SIZE])
+{
+	write_down(XXH3_128bits_digest(&c->state), out);
+}
+
+void checksum_of(const void *bytes, size_t n, uint8_t out[SC_SUM_SIZE])
+{
+	write_down(XXH3_128bits(bytes, n), out);
 }

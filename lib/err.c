@@ -43,7 +43,17 @@ const char *sc_strerror(int err)
 	}
 }
 
-/* write(2) and not stdio: this may run in the middle of stdio, after a fork, or with no memory left. */
+static char last_words[256];
+
+/* By hand and not by stdio: this may run in the middle of it, after a fork, or with no memory left. */
+static void add(const char *text)
+{
+	size_t n = strlen(last_words);
+
+	while (*text && n < sizeof last_words - 1)
+		last_words[n++] = *text++;
+}
+
 static void say(const char *text)
 {
 	size_t n = strlen(text);
@@ -58,6 +68,11 @@ static void say(const char *text)
 	}
 }
 
+const char *sc_last_words(void)
+{
+	return last_words;
+}
+
 _Noreturn void sc_bug(const char *file, int line, const char *what)
 {
 	char digits[16];
@@ -70,12 +85,15 @@ _Noreturn void sc_bug(const char *file, int line, const char *what)
 		n /= 10;
 	} while (n > 0);
 
+	if (!*last_words) {
+		add(file);
+		add(":");
+		add(p);
+		add(": ");
+		add(what);
+	}
 	say(SC_BIN ": BUG: ");
-	say(file);
-	say(":");
-	say(p);
-	say(": ");
-	say(what);
+	say(last_words);
 	say("\n");
 	abort();
 }

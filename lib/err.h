@@ -25,6 +25,8 @@ const char *sc_strerror(int err);
 /* For invariants of our own. Prints the place and aborts; never for what a peer, a file or the system did. */
 #define BUG(what) sc_bug(__FILE__, __LINE__, what)
 #define BUG_ON(cond) ((cond) ? BUG(#cond) : (void)0)
+/* "FILE:LINE: what" of the BUG this process is just dying of, for its SIGABRT handler; "" before. */
+const char *sc_last_words(void);
 _Noreturn void sc_bug(const char *file, int line, const char *what);
 
 /* From here on this process leaves no core, however it ends: what passes through it is nobody's to keep. */

@@ -5,6 +5,8 @@
 /* A key is data, never a path; 4096 lets people use a path or a command line as a key. */
 #define SC_KEY_MAX 4096
 #define SC_BUCKET_MAX 64
+/* The text that says which build a peer is of. */
+#define SC_BUILD_MAX 64
 /* Buckets that `config` has a section for: looked through at each question, and more than anybody writes by hand. */
 #define SC_BUCKETS_MAX 128
 
@@ -80,9 +82,21 @@
 /* The file system's free space is asked for this often at most, and only when something has grown. */
 #define SC_MEASURE_MS 1000
 /* Entries served are told to the index so many at once, or after so long: a hit itself writes nothing. What a killed daemon has not
- * told is forgotten. */
+ * told is forgotten. Each may be a page of its own that is written twice, and each batch costs the reader its pages: so the next one
+ * goes no sooner than so long after the last, and what finds no room till then is not counted. What is asked for often comes again. */
 #define SC_VISITS_MAX 1024
 #define SC_VISITS_MS 5000
+#define SC_VISITS_PAUSE_MS 2000
+
+/* `hashes`: 64 bytes for each file whose content is remembered, 262144 of them at most. */
+#define SC_HASHES_SIZE (16 * 1024 * 1024)
+/* A file that was changed so short a time ago may be changed again and have the same times: the coarsest of local file systems count
+ * whole seconds. */
+#define SC_YOUNG_MS 2000
+/* A tree that is changed while it is read is read so often, before that is said. */
+#define SC_HASH_TRIES 3
+/* Directories in each other: each costs a descriptor while we are in it. */
+#define SC_DEPTH_MAX 512
 
 /* Reader slots of a page, and the ring that is touched only when the disk fails. */
 #define SC_SLOTS 4096
@@ -109,5 +123,7 @@
 /* The log is begun anew (the old one kept once) at this size, and takes this many lines a second. */
 #define SC_LOG_MAX (1024 * 1024)
 #define SC_LOG_RATE 200
+/* What a daemon that dies of a fault of its own leaves in `lock`: a place in the source and a few words. */
+#define SC_LAST_WORDS 256
 
 #endif

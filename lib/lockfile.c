@@ -14,12 +14,11 @@
 
 #include "lib/clock.h"
 #include "lib/err.h"
-#include "lib/limits.h"
 
 /* Locked bytes. */
 enum { BYTE_LIFE = 0, BYTE_START = 1 };
 /* Fields. */
-enum { AT_PULSE = 0, AT_CRASHES = 64, LOCK_SIZE = 4096 };
+enum { AT_PULSE = 0, AT_CRASHES = 64, AT_DEATH = 128, LOCK_SIZE = 4096 };
 
 /* Between two tries: at first, and at most, so that hundreds who wait leave some of the machine to the one they wait for. */
 #define POLL_MS 5
@@ -148,6 +147,29 @@ static struct crashes read_crashes(const struct lockfile *l, uint64_t boot_ms)
 	    boot_ms - c.first_ms > SC_CRASH_WINDOW_MS)
 		memset(&c, 0, sizeof c);
 	return c;
+}
+
+void lockfile_note_death(struct lockfile *l, const char *words)
+{
+	volatile char *to = l->page ? (char *)l->page + AT_DEATH : NULL;
+
+	if (!to || *to)
+		return;
+	for (size_t i = 0; i < SC_LAST_WORDS - 1 && words[i]; i++)
+		to[i] = words[i];
+}
+
+bool lockfile_death(const struct lockfile *l, char words[SC_LAST_WORDS])
+{
+	ssize_t n = pread(l->fd, words, SC_LAST_WORDS - 1, AT_DEATH);
+
+	words[n > 0 ? n : 0] = '\0';
+	return *words != '\0';
+}
+
+void lockfile_forget_death(struct lockfile *l)
+{
+	memset((char *)l->page + AT_DEATH, 0, SC_LAST_WORDS);
 }
 
 unsigned lockfile_failed_starts(const struct lockfile *l, uint64_t boot_ms)

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/limits.h"
+
 struct lockfile {
 	int fd;			 /* owned; -1 when not open */
 	void *page;		 /* the daemon's mapping of it, or NULL */
@@ -36,6 +38,12 @@ void lockfile_end_start(struct lockfile *l);
  * first time. */
 bool lockfile_may_start(const struct lockfile *l, uint64_t boot_ms);
 void lockfile_note_start(struct lockfile *l, uint64_t boot_ms, bool failed);
+
+/* The daemon's last words, from a signal handler: only stores into the mapping. The first ones stay. */
+void lockfile_note_death(struct lockfile *l, const char *words);
+/* What the last daemon that died of a fault left. False: nothing. Any bytes, as whatever is in a file. */
+bool lockfile_death(const struct lockfile *l, char words[SC_LAST_WORDS]);
+void lockfile_forget_death(struct lockfile *l); /* the daemon's, once they are in the log */
 
 /* How many starts in a row have failed within the window, or not answered anybody yet. */
 unsigned lockfile_failed_starts(const struct lockfile *l, uint64_t boot_ms);

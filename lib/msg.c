@@ -19,7 +19,7 @@ enum bytes_rule { RULE_NONE, RULE_BUCKET, RULE_NO_NUL, RULE_GENS };
 /* name, kind, least, most (of the number, or of the length), rule */
 #define FIELDS(F)                                              \
 	F(version, UINT, 0, UINT32_MAX, NONE)                  \
-	F(build, BYTES, 0, 64, NONE)                           \
+	F(build, BYTES, 0, SC_BUILD_MAX, NONE)                 \
 	F(bucket, BYTES, 1, SC_BUCKET_MAX, BUCKET)             \
 	F(key, BYTES, 1, SC_KEY_MAX, NO_NUL)                   \
 	F(text, BYTES, 0, 4096, NONE)                          \
@@ -93,7 +93,7 @@ struct row {
 
 /* clang-format off */
 static const struct row rows[] = {
-	{MSG_HELLO, "HELLO", ANYBODY, 0, 0, {F_version, F_build}},
+	{MSG_HELLO, "HELLO", ANYBODY, 0, 0, {F_version, F_build, F_flags}},
 
 	{MSG_ASK, "ASK", SENDER_CLIENT, 0, 0, 
 	 {F_bucket, F_key, F_flags, F_ttl, F_accept, F_chain, F_gen, F_stale, F_keep}},

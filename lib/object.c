@@ -77,6 +77,11 @@ int object_link(int dir_fd, const struct gen *g, enum stream s, int at_dir, cons
 	return rc == 0 ? 0 : errno == EEXIST ? SC_EBUSY : SC_ESYS;
 }
 
+static bool is_ours(const struct stat *st)
+{
+	return S_ISREG(st->st_mode) && st->st_uid == geteuid() && !(st->st_mode & 022);
+}
+
 static int open_checked(int dir_fd, const struct gen *g, enum stream s, int flags, int *fd, uint64_t *size)
 {
 	char name[SC_OBJECT_NAME];
@@ -84,13 +89,17 @@ static int open_checked(int dir_fd, const struct gen *g, enum stream s, int flag
 	int f;
 
 	object_name(g, s, name);
+	/* By its name first: to open a planted device may do something. */
+	if (!(flags & O_PATH) && fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !is_ours(&st))
+		return SC_EUNSAFE;
 	f = beneath_open(dir_fd, name, flags, 0);
 	if (f < 0) {
 		if (errno == ENOENT || errno == ENOTDIR)
 			return SC_ENOENT;
-		return errno == ELOOP || errno == ENXIO ? SC_EUNSAFE : SC_ESYS;
+		/* EPERM: O_NOATIME, and the file is somebody else's. */
+		return errno == ELOOP || errno == ENXIO || errno == EPERM ? SC_EUNSAFE : SC_ESYS;
 	}
-	if (fstat(f, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022)) {
+	if (fstat(f, &st) < 0 || !is_ours(&st)) {
 		close(f);
 		return SC_EUNSAFE;
 	}
@@ -101,8 +110,9 @@ static int open_checked(int dir_fd, const struct gen *g, enum stream s, int flag
 
 int object_open(int dir_fd, const struct gen *g, enum stream s, int *fd, uint64_t *size)
 {
-	/* O_NONBLOCK: a planted FIFO must not be waited for. It has no effect on a regular file. */
-	return open_checked(dir_fd, g, s, O_RDONLY | O_NONBLOCK, fd, size);
+	/* O_NONBLOCK: a planted FIFO must not be waited for. It has no effect on a regular file. O_NOATIME: reading is not to write to
+	 * the disk, nor to wait for a journal that is busy with what is being unlinked. */
+	return open_checked(dir_fd, g, s, O_RDONLY | O_NONBLOCK | O_NOATIME, fd, size);
 }
 
 int object_look(int dir_fd, const struct gen *g, enum stream s, uint64_t *size)

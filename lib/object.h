@@ -24,7 +24,7 @@ int object_create(int dir_fd, const struct gen *g, enum stream s, int *fd);
  * cannot be done … */
 int object_link(int dir_fd, const struct gen *g, enum stream s, int at_dir, const char *name);
 
-/* Anew, read-only. *size: bytes now. SC_ENOENT · SC_EUNSAFE: a link, a FIFO, not ours … · SC_ESYS. */
+/* Anew, read-only, and so that reading leaves no trace in it. *size: bytes now. SC_ENOENT · SC_EUNSAFE: a link, a FIFO, not ours … · SC_ESYS. */
 int object_open(int dir_fd, const struct gen *g, enum stream s, int *fd, uint64_t *size);
 
 /* Whether it is there and could be opened, without doing so. The same results. */

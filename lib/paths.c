@@ -1,6 +1,7 @@
 /* Chooses, makes and checks the cache directory. Called once by every client, so the good case is four system calls: look at
  * HOME, open, fstat, fstatfs. Opens first and judges what it has opened; makes only what was not there. Never makes HOME,
- * never removes anything, and of what it did not make changes nothing but a mode that lets others read. */
+ * never removes anything, and of what it did not make changes nothing but a mode that lets others read, and not even that for
+ * one who only looks. */
 #include "lib/paths.h"
 
 #include <errno.h>
@@ -155,6 +156,17 @@ void place_file_system(const struct place *p, char name[16], bool *network)
 		snprintf(name, 16, "0x%x", (unsigned)fs.f_type);
 }
 
+bool place_is_local(int fd)
+{
+	const struct file_system *known;
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return false;
+	known = file_system(&fs);
+	return known && !known->is_network;
+}
+
 /* Why it could not be opened. NEXT: not for anything it is itself. */
 static int explain(struct place *p)
 {
@@ -200,7 +212,7 @@ static int check(struct place *p, int fd, bool made)
 		return because(p, SC_EUNSAFE, "%s is writable by others (mode %04o) (chmod go-w %s)", path,
 			       (unsigned)st.st_mode & 07777, path);
 	/* One we made may have a set-group-id bit of its parent's. */
-	if ((made ? st.st_mode & 07777 : st.st_mode & 0777) != 0700 && fchmod(fd, 0700) < 0)
+	if (!p->looks && (made ? st.st_mode & 07777 : st.st_mode & 0777) != 0700 && fchmod(fd, 0700) < 0)
 		return because(p, SC_ESYS, "cannot make %s private: %s", path, strerror(errno));
 	if (fstatfs(fd, &fs) < 0)
 		return because(p, SC_ESYS, "cannot look at %s: %s", path, strerror(errno));
@@ -398,8 +410,9 @@ static int place_default(struct place *p, int create)
 
 /* ---- the doors ---- */
 
-static void begin(struct place *p)
+static void begin(struct place *p, int create)
 {
+	p->looks = !create;
 	p->path[0] = '\0';
 	p->why[0] = '\0';
 	p->dir_fd = -1;
@@ -440,7 +453,7 @@ int place_open_at(struct place *p, const char *path, int create)
 	size_t base = 0;
 	int rc;
 
-	begin(p);
+	begin(p, create);
 	rc = make_absolute(p, path);
 	if (rc)
 		return rc;
@@ -466,7 +479,7 @@ int place_open(struct place *p, int create)
 
 	if (dir)
 		return place_open_at(p, dir, create);
-	begin(p);
+	begin(p, create);
 	return place_default(p, create);
 }
 

@@ -65,6 +65,9 @@ enum msg_type {
 /* Who may send a message; a column of the table in msg.c. */
 enum msg_sender { SENDER_NONE = 0, SENDER_CLIENT = 1, SENDER_WRITER = 2, SENDER_DAEMON = 4 };
 
+/* HELLO.flags */
+enum { HELLO_LOOKS = 1u << 0 }; /* I only look: an older daemon is to stay */
+
 /* ASK.flags */
 enum {
 	ASK_COMMAND = 1u << 0,	/* I can run a command: may be answered LEAD */

@@ -1,12 +1,13 @@
 #!/bin/bash
-# Installs the Debian packages of the sets named as arguments (build, test, lint) that are missing. When none is, it asks
+# Installs the Debian packages of the sets named as arguments (build, test, lint, man) that are missing. When none is, it asks
 # dpkg's database once and touches neither network nor sudo.
 set -u
 
 build='gcc libc6-dev make pkg-config libuv1-dev libsqlite3-dev libmsgpack-dev libsodium-dev uthash-dev libxxhash-dev
 	libjansson-dev libinih-dev'
 test='libcmocka-dev bats bats-support bats-assert sqlite3 strace jq faketime procps psmisc util-linux bsdutils python3 ninja-build
-	e2fsprogs btrfs-progs'
+	e2fsprogs btrfs-progs scdoc mandoc zsh fish'
+man=scdoc
 lint='clang clang-tidy clang-format cppcheck shellcheck libclang-rt-14-dev'
 
 wanted=
@@ -15,8 +16,9 @@ for set in "$@"; do
 	build) wanted="$wanted $build" ;;
 	test) wanted="$wanted $test" ;;
 	lint) wanted="$wanted $lint" ;;
+	man) wanted="$wanted $man" ;;
 	*)
-		echo "deps.sh: no such set of packages: $set (build, test, lint)" >&2
+		echo "deps.sh: no such set of packages: $set (build, test, lint, man)" >&2
 		exit 2
 		;;
 	esac

@@ -77,7 +77,7 @@ teardown() {
 # Names below a cache directory that a cache at rest does not have: temporaries, flights, anything unknown.
 strangers() {
 	(cd "$1" && find . -mindepth 1 | grep -Ev \
-		-e '^\./(lock|sock|config|scd\.log(\.1)?|index\.db(-wal|-shm)?|objects|flights)$' \
+		-e '^\./(lock|sock|config|hashes|scd\.log(\.1)?|index\.db(-wal|-shm)?|objects|flights)$' \
 		-e '^\./objects/[0-9a-f]{2}$' -e '^\./objects/([0-9a-f]{2})/\1[0-9a-f]{30}\.(out|err)$')
 	return 0
 }

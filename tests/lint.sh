@@ -32,7 +32,7 @@ tidy() {
 }
 
 shell_scripts() {
-	shellcheck -x -e SC2015 tests/*.sh tests/*/*.sh tests/*.bash tests/*/*.bash .ci/run
+	shellcheck -x -e SC2015 tests/*.sh tests/*/*.sh tests/*.bash tests/*/*.bash completions/*.bash .ci/run
 }
 
 headers_alone() {
@@ -97,6 +97,8 @@ only 'a shell' "$(call 'system|popen')"
 only 'names in the cache and of the caller' "$(call 'unlink|unlinkat|rename|renameat2?|linkat?|symlinkat?|ftruncate|truncate')" \
 	lib/beneath.c lib/page.c lib/sock.c lib/log.c lib/lockfile.c daemon/index_file.c daemon/listener.c daemon/walk.c \
 	cmd/output.c cmd/move.c cmd/spool.c lib/object.c
+only 'what is remembered of files' '"hashes"|SC_HASHES_SIZE' cmd/hashes.c lib/limits.h
+only "a caller's trees" "$(call 'opendir|fdopendir|readdir|scandir|n?ftw|fts_open')" cmd/content.c cmd/doctor.c daemon/
 only getenv "$(call 'getenv|secure_getenv|setenv|putenv|unsetenv')" lib/paths.c lib/config.c lib/killpoint.c cmd/
 only 'the clock' "$(call 'clock_gettime|gettimeofday|time')" lib/clock.c
 only stdout "$(call 'v?printf|puts|putchar')|STDOUT_FILENO|[^a-z_]stdout[^a-z_]" cmd/ daemon/main.c

@@ -324,7 +324,8 @@ row_eviction() {
 }
 
 # A million entries: `make bench SCALE=1`, N=… for another number. A tenth of them goes by its prefix, and a tenth in one moment, when its
-# life is over. The slowest of many hits is also the machine's: it is told beside the slowest while nothing happens.
+# life is over. The slowest of many hits is also the machine's, and the slowest of more is slower: beside those while something happens are
+# those of as long a time while nothing does.
 ms_of() { # nanoseconds
 	calc "$1/1e6" "${2:-%.2f}"
 }
@@ -334,37 +335,48 @@ now_ms() { # of CLOCK_BOOTTIME
 memory() { # VmRSS or VmHWM: KiB
 	awk -v what="$1:" '$1 == what { print $2 }' "/proc/$(daemon_pid)/status"
 }
-entries() {
-	"$SC" daemon status | sed -n 's/.* \([0-9]*\) entries,.*/\1/p'
-}
-# hits_while CMD…: $slowest, $p99 and $count of hits while it runs, and how long that was: $took
+# hits_while CMD…: $hits while it runs, "MEDIAN P99 P99.9 SLOWEST COUNT", and how long that was: $took
 hits_while() {
 	local from to prober
-	rm -f "$T/over"
-	scale slowest "$SC_DIR" kept/ "$kept" "$T/over" >"$T/hits" &
+	scale until "$SC_DIR" kept/ "$kept" "$T/asking" >"$T/hits" &
 	prober=$!
 	job=$prober
+	while [ ! -e "$T/asking" ]; do
+		kill -0 "$prober" || die 'a hit failed'
+		sleep 0.01
+	done
 	from=$(date +%s%N)
-	"$@" || die "failed: $*"
+	"$@" >/dev/null || die "failed: $*"
 	to=$(date +%s%N)
-	: >"$T/over"
+	rm "$T/asking"
 	wait "$prober" || die 'a hit failed'
 	job=
 	took=$((to - from))
-	read -r slowest p99 count <"$T/hits"
+	read -r hits <"$T/hits"
 }
-until_gone() { # N: until there are no more entries than that
-	while [ "$(entries)" -gt "$1" ]; do sleep 0.05; done
+note_hits() { # WHEN MEDIAN P99 P99.9 SLOWEST COUNT
+	note "$1: $6 hits, half within $(time_of "$2"), 99 % $(time_of "$3"), 99.9 % $(time_of "$4"), all $(time_of "$5")"
 }
-# row_while WHAT: as hits_while left it, beside what it was before
-row_while() {
-	print_row "$1" "$(time_of "$took")" "slowest hit $(time_of "$slowest"): $(time_of "$before")" \
+row_while() { # WHAT CMD…
+	local hits took during idle spent slowest before
+	hits_while "${@:2}"
+	during=$hits
+	spent=$took
+	sync -f "$SC_DIR"
+	hits_while sleep "$(calc "$spent/1e9" %.3f)"
+	idle=$hits
+	read -r _ _ _ slowest _ <<<"$during"
+	read -r _ _ _ before _ <<<"$idle"
+	print_row "$1" "$(time_of "$spent")" "slowest hit $(time_of "$slowest"): $(time_of "$before")" \
 		"$(ms_of "($slowest-$before)" %+.1f)" '<=' 10 ' ms'
-	note "of $count hits, 99 % within $(time_of "$p99")"
+	# shellcheck disable=SC2086  # the numbers in it
+	note_hits 'while it lasts' $during
+	# shellcheck disable=SC2086
+	note_hits 'as long, idle' $idle
 }
 
 row_scale() {
-	local n=${N:-1000000} tenth kept one ten one99 ten99 took slowest p99 count before built more first all=() at
+	local n=${N:-1000000} tenth kept one ten one99 ten99 hits took built more first all=() at
 	tenth=$((n / 10))
 	kept=$((n - 2 * tenth))
 	mkdir -m 700 "$T/ten"
@@ -373,7 +385,7 @@ row_scale() {
 	get built -- scale build "$SC_DIR" kept/ "$kept" 86400000
 	get more -- scale build "$SC_DIR" gone/ "$tenth" 86400000
 	built=$((built + more))
-	# Those of one moment: time enough to make them and for a look at the hits.
+	# Those of one moment: time enough to make them, and to have all on the disk.
 	at=$(($(now_ms) + more * 3 / 2000000 + 15000))
 	get more -- scale build "$SC_DIR" over/ "$tenth" "@$at"
 	[ "$(now_ms)" -lt $((at - 4000)) ] || die 'the machine is too busy: entries were over before all were made'
@@ -383,14 +395,11 @@ row_scale() {
 	note "index.db has $(calc "$(cat "$SC_DIR"/index.db* | wc -c)/$n" %.0f) bytes an entry"
 	print_row 'memory of the daemon' "$(calc "$(memory VmRSS)/1024" %.0f) MiB" "at most $(calc "$(memory VmHWM)/1024" %.0f) MiB" \
 		"$(calc "$(memory VmHWM)/1024" %.0f)" '<=' 64 ' MiB'
-	hits_while sleep 2
-	before=$slowest
-	note "slowest of $count hits while nothing happens: $(time_of "$slowest"), 99 % within $(time_of "$p99")"
+	sync -f "$SC_DIR"
+	[ "$(now_ms)" -lt $((at - 500)) ] || die 'the machine is too busy: entries were over before the hits were looked at'
 	while [ "$(now_ms)" -lt $((at - 500)) ]; do sleep 0.05; done
-	hits_while until_gone $((n - tenth))
-	row_while "$tenth are over at once"
-	hits_while "$SC" rm --prefix gone/
-	row_while "rm --prefix of $tenth"
+	row_while "$tenth are over at once" scale gone "$SC_DIR" $((n - tenth))
+	row_while "rm --prefix of $tenth" "$SC" rm --prefix gone/
 
 	get one ten one99 ten99 -- scale hits "$SC_DIR" kept/ "$kept" "$T/ten" kept/ 10
 	print_row "hit, of $kept" "$(time_of "$one")" "of 10: $(time_of "$ten")" "$(calc "$one/$ten")" '<=' 1.1 ×
@@ -403,8 +412,7 @@ row_scale() {
 	done
 	first=$(middle "${all[@]}")
 	print_row 'restart to the first hit' "$(time_of "$first")" 'by sc get, which starts it' "$(ms_of "$first" %.0f)" '<=' 50 ' ms'
-	hits_while scale walk "$SC_DIR" >"$T/walk"
-	row_while 'a walk over all'
+	row_while 'a walk over all' scale walk "$SC_DIR"
 	note "the daemon that walked had $(calc "$(memory VmHWM)/1024" %.0f) MiB at most"
 	SC_DIR=$T/ten "$SC" daemon stop
 }

@@ -38,8 +38,11 @@ all_ok() { ! grep -v '^ok: ' "$T/lines" >&2; }
 	entry k x
 	doctor 0
 	all_ok
-	finds "^ok: directory: $SC_DIR: ours, mode 0700, on [A-Za-z0-9]+$"
-	finds '^ok: space: .* free, min-free is none$'
+	finds "^ok: directory: $SC_DIR, by SC_DIR: ours, mode 0700, on [A-Za-z0-9]+$"
+	finds '^ok: space: [^ ]+ free(, [0-9]+ inodes)?, min-free is none$'
+	finds "^ok: limits: $(ulimit -Hn) descriptors, of which a caller here may have $(ulimit -Sn)$"
+	finds "^ok: limits: $(ulimit -u) processes of one user$"
+	finds '^ok: clock: '
 	finds "^ok: daemon: pid $(daemon_pid), build "
 	kill_daemon
 	doctor 0
@@ -97,6 +100,49 @@ all_ok() { ! grep -v '^ok: ' "$T/lines" >&2; }
 	rm "$SC_DIR"
 }
 
+# What doctor, config, ps and status might change: names, modes, times of change, bytes.
+state() {
+	(cd "$T" && find cache -printf '%p %m %s %C@\n' | sort && find cache -type f ! -name lock -exec cat {} + | cksum)
+}
+
+@test "who only looks changes nothing: no mode, no file, no daemon" {
+	entry k x
+	"$SC" daemon stop
+	rm "$SC_DIR/lock"
+	chmod 755 "$SC_DIR"
+	local before verb
+	before=$(state)
+	for verb in doctor 'doctor --json' config 'config --json' ps 'daemon status' 'daemon stop' sync; do
+		# shellcheck disable=SC2086
+		run "$SC" $verb
+		[ "$(state)" = "$before" ] || { echo "$verb: has changed something" && diff <(echo "$before") <(state); }
+	done
+	no_daemon
+	doctor 0
+	finds "^warning: directory: $SC_DIR is readable by others \(mode 0755\) \(the next caller sets it to 0700\)$"
+	[ "$(grep -vc '^ok: ' "$T/lines")" = 1 ]
+	run -0 --separate-stderr "$SC" get k
+	assert_output x
+	[ "$(stat -c %a "$SC_DIR")" = 700 ]
+	doctor 0
+	all_ok
+}
+
+@test "who only looks makes no lock either, when the daemon it looks at hangs" {
+	local pid verb
+	start_daemon
+	pid=$(daemon_pid)
+	rm "$SC_DIR/lock"
+	kill -STOP "$pid"
+	for verb in doctor ps; do
+		run "$SC" "$verb"
+		assert_output --partial 'not answering'
+		[ ! -e "$SC_DIR/lock" ]
+	done
+	kill -KILL "$pid"
+	wait_until "dead $pid"
+}
+
 @test "less free than min-free is a problem" {
 	mkdir -m 700 "$SC_DIR"
 	echo 'min-free = 1000000T' >"$HOME/.config/sc/config"
@@ -109,6 +155,135 @@ all_ok() { ! grep -v '^ok: ' "$T/lines" >&2; }
 	finds '^problem: limits: 50 descriptors are allowed, too few to start a daemon, which needs 64 \('
 	prlimit --nofile=500:500 "$SC" doctor >"$T/lines"
 	finds '^warning: limits: 500 descriptors '
+}
+
+@test "few processes are a warning" {
+	prlimit --nproc=200 "$SC" doctor >"$T/lines"
+	finds '^warning: limits: 200 processes of one user \(raise ulimit -u\)$'
+}
+
+@test "which variable says where the cache is" {
+	unset SC_DIR
+	doctor 0
+	finds "^ok: directory: $HOME/.cache/sc is not there yet"
+	mkdir -p "$HOME/.cache/sc" "$T/xdg/sc"
+	chmod 700 "$HOME/.cache/sc" "$T/xdg/sc"
+	doctor 0
+	finds "^ok: directory: $HOME/.cache/sc, by HOME: "
+	XDG_CACHE_HOME=$T/xdg doctor 0
+	finds "^ok: directory: $T/xdg/sc, by XDG_CACHE_HOME: "
+	export SC_DIR=$T/cache
+}
+
+@test "T05: a clock that was never set, or is a century ahead, is a problem" {
+	use_test_build
+	local year
+	for year in 1971 2150; do
+		printf '%020d %020d ' 0 $((($(date -d "$year-01-02" +%s) - $(date +%s)) * 1000)) >"$T/clocks"
+		LD_PRELOAD="$HELPERS/shim_clock.so" SHIM_CLOCK="$T/clocks" doctor 1
+		finds "^problem: clock: the machine's clock cannot be right.* \(set it\)$"
+	done
+}
+
+@test "swap is noted, and no more" {
+	doctor 0
+	if [ "$(lines_in /proc/swaps)" -gt 1 ]; then finds '^ok: swap: on: '; else finds '^ok: swap: none$'; fi
+}
+
+@test "B06: an error of the disk while a run is stored: doctor says so, with a daemon and without, for a day" {
+	command -v strace >/dev/null || skip "missing tool: strace"
+	use_test_build
+	local pid object
+	bg a "$SC" get k -- gate "$G"
+	step "$G" out one
+	shows a 'one\n'
+	pid=$(parent_of "$(gate_pid)")
+	object=$(find "$SC_DIR/objects" -name '*.out')
+	bg tracer strace -qq -o "$T/trace" -P "$object" -e inject=write,pwrite64,splice,writev,pwritev:error=EIO -p "$pid"
+	wait_until '! grep -q "TracerPid:.0$" "/proc/'"$pid"'/status"'
+	step "$G" out two
+	step "$G" exit 0
+	assert_rc 0 a
+	is_file "$T/a.out" 'one\ntwo\n'
+	assert_rc 0 tracer
+	grep -q INJECTED "$T/trace"
+	doctor 0
+	finds '^warning: errors: the disk did not take what a run printed: Input/output error, [0-9a-z]+ ago \(see scd.log there\)$'
+	"$SC" daemon stop
+	doctor 0
+	finds '^warning: errors: the disk did not take .*: Input/output error, '
+	[ "$("$SC" doctor --json | jq -r 'select(.check == "errors") | .level')" = warning ]
+	# Yesterday's line, and one that nobody can have written.
+	sed -i 's/^....-..-..T/2020-02-02T/' "$SC_DIR/scd.log"
+	printf 'event=commit-failed why="x"\n\nwhy="streaming only: y"\n\xff\xfe event=sync-failed ' >>"$SC_DIR/scd.log"
+	doctor 0
+	all_ok
+}
+
+@test "several errors of a kind are one line, with the last one's reason; what has been rotated away counts" {
+	mkdir -m 700 "$SC_DIR"
+	local now
+	now=$(date -u +%FT%T.000Z)
+	printf '%s pid=1 event=commit-failed why="%s"\n' "$now" 'No space left on device' >"$SC_DIR/scd.log.1"
+	printf '%s pid=1 event=commit-failed why="%s"\n' "$now" 'a \x1b[31m"quote"' >"$SC_DIR/scd.log"
+	printf '%s pid=1 event=flight gen=0 from=running to=running why="streaming only: File too large"\n' "$now" >>"$SC_DIR/scd.log"
+	doctor 0
+	finds '^warning: errors: an entry could not be stored: a .*"quote", 2 times in a day, the last [0-9a-z]+ ago \(see scd.log there\)$'
+	[ "$(grep -c ': errors: ' "$T/lines")" = 1 ]
+	# Not ours to read, not to be waited for, not to be followed.
+	rm "$SC_DIR/scd.log" "$SC_DIR/scd.log.1"
+	mkfifo "$SC_DIR/scd.log"
+	doctor 0
+	all_ok
+	rm "$SC_DIR/scd.log"
+	printf '%s pid=1 event=commit-failed why="x"\n' "$now" >"$T/log"
+	ln -s ../log "$SC_DIR/scd.log"
+	doctor 0
+	all_ok
+	rm "$SC_DIR/scd.log"
+}
+
+@test "A27: a daemon that died of a fault: by which, before the next one starts and after" {
+	use_test_build
+	local pid
+	entry k x
+	pid=$(daemon_pid)
+	kill -SEGV "$pid"
+	wait_until "dead $pid"
+	doctor 0
+	finds '^warning: starts: the last daemon died of a fault of its own: SIGSEGV \(see scd.log there\)$'
+	run -0 "$SC" get k
+	assert_output x
+	doctor 0
+	finds '^warning: errors: a daemon died of a fault of its own: the daemon before: SIGSEGV, .* ago'
+	[ "$(grep -c SIGSEGV "$T/lines")" = 1 ]
+	kill_daemon # which is no fault of its own
+	doctor 0
+	[ "$(grep -c 'warning: starts' "$T/lines")" = 0 ]
+}
+
+@test "A27: a daemon that dies of every question: doctor says which line of it, and that none is tried" {
+	use_test_build
+	for nr in 1 2 3; do
+		SC_FAULT=abort_on_hello run -0 --separate-stderr timeout $((20 * SLACK)) "$SC" get k -- echo direct
+		assert_output direct
+	done
+	doctor 1
+	finds '^problem: starts: 3 starts of a daemon failed .* before it is over: daemon/dispatch.c:[0-9]+: FAULT.*abort_on_hello.* \(see scd.log there\)$'
+	no_daemon
+}
+
+@test "a daemon of another build beside an sc is a warning, one that is none a problem" {
+	mkdir "$T/alone"
+	cp "$SC" "$T/alone/sc"
+	printf '#!/bin/sh\necho scd of-old\n' >"$T/alone/scd"
+	chmod +x "$T/alone/scd"
+	SC=$T/alone/sc doctor 0
+	finds "^warning: program: $T/alone/scd is of build of-old, this sc is [^ ]+ \\(install both\\)$"
+	printf '#!/bin/sh\nexit 1\n' >"$T/alone/scd"
+	SC=$T/alone/sc doctor 1
+	finds "^problem: program: $T/alone/scd does not say of which build it is \\(install both\\)$"
+	rm -r "$T/alone"
 }
 
 @test "a daemon that hangs is a problem, with what ends it" {
@@ -160,7 +335,7 @@ all_ok() { ! grep -v '^ok: ' "$T/lines" >&2; }
 	entry k x
 	[ -e "$SC_DIR/index.db.bad-1" ]
 	doctor 0
-	finds "^warning: index: $SC_DIR/index.db.bad-\*: 1 file, 8, "
+	finds "^warning: index: $SC_DIR/index.db.bad-\*: 1 file, 8, of an index that was bad and was put aside: corrupt \(look"
 	rm "$SC_DIR/index.db.bad-1"
 	doctor 0
 	all_ok

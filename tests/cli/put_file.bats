@@ -300,6 +300,47 @@ go_on() { kill -CONT "$(pid_of p)"; }
 	assert_output x
 }
 
+@test "put --move: a disk that does not keep what it took: FILE stays, and that is said" {
+	use_test_build
+	echo x >"$T/file"
+	ASAN_OPTIONS=detect_leaks=0 start_daemon
+	bg strace strace -f -qq -o "$T/calls" -e trace=syncfs -e inject=syncfs:error=EIO:when=1 -p "$(daemon_pid)"
+	wait_until '[ -e "$T/calls" ]'
+	wait_until '[ "$(awk "/TracerPid/ { print \$2 }" /proc/"$(daemon_pid)"/status)" != 0 ]'
+	run -125 --separate-stderr "$SC" put --move k "$T/file"
+	printf '%s\n' "$stderr" >"$T/err"
+	is_message "$T/err" 'k: is stored, but FILE stays: .*(EIO|[Ii]nput/output)'
+	is_file "$T/file" 'x\n'
+	run -0 "$SC" get k
+	assert_output x
+	# The disk is well again.
+	run -0 "$SC" put --move k "$T/file"
+	[ ! -e "$T/file" ]
+	run -0 "$SC" get k
+	assert_output x
+	"$SC" daemon stop --now
+	rc strace
+}
+
+@test "put --move: stopped while the disk is written to: it is stored, and FILE stays" {
+	use_test_build
+	echo x >"$T/file"
+	ASAN_OPTIONS=detect_leaks=0 start_daemon
+	bg strace strace -f -qq -o "$T/calls" -e trace=syncfs -e inject=syncfs:delay_enter=3000000:when=1 -p "$(daemon_pid)"
+	wait_until '[ -e "$T/calls" ]'
+	wait_until '[ "$(awk "/TracerPid/ { print \$2 }" /proc/"$(daemon_pid)"/status)" != 0 ]'
+	bg p "$SC" put --move k "$T/file"
+	wait_until 'grep -q syncfs "$T/calls"'
+	is_file "$T/file" 'x\n'
+	kill -TERM "$(pid_of p)"
+	assert_rc 143 p
+	is_file "$T/file" 'x\n'
+	run -0 "$SC" get k
+	assert_output x
+	"$SC" daemon stop --now
+	rc strace
+}
+
 @test "put --move: another file that has taken FILE's name meanwhile is not removed" {
 	echo x >"$T/file"
 	echo other >"$T/other"

@@ -157,6 +157,20 @@ feed() {
 	[ "$(sort -u "$T/sums")" = "$(flood 300001 | cksum)" ]
 }
 
+@test "B22 --stdin: a file system without files that have no name: the same, and none with a name is left" {
+	use_test_build
+	start_daemon
+	bg_sh a 'printf "the input\n" | LD_PRELOAD=$HELPERS/shim_fail.so SHIM_NO_TMPFILE=1 "$SC" get --stdin --status-fd 9 k -- sh -c "cat; gate $G" 9>"$T/status"'
+	gate_up
+	[ -z "$(find "$T" -name 'sc-*')" ]
+	step "$G" exit 0
+	[ "$(pipe_status a)" = '0 0' ]
+	is_file "$T/a.out" 'the input\n'
+	run -0 "$SC" get --stdin --status-fd 9 k 9>"$T/status" <<<'the input'
+	assert_output 'the input'
+	[ "$(field source "$T/status")" = hit ]
+}
+
 @test "--stdin: no room for it, or it cannot be read: 125, before anything runs" {
 	run -125 --separate-stderr bash -c 'ulimit -f 512; flood 2M | "$SC" get --stdin k -- touch "$T/ran"'
 	[[ $stderr == *'no room'* ]]
@@ -182,10 +196,10 @@ os.execv(sys.argv[1], sys.argv[1:])" "$SC" get --stdin -o "$T/out" k -- cat <"$T
 @test "--print-key prints the key and runs nothing" {
 	run -0 --separate-stderr "$SC" get --print-key k -- touch "$T/ran"
 	assert_output k
-	run -0 --separate-stderr "$SC" get --print-key --stdin -o "$T/out" k -- touch "$T/ran" < <(flood 1M)
+	run -0 --separate-stderr "$SC" get --print-key --stdin k -- touch "$T/ran" < <(flood 1M)
 	assert_output "k#$(flood 1M | suffix)"
 	[ -z "$stderr" ]
-	[ ! -e "$T/ran" ] && [ ! -e "$T/out" ]
+	[ ! -e "$T/ran" ]
 	[ ! -e "$SC_DIR" ]
 	no_daemon
 	run -125 bash -c '"$SC" get --print-key k >/dev/full'

@@ -1,4 +1,4 @@
-# A daemon whose clocks the test sets (helpers/shim_clock.c). Loaded by the tests of time.
+# A daemon, or a client, whose clocks the test sets (helpers/shim_clock.c). Loaded by the tests of time, and of what is remembered of files.
 # shellcheck shell=bash
 
 HOUR=3600000 DAY=86400000 YEAR=31536000000 # ms

@@ -156,6 +156,22 @@ daemon_with_little_memory() {
 	assert_output y
 }
 
+@test "C04: a list is cut off wherever the daemon has no memory for it; the daemon lives" {
+	local n pid long
+	long=$(head -c 3000 /dev/zero | tr '\0' k)
+	daemon_with_little_memory
+	pid=$(daemon_pid)
+	for n in {1..9}; do "$SC" put "$long$n" </dev/null; done
+	for n in {1..40}; do
+		set_memory "$n"
+		"$SC" ls >"$T/out" 2>&1 || true
+		set_memory 0
+		[ "$(daemon_pids)" = "$pid" ] || { echo "gone at call $n" && cat "$T/daemon.err" && return 1; }
+	done
+	run -0 "$SC" ls
+	[ "${#lines[@]}" = 9 ]
+}
+
 @test "C04: the same for the first run of an idle daemon" {
 	local n pid
 	daemon_with_little_memory

@@ -29,7 +29,8 @@ all_got_x() {
 	pid=$(daemon_pid)
 	mkdir "$T/crowd"
 	kill -STOP "$pid"
-	bg c crowd 1000 "$T/crowd" "$SC" get k -- fails -n "$T/count" -o x
+	# Behind us in line for a processor, or the second would be as long as they all take to start.
+	bg c nice -n 19 crowd 1000 "$T/crowd" "$SC" get k -- fails -n "$T/count" -o x
 	wait_until '[ -e "$T/crowd/begun" ]'
 	until=$((${EPOCHREALTIME/./} + 1000000)) # the one second that is promised
 	wait_until '((${EPOCHREALTIME/./} >= until))'

@@ -224,6 +224,24 @@ proofs() { grep -c '^hit_verified ' "$T/passed" || true; }
 	is_miss b
 }
 
+@test "D04: the object of an older generation restored, under its name and under the newer one's: a miss, never the older bytes" {
+	make k older
+	local old=$made
+	cp -p "$old.out" "$T/out"
+	"$SC" get -r --status-fd 9 k -- echo newer 9>"$T/made" >/dev/null 3>&-
+	made=$(field generation "$T/made")
+	made=$SC_DIR/objects/${made:0:2}/$made
+	wait_until '[ ! -e "$old.out" ]'
+	[ "$(stat -c %s "$T/out")" = "$(stat -c %s "$made.out")" ]
+	cp "$T/out" "$old.out"
+	run -0 "$SC" get k
+	assert_output newer
+	cp "$T/out" "$made.out"
+	again boot
+	is_miss k
+	rm "$old.out" # so young an orphan is not yet the walk's
+}
+
 @test "a bad entry met with a command: exactly one run makes it anew, for a hundred callers" {
 	make k old
 	flip "$made.out" 1
@@ -466,6 +484,8 @@ survives() { # HOW SAVED: the index has been spoiled; SAVED: how many files of t
 	wait_until 'grep -q "" "/proc/$(daemon_pid)/status" && ! grep -q "TracerPid:.0$" "/proc/$(daemon_pid)/status"'
 	run -0 --separate-stderr "$SC" get key30 -- echo direct
 	[[ $output == 30 || $output == direct ]]
+	run -125 --separate-stderr "$SC" ls # what is not all of them is not passed off as that
+	[[ $stderr == 'sc: ls: is not complete: '* ]]
 	kill "$tracer"
 	wait_until "dead $tracer"
 	grep -q EIO "$T/trace"
@@ -578,28 +598,39 @@ survives() { # HOW SAVED: the index has been spoiled; SAVED: how many files of t
 
 # ---- what somebody has planted ---------------------------------------------------------------------------------------
 
+# What is planted is as long as the row says, or its length would give it away.
 @test "S05 S06: a link, FIFO, directory or socket in the place of an object: not followed, not waited for, a miss" {
-	local what s
-	echo precious >"$T/target"
-	for s in out err; do
-		for what in symlink fifo directory socket; do
-			make k out err
-			rm "$made.$s"
-			case $what in
-			symlink) ln -s "$T/target" "$made.$s" ;;
-			fifo) mkfifo "$made.$s" ;;
-			directory) mkdir "$made.$s" ;;
-			socket) (cd "$(dirname "$made")" && bg_socket "$(basename "$made.$s")") ;;
-			esac
-			run -1 timeout $((10 * SLACK)) "$SC" get k
-			assert_output ''
-			run -0 --separate-stderr timeout $((10 * SLACK)) "$SC" get k -- echo anew
-			assert_output anew
-			[ -z "$stderr" ]
-			"$SC" rm k
-		done
+	local what s size
+	mkdir "$T/some"
+	for what in symlink.out symlink.err fifo.out fifo.err directory.out directory.err socket.out socket.err; do
+		s=${what#*.}
+		case $what in
+		fifo.out | socket.out) size=0 ;;
+		directory.out) size=$(stat -c %s "$T/some") ;;
+		*) size=1000 ;;
+		esac
+		"$SC" get --status-fd 9 k -- sh -c 'flood "$1"; [ "$2" = out ] || echo err >&2' - "$size" "$s" 9>"$T/made" >/dev/null 2>&1 3>&-
+		made=$(field generation "$T/made")
+		made=$SC_DIR/objects/${made:0:2}/$made
+		size=$(stat -c %s "$made.$s")
+		tr '\0' X </dev/zero | head -c "$size" >"$T/target"
+		if [ "$what" = symlink.err ]; then cp "$made.err" "$T/target"; fi
+		cp "$T/target" "$T/precious"
+		rm "$made.$s"
+		case $what in
+		symlink.*) ln -s "$T/target" "$made.$s" ;;
+		fifo.*) mkfifo "$made.$s" ;;
+		directory.*) mkdir "$made.$s" ;;
+		socket.*) (cd "$(dirname "$made")" && bg_socket "$(basename "$made.$s")") ;;
+		esac
+		run -1 timeout $((10 * SLACK)) "$SC" get k
+		assert_output ''
+		run -0 --separate-stderr timeout $((10 * SLACK)) "$SC" get k -- echo anew
+		assert_output anew
+		[ -z "$stderr" ]
+		"$SC" rm k
+		cmp "$T/target" "$T/precious"
 	done
-	is_file "$T/target" 'precious\n'
 	ANY_FILES=1
 }
 
@@ -612,12 +643,14 @@ bg_socket() { # a socket's name that nobody listens at
 @test "S05 S06: a link, FIFO or directory in flights/, in the place of lock, log, objects/ or one of its directories: no hang, no byte written through it" {
 	local where what
 	mkdir "$T/behind"
-	echo precious >"$T/target"
 	for where in flights/ab0123456789abcdef0123456789abcd flights lock scd.log objects sock config; do
 		for what in symlink link fifo directory; do
 			export SC_DIR=$T/d-${where//\//-}-$what
 			mkdir -m 700 "$SC_DIR"
 			[[ $where != */* ]] || mkdir -m 700 "$SC_DIR/${where%/*}"
+			# Of this name alone: a second one would give a link away.
+			rm -f "$T/target"
+			echo precious >"$T/target"
 			case $what:$where in
 			directory:flights | directory:objects) continue ;;
 			symlink:flights | symlink:objects) ln -s "$T/behind" "$SC_DIR/$where" ;;

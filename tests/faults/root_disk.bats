@@ -171,3 +171,49 @@ in_small() {
 	assert_line --index 3 'also made'
 	assert_line --index 4 'still a cache'
 }
+
+# Without room not even a row can be taken out of the index.
+@test "B04: a disk that others have filled to the last byte: rm and rm --prefix make room" {
+	in_small size=4m '
+		for nr in {1..5}; do flood 300K | "$SC" put "k$nr"; done
+		flood 8M >"$SMALL/theirs" 2>/dev/null
+		"$SC" rm k1 2>&1
+		echo "rm $?"
+		"$SC" get k1 >/dev/null
+		echo "get $?"
+		"$SC" get k2 | cmp - <(flood 300K) && echo "k2 is whole"
+		flood 8M >>"$SMALL/theirs" 2>/dev/null
+		"$SC" rm --prefix k 2>&1
+		echo "prefix $?"
+		"$SC" ls
+		"$SC" verify
+		echo "verify $?"
+		"$SC" daemon stop'
+	assert_output 'rm 0
+get 1
+k2 is whole
+prefix 0
+verify 0'
+}
+
+@test "B04: a disk that others have filled to the last byte: who finds no room makes the cache give way" {
+	in_small size=4m '
+		mkdir -m 700 "$SC_DIR" && echo "min-free = 600K" >"$SC_DIR/config"
+		for nr in {1..5}; do flood 300K | "$SC" put "k$nr"; done
+		"$SC" daemon stop # the next one looks at its start, and then not before something grows
+		"$SC" ls | wc -l
+		flood 8M >"$SMALL/theirs" 2>/dev/null
+		"$SC" get k -- echo made 2>/dev/null
+		wait_until "[ \$(df --output=avail -B1 \"$SMALL\" | tail -n 1) -ge 600000 ]" && echo given
+		"$SC" get --strict k -- echo kept
+		"$SC" get k5 | cmp - <(flood 300K) && echo "the last is there"
+		"$SC" verify
+		echo "verify $?"
+		"$SC" daemon stop'
+	assert_output '5
+made
+given
+kept
+the last is there
+verify 0'
+}

@@ -63,8 +63,9 @@ prepare() {
 @test "S03: a fallback directory that somebody else has made: refused, with its owner and mode, bypass" {
 	local dir=/tmp/sc-12346 mine=(setpriv --reuid=12346 --regid=12346 --clear-groups)
 	[ ! -e "$dir" ] && [ ! -L "$dir" ]
-	for kind in other symlink file; do
+	for kind in other open symlink file; do
 		case $kind in
+		open) mkdir "$dir" && chmod 777 "$dir" && chown 12345 "$dir" ;;
 		other) mkdir -m 700 "$dir" && chown 12345 "$dir" ;;
 		symlink) mkdir -m 700 "$T/others/$kind" && chown 12346 "$T/others/$kind" && ln -s "$T/others/$kind" "$dir" ;;
 		file) echo x >"$dir" && chown 12346 "$dir" ;;
@@ -74,7 +75,8 @@ prepare() {
 		assert_output direct
 		printf '%s\n' "$stderr" >"$T/err"
 		is_message "$T/err" "$dir"
-		if [ $kind = other ]; then is_message "$T/err" 12345; fi
+		if [ $kind = other ]; then is_message "$T/err" '12345 \(mode 0700\)'; fi
+		if [ $kind = open ]; then is_message "$T/err" '12345 \(mode 0777\)'; fi
 		if [ $kind = symlink ]; then [ -z "$(ls -A "$T/others/$kind")" ]; fi
 	done
 }
@@ -105,6 +107,78 @@ prepare() {
 		if [ $was = no ]; then rm -rf /tmp/sc-0; fi
 	fi
 	export SC_DIR=$T/cache
+}
+
+@test "S20: as root with another user's XDG_CACHE_HOME, or with his cache: nothing of root's is made there" {
+	local was=no dir
+	mkdir -m 755 "$T/others/xdg" "$T/others/used"
+	mkdir -m 700 "$T/others/used/sc"
+	chown -R 12345:12345 "$T/others/xdg" "$T/others/used"
+	unset SC_DIR
+	[ ! -e /tmp/sc-0 ] || was=yes
+	for dir in xdg used; do
+		HOME=$T/others/xdg XDG_CACHE_HOME=$T/others/$dir run -0 "$SC" get "S20-$$" -- echo x
+		assert_line x
+		HOME=$T/others/xdg XDG_CACHE_HOME=$T/others/$dir run "$SC" doctor
+		[ -z "$(find "$T/others/xdg" "$T/others/used" -uid 0)" ]
+		[ -z "$(daemon_pids "$T/others/$dir/sc")" ]
+	done
+	if [ -n "$(daemon_pids /tmp/sc-0)" ]; then
+		SC_DIR=/tmp/sc-0 "$SC" rm "S20-$$"
+		SC_DIR=/tmp/sc-0 "$SC" daemon stop --now
+	fi
+	if [ $was = no ]; then rm -rf /tmp/sc-0; fi
+	export SC_DIR=$T/cache
+}
+
+@test "S20: set-uid, the caller's environment does not say where: not by SC_DIR, HOME or XDG" {
+	local dir=/tmp/sc-12349 bin=$T/others/bin his=$T/others/his name
+	[ ! -e "$dir" ] && [ ! -L "$dir" ]
+	mkdir -m 755 "$bin"
+	cp "$SC" "$bin/sc"
+	cp "$(dirname "$SC")/scd" "$bin/scd"
+	chown 12349:12349 "$bin/sc"
+	chmod 4755 "$bin/sc"
+	mkdir -m 777 "$his" "$his/home" "$his/xdg" "$his/config"
+	mkdir -p "$his/config/sc"
+	echo 'max-size = 4711M' >"$his/config/sc/config"
+	chown -R 12349:12349 "$his" # so that they would be taken, were they looked at
+	chmod 777 "$his/"*
+	for name in SC_DIR=$his/dir HOME=$his/home XDG_CACHE_HOME=$his/xdg; do
+		run -0 --separate-stderr "${OTHER[@]}" env -i "PATH=$PATH" "XDG_CONFIG_HOME=$his/config" "$name" \
+			"$bin/sc" config
+		[[ ${lines[0]} =~ ^dir\ +$dir\ +default$ ]]
+		[[ $output != *4711* ]]
+		run -0 --separate-stderr "${OTHER[@]}" env -i "PATH=$PATH" "$name" "$bin/sc" get --stdin k -- cat <<<x
+		assert_output x
+		[ "$(find "$his" -newer "$his/config/sc/config" -type f)" = '' ]
+		[ "$(stat -c %u "$dir")" = 12349 ]
+	done
+	setpriv --reuid=12349 --regid=12349 --clear-groups env "SC_DIR=$dir" "$SC" daemon stop --now
+	rm -rf "$dir"
+}
+
+@test "B18: the default place on a network file system: the next one is used silently, doctor says so" {
+	use_test_build
+	local home=$T/others/home dir=/var/tmp/sc-12348 type
+	[ ! -e "$dir" ] && [ ! -L "$dir" ]
+	mkdir -m 755 "$home"
+	chown 12348:12348 "$home"
+	for type in 6969 ff534d42 65735546 1021997 c36400; do # NFS, CIFS, FUSE and virtiofs, 9p, Ceph
+		local on=(setpriv --reuid=12348 --regid=12348 --clear-groups env -u SC_DIR "HOME=$home" "LD_PRELOAD=$HELPERS/shim_fail.so" "SHIM_FILESYSTEM=$home:$type")
+		run -0 --separate-stderr "${on[@]}" "$SC" get k -- echo x
+		assert_output x
+		[ -z "$stderr" ]
+		run -0 --separate-stderr "${on[@]}" "$SC" get k # shared, not bypassed
+		assert_output x
+		[ -n "$(daemon_pids "$dir")" ]
+		run -0 --separate-stderr "${on[@]}" "$SC" doctor
+		assert_line --regexp "^ok: directory: $dir: ours, mode 0700, on "
+		assert_line "warning: directory: $dir is used because the usual place is on a network file system (set SC_DIR to say where)"
+		[ -z "$(ls -A "$home")" ]
+		"${on[@]}" "$SC" daemon stop --now
+		rm -rf "$dir"
+	done
 }
 
 @test "B12: a uid without a passwd entry and without a home" {

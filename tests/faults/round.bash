@@ -394,7 +394,7 @@ scene_awaited() { # the writer dies after the next daemon has begun to wait for 
 }
 
 scene_leftover() { # the daemon is killed between row and file; the next one, which the writer starts, finds the file of a finished run
-	SC_KILLAT=before_settle:1 scd daemon
+	SC_KILLAT=before_flight_unlink:1 scd daemon
 	begin
 	wait_until all_moved
 	go

@@ -128,6 +128,54 @@ cleanup() { # which no other could
 	wait_until '[ "$(flights)" = 0 ]'
 }
 
+@test "P08: who only looks, of a newer version: the older daemon stays, its run too, and each says how it is" {
+	local pid
+	bg a "$SC" get k -- gate "$G"
+	step "$G" out one
+	pid=$(daemon_pid)
+	run -0 --separate-stderr timeout $((20 * SLACK)) "$NEWER" doctor
+	[ -z "$stderr" ]
+	assert_line --regexp "^warning: daemon: pid $pid is of an older version, build [^ ]+; this sc is [^ ]+ \\(sc daemon restart\\)\$"
+	run -0 --separate-stderr timeout $((20 * SLACK)) "$NEWER" doctor --json
+	[ "$(jq -r 'select(.check == "daemon") | .level' <<<"$output")" = warning ]
+	run -0 --separate-stderr timeout $((20 * SLACK)) "$NEWER" config
+	[ -z "$stderr" ]
+	for verb in ps 'daemon status'; do
+		# shellcheck disable=SC2086
+		run -125 --separate-stderr timeout $((20 * SLACK)) "$NEWER" $verb
+		[ -z "$output" ]
+		[[ $stderr == 'sc: '*': the daemon is of an older version than this sc (sc daemon restart)' ]]
+	done
+	[ "$(daemon_pids)" = "$pid" ]
+	run -1 grep -qE 'event=(stop|skew)' "$SC_DIR/scd.log"
+	step "$G" exit 0
+	assert_rc 0 a
+	run -0 "$SC" get k
+	assert_output one
+}
+
+@test "P08: doctor of an older version: the cache cannot be used with it, which is a problem" {
+	entry k x
+	run -1 --separate-stderr timeout $((20 * SLACK)) "$OLDER" doctor
+	[ -z "$stderr" ]
+	assert_line --regexp "^problem: daemon: pid $(daemon_pid) is of a newer version, build [^ ]+; this sc is [^ ]+ \\(install the newer sc\\)\$"
+	run -0 --separate-stderr timeout $((20 * SLACK)) "$OLDER" config
+	[ -z "$stderr" ]
+}
+
+@test "P08: sync and stop of a newer version: the older daemon goes, what is stored is on the disk" {
+	entry k x
+	run -0 --separate-stderr timeout $((20 * SLACK)) "$NEWER" sync
+	[ -z "$stderr" ]
+	no_daemon
+	entry l x
+	run -0 --separate-stderr timeout $((20 * SLACK)) "$NEWER" daemon stop
+	[ -z "$stderr" ]
+	no_daemon
+	run -0 --separate-stderr "$SC" get k
+	assert_output x
+}
+
 @test "P08: fields of a newer peer behind those we know are ignored, of whatever kind they are" {
 	entry k 'x\n'
 	run -0 rawpeer "$SC_DIR" extra dial status hear ask k hear

@@ -23,6 +23,17 @@ slow_reader() { # NAME ARG…
 	bg "$name" bash -c 'fifo=$1; shift; exec "$@" >"$fifo"' - "$T/$name.fifo" "$SC" get "$@"
 }
 
+# A run that cannot be stored, and who reads it: a leads, b reads as fast as it can, s what the test takes from $fd.
+slow_and_quick() {
+	unkept a k -- gate "$G"
+	gate_up
+	slow_reader s k
+	exec {fd}<"$T/s.fifo"
+	bg b "$SC" get k
+	step "$G" out begin
+	shows b 'begin\n'
+}
+
 client_of() { pgrep -o -f -x "$SC get $* -- gate $G"; } # its writer is younger
 
 streaming() { grep -q 'streaming only' "$SC_DIR/scd.log"; }
@@ -76,13 +87,7 @@ is_held() { grep -q pipe_write "/proc/$(gate_pid)/wchan"; }
 
 @test "B02: the slowest reader sets the pace, no further ahead than the ring, and all get all of it" {
 	local fd total=$((40 * MIB))
-	unkept a k -- gate "$G"
-	gate_up
-	slow_reader s k
-	exec {fd}<"$T/s.fifo"
-	bg b "$SC" get k
-	step "$G" out begin
-	shows b 'begin\n'
+	slow_and_quick
 	step_nowait "$G" fill $total
 	wait_until is_held
 	# What it has in its own pipe it has not been asked to print yet: no more than 1 MiB of it.
@@ -102,13 +107,7 @@ is_held() { grep -q pipe_write "/proc/$(gate_pid)/wchan"; }
 
 @test "B02: a reader that is stuck for 10 s while others wait is left behind: 125 with the good bytes named, the others get it all" {
 	local fd good
-	unkept a k -- gate "$G"
-	gate_up
-	slow_reader s k
-	exec {fd}<"$T/s.fifo"
-	bg b "$SC" get k
-	step "$G" out begin
-	shows b 'begin\n'
+	slow_and_quick
 	step "$G" fill $((30 * MIB))
 	step "$G" exit 0
 	assert_rc 0 a b

@@ -56,6 +56,32 @@ all_is_well() {
 	assert_output x
 }
 
+@test "the file of a run that has ended, whose unlinking takes for ever: hits, lists and runs go on; then its end is told" {
+	local file
+	stick_at flight
+	bg a "$SC" get new -- echo x
+	wait_until is_stuck
+	file=$(ls "$SC_DIR/flights")
+	all_is_well
+	is_running a
+	[ -e "$SC_DIR/flights/$file" ]
+	let_go
+	assert_rc 0 a
+	[ ! -e "$SC_DIR/flights/$file" ]
+	run -0 "$SC" get new
+	assert_output x
+}
+
+@test "the file of a run that has failed, whose unlinking takes for ever: its end is told, and hits, lists and runs go on" {
+	stick_at flight
+	run -3 "$SC" get failed -- sh -c 'echo x; exit 3'
+	assert_output x
+	wait_until is_stuck
+	all_is_well
+	let_go
+	wait_until '[ -z "$(ls "$SC_DIR/flights")" ]'
+}
+
 @test "a removal that the disk does not answer: hits, lists and runs go on; then it is gone" {
 	stick_at transaction old
 	bg a "$SC" rm old

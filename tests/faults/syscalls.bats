@@ -104,6 +104,42 @@ fail_at() { # SCENE VICTIM RUNS HOW MANY ERROR… -- STRACE OPTION…
 	fail_at errors daemon 4 9 ENOSYS EOPNOTSUPP EPERM -- -f
 }
 
+@test "B22: a kernel, or a filter of system calls, without openat2: the cache works as ever, and follows no link at the end of a name" {
+	local error made without
+	use_test_build
+	export ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0
+	for error in ENOSYS EPERM; do
+		export SC_DIR=$T/$error
+		without=(strace -f -qq -o "$T/trace.$error" -e trace=openat2 -e "inject=openat2:error=$error")
+		bg daemon "${without[@]}" "$(dirname "$SC")/scd" "$SC_DIR"
+		wait_until '[ -S "$SC_DIR/sock" ]'
+		"$SC" get k -- echo once
+		run -0 --separate-stderr "$SC" get --status-fd 9 k -- echo twice 9>"$T/status"
+		[ "$output$stderr" = once ]
+		[ "$(field source "$T/status")" = hit ]
+		echo given >"$T/file"
+		"${without[@]}" -o "$T/trace.put" "$SC" put --move given "$T/file"
+		[ ! -e "$T/file" ]
+		run -0 "$SC" get given
+		assert_output given
+		made=$(field generation "$T/status")
+		made=$SC_DIR/objects/${made:0:2}/$made.out
+		rm "$made"
+		echo evil >"$T/target"
+		ln -s "$T/target" "$made"
+		[ "$(stat -c %s "$T/target")" = 5 ] # as long as it was
+		run -1 "$SC" get k
+		assert_output ''
+		"$SC" rm k given
+		wait_until '[ "$(objects)" = 0 ]'
+		grep -q "$error.*INJECTED" "$T/trace.$error"
+		"$SC" daemon stop
+		rc daemon >/dev/null
+	done
+	is_file "$T/target" 'evil\n'
+	export SC_DIR=$T/cache
+}
+
 @test "B03 B24: any system call of the index thread fails, once or from then on: one run, everybody gets all of it" {
 	calls run index | grep -E '^(openat|write|pwrite64|fsync|fdatasync|ftruncate|unlinkat) ' >"$T/calls"
 	fail_at uncommitted index 1 12 ENOSPC EIO EDQUOT EROFS --

@@ -3,6 +3,7 @@
  *
  *   key C       one byte as from the keyboard: ^C ^Z ^D ^\ or a letter
  *   type TEXT   TEXT and Return
+ *   keys TEXT   TEXT alone
  *   signal SIG  to the job's first process
  *   close       the terminal goes away
  *
@@ -62,6 +63,8 @@ static void obey(char *line)
 	} else if (strcmp(line, "type") == 0) {
 		type(arg, strlen(arg));
 		type("\r", 1);
+	} else if (strcmp(line, "keys") == 0) {
+		type(arg, strlen(arg));
 	} else if (strcmp(line, "signal") == 0) {
 		kill(job, signal_number(arg));
 	} else if (strcmp(line, "close") == 0) {

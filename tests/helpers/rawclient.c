@@ -1,5 +1,5 @@
 /* rawclient SOCKET MODE [ARG…]: a peer that does not keep to the protocol. A frame is a u32 little-endian length and that many
- * bytes of msgpack; HELLO is [1, 1, build].
+ * bytes of msgpack; HELLO is [1, 1, build, 0].
  *
  *   hello              says HELLO and waits for the answer: "answered", or "closed"
  *   bytes              sends stdin as it is, then waits: "closed" if the daemon ends the connection within 20 s, else "open"
@@ -35,7 +35,7 @@
 #define PATIENCE_MS 20000
 
 static const char *path;
-static const uint8_t hello[] = {5, 0, 0, 0, 0x93, 1, 1, 0xc4, 0};
+static const uint8_t hello[] = {6, 0, 0, 0, 0x94, 1, 1, 0xc4, 0, 0};
 
 static void die(const char *what)
 {

@@ -207,8 +207,8 @@ static bool wait_closed(void)
 
 static void stray(int way, int n)
 {
-	static const uint8_t bytes[] = {5, 0, 0, 0, 0x93, 1, 1, 0xc4, 0, 2, 0, 0, 0, 0x91, 16, 2, 0, 0};
-	static const size_t cuts[3][2] = {{0, 9}, {9, 15}, {15, 18}}; /* HELLO · STATUS · the beginning of another */
+	static const uint8_t bytes[] = {6, 0, 0, 0, 0x94, 1, 1, 0xc4, 0, 0, 2, 0, 0, 0, 0x91, 16, 2, 0, 0};
+	static const size_t cuts[3][2] = {{0, 10}, {10, 16}, {16, 19}}; /* HELLO · STATUS · the beginning of another */
 	union {
 		char bytes[CMSG_SPACE(sizeof(int) * STRAYS_MAX)];
 		struct cmsghdr align;

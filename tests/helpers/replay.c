@@ -1,4 +1,5 @@
 /* replay count RECORD                                how many steps the record has (shim_record.c)
+ * replay marks RECORD STEPS                          what the scene has noted in it behind so many: lines `mark WORD NAME`
  * replay RECORD DIR STEPS BYTES NAMES SEED           makes DIR as it may lie on the disk after a power loss behind that many steps
  *
  * A step is one call. What had been synced is there, and, in every other case, all that had been done up to some step, which the
@@ -12,7 +13,8 @@
  *   NAMES  kept     all of them
  *          cut      made, renamed and removed in order, up to some step: as with a journal. Whatever is synced takes all before along
  *          any      each step on its own or not, in order, as far as that is possible (not in a directory that is not there). The
- *                   sync of a file takes its making and its directories along, that of a directory what was done in it
+ *                   sync of a file takes its making and its directories along, but no further name it was given; that of a
+ *                   directory what was done in it
  *
  * Not covered: bytes of one file on another's sectors, sectors that cannot be read, a sync that lied. SQLite's -shm has no bytes. */
 #include <errno.h>
@@ -28,8 +30,9 @@
 
 #define SECTOR 512
 
-enum what { MKDIR, CREATE, SOCKET, RENAME, UNLINK, WRITE, TRUNCATE, SYNC, SYNCFS };
-static const char *const words[] = {"mkdir", "create", "socket", "rename", "unlink", "write", "truncate", "sync", "syncfs"};
+enum what { MKDIR, CREATE, SOCKET, LINK, RENAME, UNLINK, WRITE, TRUNCATE, SYNC, SYNCFS, MARK, WHATS };
+static const char *const words[] = {"mkdir", "create",	 "socket", "link",   "rename", "unlink",
+				    "write", "truncate", "sync",   "syncfs", "mark"};
 
 struct step {
 	enum what what;
@@ -47,7 +50,8 @@ struct file {
 	char *path; /* first name */
 	uint8_t *now, *was;
 	uint64_t size, was_size;
-	size_t made; /* step */
+	size_t made;	/* step */
+	const char *at; /* where it has been made again; its other names are links */
 };
 
 enum bytes_mode { KEPT, DROPPED, ZEROED, TORN, MIXED };
@@ -110,7 +114,7 @@ static const char *parse(const char *p, const char *end)
 	a = strtok_r(NULL, " ", &rest);
 	b = strtok_r(NULL, " ", &rest);
 	c = strtok_r(NULL, " ", &rest);
-	for (s.what = 0; s.what <= SYNCFS && strcmp(word, words[s.what]) != 0;)
+	for (s.what = 0; s.what < WHATS && strcmp(word, words[s.what]) != 0;)
 		s.what++;
 	switch (s.what) {
 	case MKDIR:
@@ -119,7 +123,9 @@ static const char *parse(const char *p, const char *end)
 		s.path = b;
 		s.file = new_file(&s, strtoull(a, NULL, 10));
 		break;
+	case LINK:
 	case RENAME:
+	case MARK:
 		s.path = a;
 		s.to = b;
 		break;
@@ -175,11 +181,20 @@ static bool is_name(const struct step *s)
 	return s->what <= UNLINK;
 }
 
+/* "" is the directory all of it is about. */
 static bool is_in(const char *path, const char *dir)
 {
 	size_t n = strlen(dir);
 
+	if (n == 0)
+		return !strchr(path, '/');
 	return strncmp(path, dir, n) == 0 && path[n] == '/' && !strchr(path + n + 1, '/');
+}
+
+/* A file's new name concerns the directory it is in, one that it loses that as well. */
+static bool changes(const struct step *s, const char *dir)
+{
+	return (s->what != LINK && is_in(s->path, dir)) || (s->to && is_in(s->to, dir));
 }
 
 /* The making of the directories above. */
@@ -200,11 +215,10 @@ static void keep_what_is_synced(size_t at)
 
 	for (size_t i = 0; i < at; i++) {
 		struct step *e = &steps[i];
-		bool in = *dir ? is_in(e->path ? e->path : "", dir) : e->path && !strchr(e->path, '/');
 
 		if (!is_name(e))
 			continue;
-		if (s->what == SYNCFS || (is_dir ? in : e->file == s->file))
+		if (s->what == SYNCFS || (is_dir ? changes(e, dir) : e->file == s->file))
 			e->applied = true;
 		if (!is_dir && e->file == s->file)
 			keep_parents(e->path, i);
@@ -373,12 +387,14 @@ static void apply(const struct step *s)
 	case UNLINK:
 		forget(s->path);
 		break;
+	case LINK:
 	case RENAME:
 		from = find_name(s->path);
 		if (!from)
 			break;
 		file = from->file;
-		forget(s->path);
+		if (s->what == RENAME)
+			forget(s->path);
 		give_name(s->to, file);
 		break;
 	default:
@@ -391,10 +407,15 @@ static int by_path(const void *a, const void *b)
 	return strcmp(((const struct name *)a)->path, ((const struct name *)b)->path);
 }
 
-static void make(const char *path, const struct file *f)
+static void make(const char *path, struct file *f)
 {
 	int fd;
 
+	if (f->at) {
+		if (link(f->at, path) < 0)
+			die(path);
+		return;
+	}
 	if (f->kind == MKDIR) {
 		if (mkdir(path, 0700) < 0)
 			die(path);
@@ -409,6 +430,7 @@ static void make(const char *path, const struct file *f)
 	if (fd < 0 || (f->size && write(fd, f->now, f->size) != (ssize_t)f->size))
 		die(path);
 	close(fd);
+	f->at = path;
 }
 
 static void make_all(void)
@@ -437,8 +459,17 @@ int main(int argc, char **argv)
 		printf("%zu\n", nsteps);
 		return 0;
 	}
+	if (argc == 4 && strcmp(argv[1], "marks") == 0) {
+		read_record(argv[2]);
+		n = strtoul(argv[3], NULL, 10);
+		for (size_t i = 0; i < n && i < nsteps; i++)
+			if (steps[i].what == MARK)
+				printf("%s %s\n", steps[i].path, steps[i].to);
+		return 0;
+	}
 	if (argc != 7) {
-		fprintf(stderr, "usage: replay RECORD DIR STEPS BYTES NAMES SEED | replay count RECORD\n");
+		fprintf(stderr,
+			"usage: replay RECORD DIR STEPS BYTES NAMES SEED | replay count RECORD | replay marks RECORD STEPS\n");
 		return 99;
 	}
 	read_record(argv[1]);

@@ -6,10 +6,12 @@
  *                    children
  * SHIM_FILESYSTEM=PATH:TYPE
  *                    what lies on PATH and below is on a file system of this type (statfs's f_type, hexadecimal)
+ * SHIM_NO_TMPFILE=1  no file system has files without a name
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -150,10 +152,18 @@ pid_t fork(void)
 	return next_fork();
 }
 
+/* Of a path of n bytes. */
+static void pretend(const char *path, size_t n, struct statfs *fs)
+{
+	const char *text = getenv("SHIM_FILESYSTEM"), *type = text ? strrchr(text, ':') : NULL;
+
+	if (type && n >= (size_t)(type - text) && memcmp(path, text, (size_t)(type - text)) == 0)
+		fs->f_type = (__typeof__(fs->f_type))strtoul(type + 1, NULL, 16);
+}
+
 int fstatfs(int fd, struct statfs *fs)
 {
 	static int (*next_fstatfs)(int, struct statfs *);
-	const char *text = getenv("SHIM_FILESYSTEM"), *type = text ? strrchr(text, ':') : NULL;
 	char link[64], path[4096];
 	ssize_t n;
 	int rc;
@@ -162,8 +172,64 @@ int fstatfs(int fd, struct statfs *fs)
 		*(void **)&next_fstatfs = dlsym(RTLD_NEXT, "fstatfs");
 	rc = next_fstatfs(fd, fs);
 	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-	if (rc == 0 && type && (n = readlink(link, path, sizeof path)) >= type - text &&
-	    memcmp(path, text, (size_t)(type - text)) == 0)
-		fs->f_type = (__typeof__(fs->f_type))strtoul(type + 1, NULL, 16);
+	n = rc == 0 ? readlink(link, path, sizeof path) : -1;
+	if (n > 0)
+		pretend(path, (size_t)n, fs);
 	return rc;
 }
+
+int statfs(const char *path, struct statfs *fs)
+{
+	static int (*next_statfs)(const char *, struct statfs *);
+	int rc;
+
+	if (!next_statfs)
+		*(void **)&next_statfs = dlsym(RTLD_NEXT, "statfs");
+	rc = next_statfs(path, fs);
+	if (rc == 0)
+		pretend(path, strlen(path), fs);
+	return rc;
+}
+
+static int open_it(int dir_fd, const char *path, int flags, mode_t mode)
+{
+	static int (*next_openat)(int, const char *, int, ...);
+
+	if (!next_openat)
+		*(void **)&next_openat = dlsym(RTLD_NEXT, "openat");
+	if ((flags & O_TMPFILE) == O_TMPFILE && getenv("SHIM_NO_TMPFILE")) {
+		errno = EOPNOTSUPP;
+		return -1;
+	}
+	return next_openat(dir_fd, path, flags, mode);
+}
+
+static mode_t mode_of(int flags, va_list ap)
+{
+	return flags & (O_CREAT | __O_TMPFILE) ? va_arg(ap, mode_t) : 0;
+}
+
+#define OPEN(name)                                           \
+	int name(const char *path, int flags, ...)           \
+	{                                                    \
+		va_list ap;                                  \
+		mode_t mode;                                 \
+		va_start(ap, flags);                         \
+		mode = mode_of(flags, ap);                   \
+		va_end(ap);                                  \
+		return open_it(AT_FDCWD, path, flags, mode); \
+	}
+#define OPENAT(name)                                           \
+	int name(int dir_fd, const char *path, int flags, ...) \
+	{                                                      \
+		va_list ap;                                    \
+		mode_t mode;                                   \
+		va_start(ap, flags);                           \
+		mode = mode_of(flags, ap);                     \
+		va_end(ap);                                    \
+		return open_it(dir_fd, path, flags, mode);     \
+	}
+OPEN(open)
+OPEN(open64)
+OPENAT(openat)
+OPENAT(openat64)

@@ -2,18 +2,21 @@
  *
  * SHIM_RECORD=FILE         what is appended to, by all processes; one entry a call that succeeded, a line and perhaps bytes
  * SHIM_RECORD_DIR=PATH     absolute and without links; what is done elsewhere is not recorded
+ * SHIM_RECORD_CLONE=1      reflinks in it work: they are made by copying. Else no file system has them, so that all records are alike
  *
- *   mkdir INO PATH · create INO PATH · socket 0 PATH · rename FROM TO · unlink PATH     PATH is relative to the directory
+ *   mkdir INO PATH · create INO PATH · socket 0 PATH · link FROM TO · rename FROM TO · unlink PATH     PATH is relative to the directory
  *   write INO OFFSET LENGTH and so many bytes and a newline · truncate INO LENGTH
  *   sync INO (file or directory) · syncfs
  *
  * An entry is written behind its call and before the call returns: what one process tells another comes after what it tells of.
  * Of two calls at the same time either may come first, as on the disk. What goes through a mapping is not seen: SQLite's -shm,
- * which means nothing to the next boot, and the counter in `lock`. */
+ * which means nothing to the next boot, and the counter in `lock`. A file that gets a name in the directory and has none there ends
+ * the process: its bytes are not known. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/fs.h>
 #include <linux/openat2.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -21,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -263,6 +267,8 @@ int renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned
 		note(NULL, 0, "rename %s %s", p, q);
 	else if (p)
 		note(NULL, 0, "unlink %s", p);
+	else if (q)
+		abort();
 	return rc;
 }
 
@@ -274,6 +280,28 @@ int renameat(int from_fd, const char *from, int to_fd, const char *to)
 int rename(const char *from, const char *to)
 {
 	return renameat2(AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+int linkat(int from_fd, const char *from, int to_fd, const char *to, int flags)
+{
+	int rc = NEXT(linkat, from_fd, from, to_fd, to, flags);
+	char a[PATH_MAX], b[PATH_MAX];
+	const char *p, *q;
+
+	if (rc < 0)
+		return rc;
+	p = path_at(from_fd, from, a);
+	q = path_at(to_fd, to, b);
+	if (p && q)
+		note(NULL, 0, "link %s %s", p, q);
+	else if (q)
+		abort();
+	return rc;
+}
+
+int link(const char *from, const char *to)
+{
+	return linkat(AT_FDCWD, from, AT_FDCWD, to, 0);
 }
 
 int bind(int fd, const struct sockaddr *a, socklen_t n)
@@ -329,6 +357,68 @@ ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at)
 ssize_t pwrite64(int fd, const void *bytes, size_t n, off_t at)
 {
 	return pwrite(fd, bytes, n, at);
+}
+
+/* What came into a file of ours without passing through us. Its descriptor may be for writing only. */
+static void copied(int fd, size_t n, off_t at)
+{
+	char link[64], path[PATH_MAX], *bytes;
+	int again_fd;
+
+	if (n == 0 || !path_of(fd, path))
+		return;
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	again_fd = NEXT(open, link, O_RDONLY | O_CLOEXEC);
+	bytes = malloc(n);
+	if (again_fd < 0 || !bytes || pread(again_fd, bytes, n, at) != (ssize_t)n)
+		abort();
+	written(fd, bytes, (ssize_t)n, at);
+	free(bytes);
+	close(again_fd);
+}
+
+ssize_t copy_file_range(int from_fd, off_t *from, int to_fd, off_t *to, size_t n, unsigned flags)
+{
+	off_t at = to ? *to : lseek(to_fd, 0, SEEK_CUR);
+	ssize_t rc = NEXT(copy_file_range, from_fd, from, to_fd, to, n, flags);
+	int saved = errno;
+
+	if (rc > 0)
+		copied(to_fd, (size_t)rc, at);
+	errno = saved;
+	return rc;
+}
+
+static int clone_by_hand(int to_fd, int from_fd)
+{
+	char block[65536];
+	off_t at = 0;
+	ssize_t n;
+
+	while ((n = pread(from_fd, block, sizeof block, at)) > 0) {
+		if (NEXT(pwrite, to_fd, block, (size_t)n, at) != n)
+			return -1;
+		at += n;
+	}
+	copied(to_fd, (size_t)at, 0);
+	return n < 0 ? -1 : 0;
+}
+
+int ioctl(int fd, unsigned long request, ...)
+{
+	char path[PATH_MAX];
+	va_list ap;
+	void *arg;
+
+	va_start(ap, request);
+	arg = va_arg(ap, void *);
+	va_end(ap);
+	if (request != FICLONE || !path_of(fd, path))
+		return NEXT(ioctl, fd, request, arg);
+	if (getenv("SHIM_RECORD_CLONE"))
+		return clone_by_hand(fd, (int)(intptr_t)arg);
+	errno = EOPNOTSUPP;
+	return -1;
 }
 
 int ftruncate(int fd, off_t n)

@@ -26,11 +26,17 @@ static bool is_overdue(const struct model *r)
 	return since && sim.now - since >= SC_REGISTER_MS;
 }
 
+/* The index has the row, perhaps, and the file may be gone, but this daemon has not heard of it yet: to it the run goes on. */
+static bool is_committing(const struct model *r)
+{
+	return r->commit_asked && !r->commit_answered && r->commit_life == life.proc.number;
+}
+
 /* What a daemon said last before it died may never have left it; if the file is still there, the run is taken up again. */
 static bool is_settled(const struct model *r)
 {
 	return r->settled_life == life.proc.number ||
-	       ((r->settled_life || r->commit_epoch || (sim.faults && r->done_life)) && !r->file);
+	       ((r->settled_life || r->commit_epoch || (sim.faults && r->done_life)) && !r->file && !is_committing(r));
 }
 
 /* This daemon knows that only those see all of it who read it already. */

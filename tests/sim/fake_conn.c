@@ -150,7 +150,7 @@ struct conn *conn_open(struct daemon *d, int fd, enum conn_state state)
 	struct conn *c;
 	struct wire *w;
 
-	if (fault(5)) {
+	if (mishap(5)) {
 		desc_drop(&desc);
 		return NULL;
 	}

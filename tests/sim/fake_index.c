@@ -33,6 +33,7 @@ struct queue {
 
 struct index {
 	struct queue todo, done;
+	struct job *half; /* in the index, or without its objects, but the run's file is still there */
 	struct alarm work, collect;
 };
 
@@ -71,7 +72,7 @@ static void do_commit(struct job *j)
 	struct key_model *k = j->key;
 
 	/* Or somebody has restored a newer one. */
-	if ((k->has_row && k->row.order > j->e->order) || fault(30)) {
+	if ((k->has_row && k->row.order > j->e->order) || mishap(30)) {
 		object_unlink(-1, &j->run->gen);
 		return;
 	}
@@ -91,7 +92,7 @@ static void do_commit(struct job *j)
 static void do_job(struct job *j)
 {
 	j->changed = 0;
-	j->status = j->kind != JOB_DISCARD && fault(100) ? SC_ESYS : 0;
+	j->status = j->kind != JOB_DISCARD && mishap(100) ? SC_ESYS : 0;
 	if (j->status) {
 		errno = ENOSPC;
 	} else if (j->kind == JOB_COMMIT) {
@@ -107,6 +108,22 @@ static void do_job(struct job *j)
 	      : j->kind == JOB_DISCARD ? "discard"
 				       : "remove",
 	      j->run ? " of run " : " ", j->run ? j->run->number : 0, j->status, (unsigned long long)j->changed);
+}
+
+static void finish_job(struct job *j)
+{
+	if (j->kind == JOB_DISCARD || (j->kind == JOB_COMMIT && j->status == 0 && j->changed))
+		flight_file_goes(j->run);
+	add(&ix.done, j);
+}
+
+static void finish_half(void)
+{
+	struct job *j = ix.half;
+
+	ix.half = NULL;
+	if (j)
+		finish_job(j);
 }
 
 static void answer(struct job *j)
@@ -147,13 +164,17 @@ static void on_work(void *arg)
 	struct job *j;
 
 	(void)arg;
+	finish_half();
 	while ((j = take(&ix.todo))) {
 		do_job(j);
-		add(&ix.done, j);
+		ix.half = j;
+		if (chance(20))
+			break;
+		finish_half();
 		if (chance(50))
 			break;
 	}
-	if (ix.todo.first)
+	if (ix.todo.first || ix.half)
 		alarm_set(&ix.work, late());
 	if (ix.done.first && !ix.collect.pos)
 		alarm_set(&ix.collect, late());
@@ -176,6 +197,7 @@ void index_die(void)
 		world.orphans = true;
 	ix.todo = (struct queue){NULL, &ix.todo.first};
 	ix.done = (struct queue){NULL, &ix.done.first};
+	ix.half = NULL;
 }
 
 void index_forget(void)
@@ -214,11 +236,12 @@ void index_close(struct index *index)
 	struct job *j;
 
 	(void)index;
-	while (ix.todo.first || ix.done.first) {
+	while (ix.half || ix.todo.first || ix.done.first) {
 		daemon_point();
+		finish_half();
 		while ((j = take(&ix.todo))) {
 			do_job(j);
-			add(&ix.done, j);
+			finish_job(j);
 		}
 		collect(NULL);
 	}
@@ -325,7 +348,7 @@ int index_commit(struct index *index, const struct entry *e, index_done done, vo
 	struct job *j;
 
 	(void)index;
-	if (fault(5))
+	if (mishap(5))
 		return SC_ENOMEM;
 	j = job_new(JOB_COMMIT, done, arg);
 	j->run = run_of(&e->gen);
@@ -343,7 +366,7 @@ int index_remove(struct index *index, struct bytes bucket, struct bytes key, uin
 	struct job *j;
 
 	(void)index, (void)bucket;
-	if (fault(5))
+	if (mishap(5))
 		return SC_ENOMEM;
 	j = job_new(JOB_REMOVE, done, arg);
 	j->key = key_model_of(key);
@@ -373,7 +396,7 @@ int index_discard(struct index *index, const struct gen *g, index_done done, voi
 	struct job *j;
 
 	(void)index;
-	if (fault(5)) {
+	if (mishap(5)) {
 		world.orphans = true;
 		return SC_ENOMEM;
 	}

@@ -151,7 +151,7 @@ int flightfile_create(int dir_fd, const struct flightfile *f, int *lock_fd)
 
 	(void)dir_fd;
 	*lock_fd = -1;
-	if (fault(5))
+	if (mishap(5))
 		return refused(ENOSPC);
 	daemon_point();
 	r->key = key_model_of((struct bytes){f->key, f->key_len});
@@ -226,15 +226,18 @@ bool flightfile_is_locked(int dir_fd, const struct gen *g)
 	return r->file && run_is_locked(r);
 }
 
-int flightfile_unlink(int dir_fd, const struct gen *g)
+void flight_file_goes(struct model *r)
 {
-	struct model *r = known(g);
-
-	(void)dir_fd;
-	daemon_point();
 	if (r->file)
 		trace("run %u: its file is removed", r->number);
 	r->file = false;
+}
+
+int flightfile_unlink(int dir_fd, const struct gen *g)
+{
+	(void)dir_fd;
+	daemon_point();
+	flight_file_goes(known(g));
 	return 0;
 }
 
@@ -264,7 +267,7 @@ int object_create(int dir_fd, const struct gen *g, enum stream s, int *fd)
 	struct desc *d;
 
 	(void)dir_fd;
-	if (fault(5))
+	if (mishap(5))
 		return refused(ENOSPC);
 	daemon_point();
 	if (r->object[s])
@@ -284,7 +287,7 @@ int object_open(int dir_fd, const struct gen *g, enum stream s, int *fd, uint64_
 
 	(void)dir_fd;
 	*fd = -1;
-	if (fault(3))
+	if (mishap(3))
 		return refused(EMFILE);
 	if (!r->object[s])
 		return SC_ENOENT;
@@ -339,7 +342,7 @@ int page_create(struct page **p, const struct gen *g, const uint8_t key_hash[16]
 
 	(void)key_hash, (void)order;
 	r->window = window;
-	if (fault(5))
+	if (mishap(5))
 		return refused(EMFILE);
 	*p = page_new(r, fd_install(desc_new(DESC_PAGE, r)));
 	return 0;
@@ -349,7 +352,7 @@ int page_map(struct page **p, int fd, const struct gen *g)
 {
 	struct model *r = fd_look(fd, DESC_PAGE)->run;
 
-	if (fault(5) || !gen_equal(&r->gen, g)) {
+	if (mishap(5) || !gen_equal(&r->gen, g)) {
 		struct desc *d = fd_take(fd);
 
 		desc_drop(&d);

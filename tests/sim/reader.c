@@ -31,7 +31,7 @@ static void join(struct client *c)
 {
 	if (c->leads) {
 		c->leads = false;
-		if (fault(20)) {
+		if (mishap(20)) {
 			client_bypass(c); /* fork refused */
 			return;
 		}

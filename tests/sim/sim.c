@@ -41,7 +41,7 @@ bool chance(unsigned percent)
 	return rnd(100) < percent;
 }
 
-bool fault(unsigned permille)
+bool mishap(unsigned permille)
 {
 	return sim.faults && !sim.resting && rnd(1000) < permille;
 }

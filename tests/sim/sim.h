@@ -51,8 +51,8 @@ void alarm_clear(struct alarm *a);
 
 uint64_t rnd(uint64_t n); /* 0 … n-1 */
 bool chance(unsigned percent);
-bool fault(unsigned permille); /* false where nothing may fail */
-uint64_t late(void);	       /* ms until somebody gets round to it */
+bool mishap(unsigned permille); /* false where nothing may fail */
+uint64_t late(void);		/* ms until somebody gets round to it */
 
 /* Zeroed; until the next sim_begin. */
 void *sim_alloc(size_t n);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,8 @@ void *__wrap_realloc(void *p, size_t n);
 void __real_free(void *p);
 void __wrap_free(void *p);
 void killpoint(const char *name);
+bool fault(const char *name);
+void disk_work(const char *what);
 
 int __wrap_close(int fd)
 {
@@ -56,7 +59,7 @@ int __wrap_fcntl(int fd, int cmd, ...)
 {
 	if (cmd != F_DUPFD_CLOEXEC)
 		sim_fail("fcntl %d is not simulated", cmd);
-	if (fault(5)) {
+	if (mishap(5)) {
 		errno = EMFILE;
 		return -1;
 	}
@@ -77,7 +80,7 @@ int __wrap_socketpair(int domain, int type, int protocol, int pair[2])
 	struct desc *d[2];
 
 	(void)domain, (void)type, (void)protocol;
-	if (fault(5)) {
+	if (mishap(5)) {
 		errno = EMFILE;
 		return -1;
 	}
@@ -180,6 +183,18 @@ void __wrap_sc_bug(const char *file, int line, const char *what)
 void killpoint(const char *name)
 {
 	(void)name;
+}
+
+/* Nothing is to go wrong but what the dice say. */
+bool fault(const char *name)
+{
+	(void)name;
+	return false;
+}
+
+void disk_work(const char *what)
+{
+	(void)what;
 }
 
 /* ---- memory ---- */

@@ -218,6 +218,7 @@ struct key_model *key_model_of(struct bytes key);
 /* fake_store.c */
 void page_wake(struct model *r);
 bool run_is_locked(const struct model *r);
+void flight_file_goes(struct model *r); /* from flights/ */
 void command_kill(struct model *r, uint32_t signal);
 /* The daemon that could have ended them is gone: PDEATHSIG does, in time. */
 void orphans_die(void);

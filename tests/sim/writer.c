@@ -259,7 +259,7 @@ static void spawn(struct writer *w)
 	writer_turn_in(w, 0);
 	if (w->put)
 		return;
-	if (fault(10)) {
+	if (mishap(10)) {
 		writer_kill(w); /* to die here tells the daemon all there is */
 		return;
 	}

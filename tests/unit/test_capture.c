@@ -8,12 +8,14 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "cmd/capture.h"
+#include "cmd/give.h"
 #include "lib/err.h"
 #include "lib/gen.h"
 #include "lib/limits.h"
@@ -224,6 +226,25 @@ static void of_the_rest_nothing_is_lost_and_nothing_more_is_read(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_stage, clear_stage)
 
+/* There is a place to read on from, and no way to get there: what is read instead would be other bytes. */
+static void a_file_whose_rest_cannot_be_found_is_the_end(void **state)
+{
+	struct stage *t = *state;
+	struct gift gift = {.way = GIVE_NO_MORE, .again_fd = t->fd[1], .there = 100}; /* of which not one can be read again */
+	struct page_view v;
+	int error, there = 0;
+
+	t->capture.gift = &gift;
+	say(t, 10);
+	assert_false(capture_out(&t->capture, t->out[0], &error));
+	assert_int_equal(error, ESPIPE);
+	assert_int_equal(t->capture.out_len, 0);
+	assert_int_equal(ioctl(t->out[0], FIONREAD, &there), 0);
+	assert_int_equal(there, 10);
+	page_view(t->page, &v);
+	assert_int_equal(v.out_len, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -232,6 +253,7 @@ int main(void)
 		TEST(a_disk_that_takes_only_a_part_ends_the_object_before_the_piece),
 		TEST(without_room_what_comes_is_no_end),
 		TEST(of_the_rest_nothing_is_lost_and_nothing_more_is_read),
+		TEST(a_file_whose_rest_cannot_be_found_is_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,8 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
-#include <poll.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -15,95 +13,21 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "daemon/flightfile.h"
 #include "daemon/index.h"
 #include "daemon/sql.h"
 #include "lib/err.h"
 #include "lib/object.h"
+#include "tests/unit/store.h"
 
-static const uint8_t BOOT[16] = {1}, OTHER[16] = {2}, UNKNOWN[16];
+static const uint8_t OTHER[16] = {2}, UNKNOWN[16];
 static const struct now NOW = {.boot_ms = 1000000, .wall_ms = 5000000000};
 static const char DEFAULT[] = "default";
-
-struct room {
-	char path[64];
-	int dir_fd;
-	struct index *ix;
-	struct log *log;
-};
-
-/* What callbacks have said. */
-struct said {
-	unsigned calls;
-	int status, err;
-	uint64_t changed, total;
-};
-
-static void on_done(void *arg, int status, uint64_t changed)
-{
-	struct said *s = arg;
-
-	s->err = errno;
-	s->calls++;
-	s->status = status;
-	s->changed = changed;
-	s->total += changed;
-}
-
-static void open_index(struct room *r)
-{
-	assert_int_equal(index_open(&r->ix, r->dir_fd, BOOT, r->log), 0);
-}
 
 static void close_index(struct room *r)
 {
 	index_close(r->ix);
 	r->ix = NULL;
-}
-
-static int set_up(void **state)
-{
-	struct room *r = calloc(1, sizeof *r);
-
-	assert_non_null(r);
-	strcpy(r->path, "/tmp/sc-test-index-XXXXXX");
-	assert_non_null(mkdtemp(r->path));
-	r->dir_fd = open(r->path, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
-	assert_true(r->dir_fd >= 0);
-	r->log = log_open(r->dir_fd, "log");
-	assert_non_null(r->log);
-	*state = r;
-	return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *f)
-{
-	(void)st;
-	(void)kind;
-	(void)f;
-	return remove(path);
-}
-
-static int tear_down(void **state)
-{
-	struct room *r = *state;
-
-	index_close(r->ix);
-	log_close(r->log);
-	close(r->dir_fd);
-	assert_int_equal(nftw(r->path, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
-	free(r);
-	return 0;
-}
-
-/* Until `s` has been said to `calls` times. */
-static void await(struct room *r, const struct said *s, unsigned calls)
-{
-	while (s->calls < calls) {
-		struct pollfd p = {.fd = index_fd(r->ix), .events = POLLIN};
-
-		assert_int_equal(poll(&p, 1, 60000), 1);
-		index_collect(r->ix);
-	}
 }
 
 static struct gen make_gen(uint64_t n)
@@ -392,6 +316,47 @@ static void objects_of_a_run_never_committed_go(void **state)
 	assert_int_equal(s.status, 0);
 	assert_false(has_objects(r, &g));
 	assert_int_equal(index_discard(r->ix, &g, NULL, NULL), 0);
+}
+
+static void make_flight(struct room *r, const struct gen *g)
+{
+	struct flightfile f = {.gen = *g, .bucket = "default", .key = "k", .key_len = 1};
+	int lock_fd;
+
+	assert_int_equal(flightfile_create(r->dir_fd, &f, &lock_fd), 0);
+	close(lock_fd);
+}
+
+static void who_is_told_of_an_entry_does_not_find_its_run_any_more(void **state)
+{
+	struct room *r = *state;
+	struct entry a = make_entry("key", 5);
+
+	open_index(r);
+	make_objects(r, &a.gen);
+	make_flight(r, &a.gen);
+	assert_int_equal(commit(r, &a), 1);
+	assert_false(flightfile_is_there(r->dir_fd, &a.gen));
+	assert_true(has_objects(r, &a.gen));
+}
+
+static void the_file_of_a_run_that_is_not_kept_goes_with_what_it_tells_of(void **state)
+{
+	struct room *r = *state;
+	struct entry a = make_entry("key", 5), older = make_entry("key", 3);
+	struct said s = {0};
+
+	open_index(r);
+	make_objects(r, &a.gen);
+	assert_int_equal(commit(r, &a), 1);
+	make_objects(r, &older.gen);
+	make_flight(r, &older.gen);
+	assert_int_equal(commit(r, &older), 0);
+	assert_true(flightfile_is_there(r->dir_fd, &older.gen));
+	assert_int_equal(index_discard(r->ix, &older.gen, on_done, &s), 0);
+	await(r, &s, 1);
+	assert_false(has_objects(r, &older.gen));
+	assert_false(flightfile_is_there(r->dir_fd, &older.gen));
 }
 
 static void remove_takes_row_and_objects_up_to_an_order(void **state)
@@ -1752,6 +1717,23 @@ static void an_entry_is_proved_in_the_boot_that_wrote_or_compared_it(void **stat
 	assert_false(got.proved);
 }
 
+/* D03: after a power loss it may be full of zeros. */
+static void where_boots_are_not_told_apart_nothing_counts_as_proved(void **state)
+{
+	struct room *r = *state;
+	struct entry e = make_entry("key", 1), got;
+
+	e.ttl_ms = SC_FOREVER;
+	memcpy(e.boot_id, UNKNOWN, sizeof e.boot_id);
+	assert_int_equal(index_open(&r->ix, r->dir_fd, UNKNOWN, r->log), 0);
+	commit(r, &e);
+	assert_int_equal(find(r, "key", &got), 0);
+	assert_false(got.proved);
+	assert_int_equal(prove(r, &e, &e.gen), 1);
+	assert_int_equal(find(r, "key", &got), 0);
+	assert_false(got.proved);
+}
+
 /* ---- kept failures: a second row of a key ---- */
 
 static struct entry make_failure(const char *key, uint64_t order)
@@ -2114,6 +2096,8 @@ int main(void)
 		T(objects_of_a_replaced_generation_go),
 		T(a_commit_said_twice_keeps_its_objects),
 		T(objects_of_a_run_never_committed_go),
+		T(who_is_told_of_an_entry_does_not_find_its_run_any_more),
+		T(the_file_of_a_run_that_is_not_kept_goes_with_what_it_tells_of),
 		T(remove_takes_row_and_objects_up_to_an_order),
 		T(clear_takes_what_begins_so_in_batches_up_to_an_order),
 		cmocka_unit_test(age_is_told_by_the_right_clock),
@@ -2161,6 +2145,7 @@ int main(void)
 		T(totals_that_were_altered_do_not_keep_an_eviction_going),
 		T(an_eviction_goes_in_batches),
 		T(an_entry_is_proved_in_the_boot_that_wrote_or_compared_it),
+		T(where_boots_are_not_told_apart_nothing_counts_as_proved),
 		cmocka_unit_test(a_failure_stands_beside_what_is_good_and_ends_with_a_newer_success),
 		T(a_failure_said_twice_keeps_its_objects_and_what_is_good),
 		T(dropped_and_proved_is_one_row_of_a_key_not_the_other),

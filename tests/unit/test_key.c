@@ -69,6 +69,46 @@ static void kind_name_and_value_are_told_apart(void **state)
 	assert_string_not_equal(make(all, 2), make(all, 1));
 }
 
+/* By python3, as above, with the fields "arg", "", blake2b of the fields "cc" "-c", and "cwd", "", blake2b of "/tmp". */
+static void words_count_in_their_order(void **state)
+{
+	char cc[] = "cc", c[] = "-c", both[] = "cc-c";
+	char *ab[] = {cc, c, NULL}, *ba[] = {c, cc, NULL}, *joined[] = {both, NULL};
+	uint8_t one[SC_DIGEST_SIZE], two[SC_DIGEST_SIZE];
+	struct key k = {.n = 0};
+	char *made;
+
+	(void)state;
+	assert_int_equal(key_hash_words(ab, one), 0);
+	assert_int_equal(key_hash_words(ba, two), 0);
+	assert_memory_not_equal(one, two, sizeof one);
+	assert_int_equal(key_hash_words(joined, two), 0);
+	assert_memory_not_equal(one, two, sizeof one);
+	assert_int_equal(key_hash("/tmp", 4, two), 0);
+	assert_int_equal(key_declare(&k, "cwd", "", two), 0);
+	assert_int_equal(key_declare(&k, "arg", "", one), 0);
+	made = key_make(&k, "run:cc");
+	assert_string_equal(made, "run:cc#f6ad078a7822252955eb5365047c935b");
+	free(made);
+}
+
+static void in_keys_place_stands_what_is_run(void **state)
+{
+	static const struct {
+		const char *cmd, *word;
+	} all[] = {
+		{"cc", "run:cc"}, {"/usr/bin/cc", "run:cc"}, {"./a b", "run:a b"}, {"dir/", "run:"}, {"\xff\n", "run:\xff\n"}};
+	char longest[300];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(all); i++) {
+		assert_string_equal(key_of_command(all[i].cmd), all[i].word);
+	}
+	memset(longest, 'x', sizeof longest);
+	longest[sizeof longest - 1] = 0;
+	assert_int_equal(strlen(key_of_command(longest)), 4 + KEY_NAME_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -76,6 +116,8 @@ int main(void)
 		cmocka_unit_test(it_is_the_same_on_every_machine),
 		cmocka_unit_test(neither_order_nor_repetition_matters),
 		cmocka_unit_test(kind_name_and_value_are_told_apart),
+		cmocka_unit_test(words_count_in_their_order),
+		cmocka_unit_test(in_keys_place_stands_what_is_run),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/err.h"
@@ -315,6 +316,29 @@ static void a_disk_that_fills_up_is_said_with_its_reason(void **state)
 }
 
 /* ---- opening anew ---- */
+
+/* A day before it was written, so that even `relatime` would say that it was read. */
+static void reading_an_object_does_not_change_it(void **state)
+{
+	struct timespec times[2] = {{.tv_nsec = UTIME_NOW}, {.tv_nsec = UTIME_OMIT}};
+	struct dir *d = *state;
+	struct stat st;
+	uint64_t size;
+	char byte;
+	int fd;
+
+	assert_int_equal(object_create(d->fd, &GEN, STREAM_OUT, &fd), 0);
+	assert_int_equal(object_append(fd, "x", 1), 0);
+	clock_gettime(CLOCK_REALTIME, &times[0]);
+	times[0].tv_sec -= 86400;
+	assert_int_equal(futimens(fd, times), 0);
+	close(fd);
+	assert_int_equal(object_open(d->fd, &GEN, STREAM_OUT, &fd, &size), 0);
+	assert_int_equal(read(fd, &byte, 1), 1);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_atim.tv_sec, times[0].tv_sec);
+	close(fd);
+}
 
 static void an_object_is_opened_anew_at_its_beginning(void **state)
 {
@@ -618,6 +642,7 @@ int main(void)
 		TEST(every_byte_arrives_whatever_short_writes_and_interrupts_there_are),
 		TEST(what_is_appended_stands_at_the_end_whoever_wrote_before),
 		TEST(a_disk_that_fills_up_is_said_with_its_reason),
+		TEST(reading_an_object_does_not_change_it),
 		TEST(an_object_is_opened_anew_at_its_beginning),
 		TEST(an_object_that_is_not_there_is_none),
 		TEST(what_is_not_a_private_file_of_ours_is_not_opened),

@@ -1,12 +1,9 @@
-/* The promises of lib/page.h, across threads and processes. One call of the C library is replaced here: `syscall`, by which the
- * page sleeps, so that the bound of a sleep can be seen without sleeping. Children never assert: they end with a status. */
+/* The promises of lib/page.h, across threads and processes. How long the page would sleep can be seen without sleeping (sleep.h). Children never assert: they end with a status. */
 #include "tests/unit/unit.h"
 
 #include <dirent.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -29,36 +26,12 @@
 #include "lib/limits.h"
 #include "lib/page.h"
 #include "tests/unit/peer.h"
+#include "tests/unit/sleep.h"
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 static const struct gen GEN = {{0xab, 1, 2, 3}}, OTHER = {{0xab, 1, 2, 4}};
 static const uint8_t KEY_HASH[16] = {9};
-
-/* ---- what is replaced ---- */
-
-static bool sleep_is_seen; /* then nobody sleeps: what was asked for is kept, and its time is over */
-static struct timespec seen;
-
-long syscall(long number, ...)
-{
-	static long (*real)(long, ...);
-	long a[6];
-	va_list ap;
-
-	va_start(ap, number);
-	for (size_t i = 0; i < COUNT(a); i++)
-		a[i] = va_arg(ap, long);
-	va_end(ap);
-	if (sleep_is_seen && number == SYS_futex && a[1] == FUTEX_WAIT) {
-		memcpy(&seen, (const void *)a[3], sizeof seen);
-		errno = ETIMEDOUT;
-		return -1;
-	}
-	if (!real)
-		*(void **)&real = dlsym(RTLD_NEXT, "syscall");
-	return real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
-}
 
 /* ---- one page for each test ---- */
 
@@ -719,13 +692,13 @@ static void a_sleep_is_never_longer_than_the_bound(void **state)
 	struct page_view v;
 
 	page_view(r->page, &v);
-	sleep_is_seen = true;
+	nobody_sleeps = true;
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		assert_true(page_wait(r->page, &v, rows[i].asked));
-		uint64_t ms = (uint64_t)seen.tv_sec * 1000 + (uint64_t)seen.tv_nsec / 1000000, end;
+		uint64_t ms = (uint64_t)last_sleep.tv_sec * 1000 + (uint64_t)last_sleep.tv_nsec / 1000000, end;
 		struct timespec now;
 
-		assert_in_range(seen.tv_nsec, 0, 999999999);
+		assert_in_range(last_sleep.tv_nsec, 0, 999999999);
 		if (rows[i].slept < SC_PAGE_WAIT_MS) {
 			assert_int_equal(ms, rows[i].slept);
 			continue;
@@ -736,7 +709,7 @@ static void a_sleep_is_never_longer_than_the_bound(void **state)
 		end = (uint64_t)now.tv_nsec / 1000000 + ms;
 		assert_true((end + 1) % 1000 <= 100 || now.tv_nsec < 100000000);
 	}
-	sleep_is_seen = false;
+	nobody_sleeps = false;
 	/* And truly ends. */
 	assert_true(page_wait(r->page, &v, 1));
 }

@@ -1,23 +1,20 @@
 /* The promises of lib/page.h about a run that is streaming-only: what goes through the ring comes out of it, nobody who keeps to the
  * pace is overtaken, and who is waited for, how long, and who is not. Readers are processes of their own, moved about by the test,
- * which is the writer. Time is what the test says it is. One call of the C library is replaced here: `syscall`, by which the page sleeps,
- * so that it can be seen whether one did. */
+ * which is the writer. Time is what the test says it is; whether one has slept can be seen (sleep.h). */
 #include "tests/unit/unit.h"
 
-#include <dlfcn.h>
 #include <errno.h>
-#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
 
 #include "lib/err.h"
 #include "lib/gen.h"
 #include "lib/limits.h"
 #include "tests/unit/peer.h"
 #include "tests/unit/seeded.h"
+#include "tests/unit/sleep.h"
 
 static const struct gen GEN = {{0xab, 1, 2, 3}};
 static const uint8_t KEY_HASH[16] = {9};
@@ -27,37 +24,6 @@ static const uint8_t KEY_HASH[16] = {9};
 #define ERR_AT 70001ULL
 /* One look of the writer after the other. */
 #define LOOK SC_PAGE_WAIT_MS
-
-/* ---- what is replaced ---- */
-
-static bool nobody_sleeps;
-static unsigned sleeps;
-static struct timespec longest;
-static long slept; /* what the last sleep returned */
-
-long syscall(long number, ...)
-{
-	static long (*real)(long, ...);
-	long a[6];
-	va_list ap;
-
-	va_start(ap, number);
-	for (size_t i = 0; i < COUNT(a); i++)
-		a[i] = va_arg(ap, long);
-	va_end(ap);
-	if (!real)
-		*(void **)&real = dlsym(RTLD_NEXT, "syscall");
-	if (number != SYS_futex || a[1] != FUTEX_WAIT)
-		return real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
-	sleeps++;
-	memcpy(&longest, (const void *)a[3], sizeof longest);
-	if (nobody_sleeps) {
-		errno = ETIMEDOUT;
-		return -1;
-	}
-	slept = real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
-	return slept;
-}
 
 /* ---- a streaming-only run ---- */
 
@@ -548,10 +514,10 @@ static void with_room_nobody_sleeps_and_without_never_longer_than_the_bound(void
 	fill_up(r);
 	page_wait_room(r->page, SC_FOREVER);
 	assert_int_equal(sleeps, 1);
-	assert_true(longest.tv_sec * 1000 + longest.tv_nsec / 1000000 <= SC_PAGE_WAIT_MS);
+	assert_true(last_sleep.tv_sec * 1000 + last_sleep.tv_nsec / 1000000 <= SC_PAGE_WAIT_MS);
 	page_wait_room(r->page, 30);
 	assert_int_equal(sleeps, 2);
-	assert_int_equal(longest.tv_nsec, 30 * 1000000);
+	assert_int_equal(last_sleep.tv_nsec, 30 * 1000000);
 	nobody_sleeps = false;
 	kill_off(&a);
 }

@@ -49,6 +49,16 @@ static void a_run_of_anothers_says_so(void **state)
 	expect("sc: build: run by another caller for 12s (pid 4711), 3.4M, 1.1M/s", "build", &f, 200);
 }
 
+static void what_is_waited_for_may_come_in_bytes(void **state)
+{
+	struct progress_facts f = {.waiting = "stdin to end", .age_ms = 3000, .bytes = 3500 * 1024, .rate = 1126 * 1024};
+
+	(void)state;
+	expect("sc: k: waiting for stdin to end, 3s, 3.4M, 1.1M/s", "k", &f, 200);
+	f.bytes = 0;
+	expect("sc: k: waiting for stdin to end, 3s", "k", &f, 200);
+}
+
 static void silence_takes_the_place_of_the_rate(void **state)
 {
 	struct progress_facts f = RUN;
@@ -133,6 +143,7 @@ int main(void)
 		cmocka_unit_test(a_run_of_ones_own_says_since_when_how_much_and_how_fast),
 		cmocka_unit_test(what_is_left_away_first_is_the_pid),
 		cmocka_unit_test(a_run_of_anothers_says_so),
+		cmocka_unit_test(what_is_waited_for_may_come_in_bytes),
 		cmocka_unit_test(silence_takes_the_place_of_the_rate),
 		cmocka_unit_test(the_last_run_tells_how_long_still),
 		cmocka_unit_test(what_is_waited_for_is_named),

@@ -4,8 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,81 +16,25 @@
 #include "daemon/walk.h"
 #include "lib/err.h"
 #include "lib/object.h"
+#include "tests/unit/store.h"
 
-static const uint8_t BOOT[16] = {1};
+static struct walk_order order; /* this test's */
 
-struct room {
-	char path[64];
-	int dir_fd;
-	struct index *ix;
-	struct log *log;
-	struct walk_order order;
-};
-
-struct said {
-	unsigned calls;
-	int status;
-	uint64_t changed;
-};
-
-static void on_done(void *arg, int status, uint64_t changed)
+static int set_up_walk(void **state)
 {
-	struct said *s = arg;
+	int rc = set_up(state);
 
-	s->calls++;
-	s->status = status;
-	s->changed = changed;
-}
-
-static int set_up(void **state)
-{
-	struct room *r = calloc(1, sizeof *r);
-
-	assert_non_null(r);
-	strcpy(r->path, "/tmp/sc-test-walk-XXXXXX");
-	assert_non_null(mkdtemp(r->path));
-	r->dir_fd = open(r->path, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
-	assert_true(r->dir_fd >= 0);
-	r->log = log_open(r->dir_fd, "log");
-	assert_int_equal(index_open(&r->ix, r->dir_fd, BOOT, r->log), 0);
-	r->order.now_wall_ms = clock_now().wall_ms + 24 * 3600 * 1000; /* everything was made before this */
-	*state = r;
-	return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *f)
-{
-	(void)st, (void)kind, (void)f;
-	return remove(path);
-}
-
-static int tear_down(void **state)
-{
-	struct room *r = *state;
-
-	index_close(r->ix);
-	log_close(r->log);
-	close(r->dir_fd);
-	assert_int_equal(nftw(r->path, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
-	free(r);
-	return 0;
-}
-
-static void await(struct room *r, const struct said *s, unsigned calls)
-{
-	while (s->calls < calls) {
-		struct pollfd p = {.fd = index_fd(r->ix), .events = POLLIN};
-
-		assert_int_equal(poll(&p, 1, 60000), 1);
-		index_collect(r->ix);
-	}
+	open_index(*state);
+	/* Everything was made before this. */
+	order = (struct walk_order){.now_wall_ms = clock_now().wall_ms + 24 * 3600 * 1000};
+	return rc;
 }
 
 static int step(struct room *r)
 {
 	struct said s = {0};
 
-	assert_int_equal(index_walk(r->ix, &r->order, on_done, &s), 0);
+	assert_int_equal(index_walk(r->ix, &order, on_done, &s), 0);
 	await(r, &s, 1);
 	return s.status;
 }
@@ -102,7 +44,7 @@ static unsigned walk(struct room *r)
 {
 	unsigned n = 0;
 
-	while (!r->order.over) {
+	while (!order.over) {
 		assert_int_equal(step(r), 0);
 		n++;
 	}
@@ -202,11 +144,11 @@ static void orphans_go_and_the_objects_of_rows_stay(void **state)
 	assert_false(has(r, &c, STREAM_OUT));
 	assert_false(has(r, &d, STREAM_ERR));
 	assert_true(has_row(r, 1));
-	assert_int_equal(r->order.rows, 1);
-	assert_int_equal(r->order.files, 6);
-	assert_int_equal(r->order.orphans, 4);
-	assert_int_equal(r->order.orphan_bytes, 38);
-	assert_int_equal(r->order.bad_rows, 0);
+	assert_int_equal(order.rows, 1);
+	assert_int_equal(order.files, 6);
+	assert_int_equal(order.orphans, 4);
+	assert_int_equal(order.orphan_bytes, 38);
+	assert_int_equal(order.bad_rows, 0);
 }
 
 /* G11 */
@@ -219,7 +161,7 @@ static void the_objects_of_a_flight_stay_whoever_holds_its_lock(void **state)
 	make_objects(r, &a);
 	walk(r);
 	assert_true(has(r, &a, STREAM_OUT) && has(r, &a, STREAM_ERR));
-	assert_int_equal(r->order.orphans, 0);
+	assert_int_equal(order.orphans, 0);
 }
 
 /* G11 */
@@ -232,16 +174,16 @@ static void what_is_committed_while_it_walks_stays(void **state)
 	/* Once at the beginning, once among the objects: their flights' files are gone when their rows are there. Far more than
 	 * were foreseen. */
 	assert_int_equal(step(r), 0);
-	assert_false(r->order.over);
+	assert_false(order.over);
 	for (uint64_t n = 601; n <= 1500; n++)
 		make_entry(r, n);
-	while (r->order.files == 0)
+	while (order.files == 0)
 		assert_int_equal(step(r), 0);
-	assert_false(r->order.over);
+	assert_false(order.over);
 	for (uint64_t n = 1501; n <= 3000; n++)
 		make_entry(r, n);
 	walk(r);
-	assert_int_equal(r->order.orphans, 0);
+	assert_int_equal(order.orphans, 0);
 	for (uint64_t n = 1; n <= 3000; n++) {
 		struct gen g = make_gen(n);
 
@@ -255,14 +197,14 @@ static void what_has_changed_within_the_grace_stays(void **state)
 	struct gen a = make_gen(1);
 
 	make_objects(r, &a);
-	r->order.grace_ms = 48 * 3600 * 1000;
+	order.grace_ms = 48 * 3600 * 1000;
 	walk(r);
 	assert_true(has(r, &a, STREAM_OUT) && has(r, &a, STREAM_ERR));
 	/* A clock that was set back: nothing is older than anything. */
-	r->order = (struct walk_order){.now_wall_ms = 1};
+	order = (struct walk_order){.now_wall_ms = 1};
 	walk(r);
 	assert_true(has(r, &a, STREAM_OUT));
-	assert_int_equal(r->order.orphans, 0);
+	assert_int_equal(order.orphans, 0);
 }
 
 static void touch(struct room *r, const char *name)
@@ -321,7 +263,7 @@ static void names_that_are_not_ours_links_and_all_but_files_stay(void **state)
 	touch(r, "objects/ab/abcdefabcdefabcdefabcdefabcdef05.out");
 	walk(r);
 	assert_false(there(r, "objects/ab/abcdefabcdefabcdefabcdefabcdef05.out"));
-	assert_int_equal(r->order.orphans, 1);
+	assert_int_equal(order.orphans, 1);
 	for (size_t i = 0; i < n; i++)
 		assert_true(there(r, foreign[i]));
 	for (size_t i = 0; i < 3; i++)
@@ -334,7 +276,7 @@ static void where_there_are_no_objects_there_is_nothing_to_do(void **state)
 	struct room *r = *state;
 
 	walk(r);
-	assert_int_equal(r->order.files, 0);
+	assert_int_equal(order.files, 0);
 }
 
 /* ---- rows ---- */
@@ -370,7 +312,7 @@ static void rows_whose_objects_are_not_as_they_say_go(void **state)
 		close(fd);
 	}
 	walk(r);
-	assert_int_equal(r->order.bad_rows, 8);
+	assert_int_equal(order.bad_rows, 8);
 	assert_int_equal(index_count(r->ix), 1);
 	assert_true(has_row(r, 9));
 	for (uint64_t n = 1; n <= 8; n++) {
@@ -392,7 +334,7 @@ static void an_empty_error_stream_needs_no_file(void **state)
 	assert_int_equal(index_commit(r->ix, &e, on_done, &s), 0);
 	await(r, &s, 1);
 	walk(r);
-	assert_int_equal(r->order.bad_rows, 0);
+	assert_int_equal(order.bad_rows, 0);
 	assert_int_equal(index_count(r->ix), 1);
 }
 
@@ -408,8 +350,8 @@ static void rows_that_cannot_be_looked_at_now_stay(void **state)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
 	walk(r);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
-	assert_int_equal(r->order.rows, 1);
-	assert_int_equal(r->order.bad_rows, 0);
+	assert_int_equal(order.rows, 1);
+	assert_int_equal(order.bad_rows, 0);
 	assert_true(has_row(r, 1));
 }
 
@@ -423,10 +365,10 @@ static void only_to_look_changes_nothing(void **state)
 	object_name(&a, STREAM_OUT, name);
 	assert_int_equal(unlinkat(r->dir_fd, name, 0), 0);
 	make_objects(r, &b);
-	r->order.only_look = true;
+	order.only_look = true;
 	walk(r);
-	assert_int_equal(r->order.bad_rows, 1);
-	assert_int_equal(r->order.orphans, 2); /* what a bad row names is not one */
+	assert_int_equal(order.bad_rows, 1);
+	assert_int_equal(order.orphans, 2); /* what a bad row names is not one */
 	assert_true(has_row(r, 1));
 	assert_true(has(r, &a, STREAM_ERR) && has(r, &b, STREAM_OUT) && has(r, &b, STREAM_ERR));
 }
@@ -444,16 +386,16 @@ static void a_step_is_bounded(void **state)
 		make_entry(r, n);
 		make_objects(r, &g);
 	}
-	while (!r->order.over) {
+	while (!order.over) {
 		assert_int_equal(step(r), 0);
-		assert_in_range(r->order.rows - rows, 0, 256);
-		assert_in_range(r->order.files - files, 0, 256);
-		rows = r->order.rows;
-		files = r->order.files;
+		assert_in_range(order.rows - rows, 0, 256);
+		assert_in_range(order.files - files, 0, 256);
+		rows = order.rows;
+		files = order.files;
 	}
 	assert_int_equal(rows, 700);
 	assert_int_equal(files, 2800);
-	assert_int_equal(r->order.orphans, 1400);
+	assert_int_equal(order.orphans, 1400);
 	assert_int_equal(index_count(r->ix), 700);
 }
 
@@ -468,11 +410,11 @@ static void one_that_was_not_ended_goes_with_the_index_and_the_next_begins_anew(
 	assert_int_equal(step(r), 0);
 	index_close(r->ix);
 	assert_true(has(r, &a, STREAM_OUT));
-	r->order = (struct walk_order){.now_wall_ms = r->order.now_wall_ms};
+	order = (struct walk_order){.now_wall_ms = order.now_wall_ms};
 	assert_int_equal(index_open(&r->ix, r->dir_fd, BOOT, r->log), 0);
 	walk(r);
-	assert_int_equal(r->order.rows, 600);
-	assert_int_equal(r->order.orphans, 2);
+	assert_int_equal(order.rows, 600);
+	assert_int_equal(order.orphans, 2);
 	assert_int_equal(index_count(r->ix), 600);
 }
 
@@ -496,13 +438,31 @@ static void in_an_index_begun_anew_meanwhile_nothing_new_goes(void **state)
 		assert_true(has(r, &g, STREAM_OUT) && has(r, &g, STREAM_ERR) && has_row(r, n));
 	}
 	/* What is left of the old one the next walk takes. */
-	r->order = (struct walk_order){.now_wall_ms = r->order.now_wall_ms + 60000};
+	order = (struct walk_order){.now_wall_ms = order.now_wall_ms + 60000};
 	walk(r);
-	assert_int_equal(r->order.files - r->order.orphans, 20);
+	assert_int_equal(order.files - order.orphans, 20);
 	assert_int_equal(index_count(r->ix), 10);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+static void however_many_rows_an_altered_index_promises_it_comes_to_an_end(void **state)
+{
+	static const uint64_t said[] = {UINT64_MAX, INT64_MAX, UINT64_C(1) << 62, UINT64_C(1) << 40};
+	struct room *r = *state;
+	struct gen g = make_gen(1);
+
+	for (size_t i = 0; i < COUNT(said); i++) {
+		struct walk *w = walk_new(r->dir_fd, r->log, said[i], &order);
+
+		assert_non_null(w);
+		make_object(r, &g, STREAM_OUT, 6);
+		while (walk_objects(w))
+			;
+		assert_false(has(r, &g, STREAM_OUT));
+		walk_free(w);
+	}
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, set_up_walk, tear_down)
 
 int main(void)
 {
@@ -520,6 +480,7 @@ int main(void)
 		T(a_step_is_bounded),
 		T(one_that_was_not_ended_goes_with_the_index_and_the_next_begins_anew),
 		T(in_an_index_begun_anew_meanwhile_nothing_new_goes),
+		T(however_many_rows_an_altered_index_promises_it_comes_to_an_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,133 @@
+#!/usr/bin/env bats
+# The manual: three pages without a fault, that say of each verb, option, setting and variable what sc says of it; and whatever is in the
+# table of verbs and options is everywhere a person looks for it.
+load ../helper
+
+needs() { command -v "$1" >/dev/null || skip "missing tool: $1"; }
+
+# page FILE: as scdoc makes it; text FILE: as a person reads it, on one line, with single spaces.
+page() { "$SC" table | awk -f "$ROOT/cmd/manual.awk" -v bin=sc - "$ROOT/$1" | scdoc; }
+text() { page "$1" | mandoc -T ascii -O width=300 | col -bx | tr -s ' \n' ' '; }
+
+rows() { "$SC" table | tr '\t' '\034'; }
+
+prepare() {
+	needs scdoc
+	needs mandoc
+}
+
+@test "every page is made by scdoc, and mandoc finds nothing wrong with it" {
+	local file
+	for file in cmd/sc.1.scd daemon/scd.8.scd lib/sc-config.5.scd; do
+		page "$file" >"$T/page"
+		# Paragraphs that scdoc begins although a heading has just done so.
+		mandoc -T lint -W warning "$T/page" | grep -v 'skipping paragraph macro' >"$T/faults" || true
+		is_empty "$T/faults"
+		run -1 grep -E '[{]sc[}]|^@' "$T/page"
+	done
+}
+
+@test "sc(1) shows every verb with its words, and every option with its letter, its value and what it does" {
+	local kind verb a b value rest
+	text cmd/sc.1.scd >"$T/text"
+	while IFS=$'\034' read -r kind verb a b value rest; do
+		case $kind in
+		verb) grep -qF -- " sc $verb ${a:+"$(options_mark "$verb")$a "}" "$T/text" ;;
+		option) grep -qF -- " ${a:+-$a, }--$b ${value:+$value }$(tr -s ' ' <<<"$rest") " "$T/text" ;;
+		esac || { echo "sc(1) lacks: $kind $verb $a $b" >&2 && return 1; }
+	done < <(rows)
+}
+
+options_mark() { if rows | grep -q "^option$(printf '\034')$1$(printf '\034')"; then echo '[OPTIONS] '; fi; }
+
+# There is one way for an option to be new: its row. What the row says is shown by help and manual, offered by completion, and tested.
+@test "every option of the table is in help, in the manual, completed in every shell, and in a test" {
+	local kind verb letter name value rest shell missing=()
+	text cmd/sc.1.scd >"$T/text"
+	cat "$ROOT"/tests/cli/*.bats "$ROOT"/tests/faults/*.bats >"$T/tests"
+	while IFS=$'\034' read -r kind verb letter name value rest; do
+		[ "$kind" = option ] || continue
+		"$SC" help "$verb" | grep -qE -- " --$name( |\$)" || missing+=("help $verb: --$name")
+		grep -qF -- "--$name " "$T/text" || missing+=("sc(1): --$name")
+		for shell in bash zsh fish; do
+			"$SC" complete "$shell" "$verb" "--$name" | cut -f 1 | grep -qxF -- "--$name" || missing+=("completion in $shell: $verb --$name")
+		done
+		grep -qE -- "(^|[^-a-z])(--$name([^-a-z]|\$)${letter:+|-[a-zA-Z]*$letter})" "$T/tests" || missing+=("tests: --$name of $verb")
+	done < <(rows)
+	if [ ${#missing[@]} != 0 ]; then
+		printf 'missing in %s\n' "${missing[@]}" >&2
+		return 1
+	fi
+}
+
+@test "every verb of the table is in help, in the manual, completed in every shell, and in a test" {
+	local kind verb rest shell
+	text cmd/sc.1.scd >"$T/text"
+	cat "$ROOT"/tests/cli/*.bats "$ROOT"/tests/faults/*.bats >"$T/tests"
+	while IFS=$'\034' read -r kind verb rest; do
+		[ "$kind" = verb ] || continue
+		"$SC" help | grep -qE "^[ a-z]{9}$verb "
+		grep -qF " sc $verb " "$T/text"
+		for shell in bash zsh fish; do "$SC" complete "$shell" "$verb" | cut -f 1 | grep -qx "$verb"; done
+		grep -qE "(\"\\\$SC\"|refused [0-9]+ [^ ]+) $verb( |\$)" "$T/tests" || { echo "no test says: sc $verb" >&2 && return 1; }
+	done < <(rows)
+}
+
+@test "sc-config(5) has every setting that config may set, and no other" {
+	sed -nE 's/^\t\[SET_[A-Z_]+\] = \{"([a-z-]+)".*/\1/p' "$ROOT/lib/config.c" | sort >"$T/known"
+	[ "$(lines_in "$T/known")" -ge 8 ]
+	sed -n '/^# SETTINGS/,/^# EXAMPLE/p' "$ROOT/lib/sc-config.5.scd" | sed -n 's/^\*\(.*\)\*$/\1/p' | sort -u >"$T/told"
+	diff -u "$T/known" "$T/told"
+}
+
+@test "sc(1) has every variable of the environment that the sources ask for" {
+	local name
+	text cmd/sc.1.scd >"$T/text"
+	for name in $(grep -hoE 'getenv\("[A-Z_]+"\)|env_dir\("[A-Z_]+"\)' "$ROOT"/cmd/*.c "$ROOT"/lib/*.c | cut -d '"' -f 2 | sort -u); do
+		case $name in SC_KILLAT | SC_STOPAT | SC_STUCK | SC_FAULT | SC_PATIENCE_MS) continue ;; esac # of test builds
+		grep -qwF "$name" "$T/text" || { echo "sc(1) lacks $name" >&2 && return 1; }
+	done
+}
+
+@test "a key can be predicted from what sc(1) says of it" {
+	local want
+	want=$(printf 'hello' | "$SC" get --stdin --print-key k -- cat)
+	run -0 python3 - <<-'END'
+		import hashlib, struct
+		def blake(b): return hashlib.blake2b(b, digest_size=16)
+		def field(b): return struct.pack('<Q', len(b)) + b
+		fields = [b'sc-key-1', b'stdin', b'', blake(b'hello').digest()]
+		print('k#' + blake(b''.join(map(field, fields))).hexdigest())
+	END
+	assert_output "$want"
+}
+
+@test "the contradictions that sc(1) lists are refused, each" {
+	local n=0
+	refuse() { # STATUS WORD…
+		local want=$1 got=0
+		shift
+		"$SC" "$@" >"$T/out" 2>"$T/err" </dev/null || got=$?
+		[ $got = "$want" ] || { echo "sc $*: $got" >&2 && return 1; }
+		[ "$(lines_in "$T/err")" = 1 ]
+		n=$((n + 1))
+	}
+	refuse 125 get --atomic --output f k -- true
+	refuse 125 warm --foreground k -- true
+	refuse 125 warm --atomic k -- true
+	refuse 125 warm --output f k -- true
+	refuse 125 warm --wait 1 k -- true
+	refuse 125 warm --stderr=inherit k -- true
+	refuse 125 get --wait 0 k -- true
+	refuse 125 get --refresh k
+	refuse 125 get --finish k
+	refuse 2 put --move k
+	: >"$T/f"
+	refuse 2 put --move --ttl 0 k "$T/f"
+	refuse 2 rm --prefix a b
+	refuse 2 rm --prefix a --prefix b
+	refuse 2 daemon status --now
+	[ "$(sed -n '/^# OPTIONS THAT/,/^# EXIT/p' "$ROOT/cmd/sc.1.scd" | grep -c '^- ')" = 7 ]
+	[ "$n" = 14 ]
+	no_daemon
+}
