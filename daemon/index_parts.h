@@ -44,8 +44,11 @@ struct index {
 /* Where SQLite finds index.db in dir_fd. Before anything else. SC_ESYS. */
 int index_locate(struct index *ix);
 /* Opens the writing connection anew, makes the file and its tables if need be, sets order, count, boot and epoch. What is
- * there is moved aside if it is bad, or known to be. SC_ECORRUPT only if that did not help. */
+ * there is moved aside if it is bad, or known to be. On a full disk objects make room for it (room.h). SC_ECORRUPT only if that did
+ * not help. */
 int index_open_writer(struct index *ix, bool bad);
+/* Whether it is for want of space on the disk that something failed. */
+bool index_wants_room(int rc);
 /* The id of a boot: SC_ECORRUPT if it has none. */
 int index_get_boot(struct sql *q, const uint8_t boot_id[16], int64_t *id);
 /* The same, made if it is new; inside a transaction. */

@@ -525,11 +525,6 @@ static bool is_of_files(const struct index *ix, const struct job *j)
 	return j->kind == JOB_DISCARD || j->kind == JOB_SYNC || (j->kind == JOB_WALK && ix->walk && ix->walked < 0);
 }
 
-static bool wants_room(int rc)
-{
-	return rc == SC_ESYS && (errno == ENOSPC || errno == EDQUOT);
-}
-
 /* On a full disk there is no room for taking a row away either, and the cache could never give way. What would go behind the row goes
  * before it then: a row without objects is a miss. */
 static int give_way(struct index *ix, struct job *j)
@@ -548,7 +543,7 @@ static int do_alone(struct index *ix, struct job *j)
 
 	j->ndead = 0; /* what a group that has failed meant to take */
 	rc = transact_anew(ix, j, 1);
-	return wants_room(rc) && only_takes && j->ndead ? give_way(ix, j) : rc;
+	return index_wants_room(rc) && only_takes && j->ndead ? give_way(ix, j) : rc;
 }
 
 /* A group that fails is tried again one by one, so that a bad job fails alone. */
@@ -566,7 +561,7 @@ static void work(struct index *ix, struct job *group)
 		rc = transact_anew(ix, group, n);
 	}
 	for (struct job *j = group; j; j = j->next) {
-		j->status = rc && (n > 1 || wants_room(rc)) ? do_alone(ix, j) : rc;
+		j->status = rc && (n > 1 || index_wants_room(rc)) ? do_alone(ix, j) : rc;
 		j->err = j->status == SC_ESYS ? errno : 0;
 	}
 	if (rc)

@@ -102,7 +102,10 @@ int lockfile_hold(struct lockfile *l, uint64_t wait_ms)
 
 	if (rc)
 		return rc;
-	if (fstat(l->fd, &st) < 0 || (st.st_size < LOCK_SIZE && ftruncate(l->fd, LOCK_SIZE) < 0))
+	if (fstat(l->fd, &st) < 0)
+		return SC_ESYS;
+	/* Not only as long: a hole that a full disk cannot fill is a SIGBUS at the first step. */
+	if (st.st_size < LOCK_SIZE && (errno = posix_fallocate(l->fd, 0, LOCK_SIZE)))
 		return SC_ESYS;
 	at = mmap(NULL, LOCK_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, l->fd, 0);
 	if (at == MAP_FAILED)
