@@ -345,6 +345,8 @@ static int do_job(struct index *ix, struct job *j, uint64_t *highest)
 		return do_prove(ix, j);
 	case JOB_EVICT:
 		return index_do_evict(ix, j);
+	case JOB_DOUBT:
+		return sql_exec(ix->writer, "UPDATE entry SET proved = 0");
 	case JOB_RENEW:
 		if (j->epoch != ix->epoch)
 			return 0;
@@ -428,18 +430,6 @@ static void unlink_flight(struct index *ix, const struct gen *g)
 	KILLPOINT("flight_unlinked");
 }
 
-/* The disk has lost something of what it took, the kernel does not say what, and says it once: from now on every entry is read before it
- * is given out. */
-static void doubt_all(struct index *ix)
-{
-	int rc = ix->writer ? 0 : index_open_writer(ix, false);
-
-	if (!rc)
-		rc = sql_exec(ix->writer, "UPDATE entry SET proved = 0");
-	if (rc)
-		log_event(ix->log, "doubt-failed", "error=%s", sc_strerror(rc));
-}
-
 /* One call for all objects there are, instead of one each for those nobody has kept count of since the last time; the WAL goes with
  * them, and then into the index, so that whoever opens it next finds nothing to recover. */
 static int sync_all(struct index *ix)
@@ -456,13 +446,8 @@ static int sync_all(struct index *ix)
 	if (!rc)
 		rc = sql_checkpoint(ix->writer);
 	KILLPOINT("index_synced");
-	if (rc) {
-		int saved = errno;
-
+	if (rc)
 		log_event(ix->log, "sync-failed", "error=%s", sc_strerror(rc));
-		doubt_all(ix);
-		errno = saved;
-	}
 	return rc;
 }
 

@@ -9,6 +9,7 @@
 #include "daemon/index.h"
 #include "lib/err.h"
 #include "lib/killpoint.h"
+#include "lib/lockfile.h"
 #include "lib/object.h"
 
 /* Rows found bad that the index has not removed. It takes a disk that cannot be written to for so many. */
@@ -20,12 +21,51 @@ struct distrusted {
 	struct gen gen;
 };
 
-bool trust_wants_proof(const struct entry *e, const int *fds, size_t nfds)
+bool trust_wants_proof(const struct daemon *d, const struct entry *e, const int *fds, size_t nfds)
 {
+	if (lockfile_doubts(d->lock))
+		return true;
 	for (size_t i = 0; i < nfds; i++)
 		if (object_is_linked(fds[i]))
 			return true;
 	return !e->proved;
+}
+
+struct doubt {
+	struct daemon *d;
+	uint64_t doubts;
+};
+
+/* Until the rows say it the mark does; where they cannot be written, to the next daemon, too. */
+static void on_doubted(void *arg, int status, uint64_t changed)
+{
+	struct doubt *x = arg;
+
+	(void)changed;
+	if (status)
+		log_event(x->d->log, "doubt-failed", "why=\"%s\"", sc_strerror(status));
+	else
+		lockfile_trust(x->d->lock, x->doubts);
+	free(x);
+}
+
+void trust_open(struct daemon *d)
+{
+	uint64_t doubts = lockfile_doubts(d->lock);
+	struct doubt *x = doubts ? malloc(sizeof *x) : NULL;
+
+	if (!x)
+		return;
+	*x = (struct doubt){d, doubts};
+	log_event(d->log, "doubt", "why=\"the disk has lost something\"");
+	if (index_doubt(d->index, on_doubted, x))
+		free(x);
+}
+
+void trust_nothing(struct daemon *d)
+{
+	lockfile_doubt(d->lock);
+	trust_open(d);
 }
 
 static struct distrusted *find(const struct daemon *d, const struct gen *g)
