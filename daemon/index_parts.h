@@ -14,6 +14,12 @@
 /* Rows of one step of the walk. */
 #define WALK_ROWS 256
 
+/* Where a walk is among the rows. What it saw in a transaction that is rolled back it has to see again. */
+struct walked {
+	int64_t row; /* the last one it looked at; -1: it is among the objects */
+	uint64_t rows, bad_rows;
+};
+
 struct index {
 	int dir_fd; /* borrowed */
 	struct log *log;
@@ -27,10 +33,10 @@ struct index {
 	bool listing;	     /* a statement of the reader is in use */
 
 	/* the index thread; before it is born and after it has died the loop's */
-	struct sql *writer; /* NULL: could not be opened anew; the next job tries */
-	char why[128];	    /* the file is bad; empty: corrupt */
-	struct walk *walk;  /* NULL: none is under way */
-	int64_t walked;	    /* … and the last row it looked at; -1: it is among the objects */
+	struct sql *writer;	       /* NULL: could not be opened anew; the next job tries */
+	char why[128];		       /* the file is bad; empty: corrupt */
+	struct walk *walk;	       /* NULL: none is under way */
+	struct walked walked, walking; /* … and how far it is: by what is committed, and in the transaction under way */
 
 	/* both */
 	pthread_t thread;

@@ -286,30 +286,35 @@ static int do_walk(struct index *ix, struct job *j)
 
 	if (!ix->walk) {
 		ix->walk = walk_new(ix->dir_fd, ix->log, ix->count, j->walk);
-		ix->walked = 0;
+		ix->walked = (struct walked){.row = 0};
 	}
 	if (!ix->walk)
 		return SC_ENOMEM;
-	if (ix->walked < 0)
+	if (ix->walked.row < 0)
 		return 0;
+	j->walk->rows = ix->walked.rows;
+	j->walk->bad_rows = ix->walked.bad_rows;
+	ix->walking = ix->walked;
 	walk_step(ix->walk);
-	sql_bind_number(q, SQL_ROWS, 1, ix->walked);
+	sql_bind_number(q, SQL_ROWS, 1, ix->walking.row);
 	sql_bind_u64(q, SQL_ROWS, 2, j->room);
 	while (go_on && (rc = sql_step(q, SQL_ROWS)) > 0) {
 		if (!sql_exact(q, SQL_ROWS, 1, g.b, sizeof g.b)) {
 			rc = SC_ECORRUPT;
 			break;
 		}
-		ix->walked = sql_number(q, SQL_ROWS, 0);
+		ix->walking.row = sql_number(q, SQL_ROWS, 0);
 		if (!walk_row(ix->walk, &g, sql_u64(q, SQL_ROWS, 2), sql_u64(q, SQL_ROWS, 3)))
-			index_doom(j, ix->walked, &g);
+			index_doom(j, ix->walking.row, &g);
 		go_on = walk_may_go_on(ix->walk);
 	}
 	sql_done(q, SQL_ROWS);
 	if (rc < 0)
 		return rc;
 	if (go_on)
-		ix->walked = -1; /* there are no more */
+		ix->walking.row = -1; /* there are no more */
+	ix->walking.rows = j->walk->rows;
+	ix->walking.bad_rows = j->walk->bad_rows;
 	if (j->walk->only_look)
 		j->ndead = 0;
 	for (unsigned i = 0; i < j->ndead; i++) {
@@ -367,6 +372,7 @@ static int transact(struct index *ix, struct job *j, unsigned n)
 
 	if (rc)
 		return rc;
+	ix->walking = ix->walked;
 	rc = sql_run(ix->writer, SQL_BEGIN);
 	KILLPOINT("transaction_begun");
 	for (; n > 0 && !rc; n--, j = j->next)
@@ -386,6 +392,7 @@ static int transact(struct index *ix, struct job *j, unsigned n)
 		return rc;
 	}
 	index_tell_meta(ix, &meta);
+	ix->walked = ix->walking;
 	return 0;
 }
 
@@ -454,7 +461,7 @@ static int sync_all(struct index *ix)
 /* A walk that met an error is over: what it has noted may not be all. */
 static void go_on_walking(struct index *ix, struct job *j)
 {
-	if (!j->status && ix->walked < 0)
+	if (!j->status && ix->walked.row < 0)
 		j->walk->over = !walk_objects(ix->walk);
 	if (j->status || j->walk->over) {
 		walk_free(ix->walk);
@@ -507,7 +514,7 @@ static void answer(struct index *ix, struct job *first)
 /* No transaction is needed for it. */
 static bool is_of_files(const struct index *ix, const struct job *j)
 {
-	return j->kind == JOB_DISCARD || j->kind == JOB_SYNC || (j->kind == JOB_WALK && ix->walk && ix->walked < 0);
+	return j->kind == JOB_DISCARD || j->kind == JOB_SYNC || (j->kind == JOB_WALK && ix->walk && ix->walked.row < 0);
 }
 
 /* On a full disk there is no room for taking a row away either, and the cache could never give way. What would go behind the row goes
