@@ -14,11 +14,16 @@
 
 /* Rows found bad that the index has not removed. It takes a disk that cannot be written to for so many. */
 #define DISTRUSTED_MAX 4096
+/* … that are looked at in one turn of the loop. */
+#define LOOK_MAX 64
 
 struct distrusted {
 	struct distrusted *next, *prev;
 	struct daemon *d;
 	struct gen gen;
+	int64_t id; /* its row, as long as that is of `gen` */
+	bool going; /* the index has been asked to remove it */
+	bool said;  /* that it stays */
 };
 
 bool trust_wants_proof(const struct daemon *d, const struct entry *e, const int *fds, size_t nfds)
@@ -94,11 +99,15 @@ static void on_removed(void *arg, int status, uint64_t changed)
 	struct distrusted *x = arg;
 
 	(void)changed;
+	x->going = false;
 	KILLPOINT("bad_row_removed");
-	if (status)
-		log_event(x->d->log, "bad-row-stays", "why=\"%s\"", sc_strerror(status));
-	else
+	if (!status) {
 		drop(x);
+		return;
+	}
+	if (!x->said)
+		log_event(x->d->log, "bad-row-stays", "why=\"%s\"", sc_strerror(status));
+	x->said = true;
 }
 
 static void distrust(struct daemon *d, const struct entry *e)
@@ -110,12 +119,41 @@ static void distrust(struct daemon *d, const struct entry *e)
 		index_remove(d->index, bucket, key, e->order, NULL, NULL);
 		return;
 	}
-	x->d = d;
-	x->gen = e->gen;
+	*x = (struct distrusted){.d = d, .gen = e->gen, .id = e->id};
 	DL_APPEND(d->distrusted, x);
 	d->ndistrusted++;
-	/* No memory for a job: it stays in the list. */
-	index_remove(d->index, bucket, key, e->order, on_removed, x);
+	/* No memory for a job: it stays in the list, like one that cannot be removed. */
+	x->going = index_remove(d->index, bucket, key, e->order, on_removed, x) == 0;
+}
+
+static void look_at(struct distrusted *x)
+{
+	struct bytes bucket, key;
+	struct entry e;
+	int rc = index_next(x->d->index, x->id - 1, &e);
+
+	if (rc == SC_ENOENT || (rc == 0 && !gen_equal(&e.gen, &x->gen))) {
+		drop(x);
+	} else if (rc == 0) {
+		bucket = bytes_of(e.bucket);
+		key = (struct bytes){e.key, e.key_len};
+		x->going = index_remove(x->d->index, bucket, key, e.order, on_removed, x) == 0;
+	}
+}
+
+void trust_look(struct daemon *d)
+{
+	unsigned n = d->ndistrusted < LOOK_MAX ? d->ndistrusted : LOOK_MAX;
+
+	for (; n > 0; n--) {
+		struct distrusted *x = d->distrusted;
+
+		/* Behind the others: they are looked at the next time. */
+		DL_DELETE(d->distrusted, x);
+		DL_APPEND(d->distrusted, x);
+		if (!x->going)
+			look_at(x);
+	}
 }
 
 void trust_proved(struct conn *c, const struct msg *m)
@@ -145,4 +183,5 @@ void trust_close(struct daemon *d)
 	DL_FOREACH_SAFE (d->distrusted, x, next)
 		free(x);
 	d->distrusted = NULL;
+	d->ndistrusted = 0;
 }

@@ -32,6 +32,9 @@ bool trust_is_bad(const struct daemon *d, const struct gen *g);
 /* A reader has compared: bad entries are logged and counted, and their rows go. */
 void trust_proved(struct conn *c, const struct msg *m);
 
+/* Now and then: rows that could not be removed are tried again, and those that have gone by another way are forgotten. Some at a time. */
+void trust_look(struct daemon *d);
+
 void trust_close(struct daemon *d); /* after index_close */
 
 #endif
