@@ -97,7 +97,7 @@ static void say_hit(struct conn *c, const struct entry *e, uint64_t age_ms, unsi
 			.age = age_ms,
 			.ttl = e->ttl_ms,
 			.created = e->created_wall_ms,
-			.flags = flags | (trust_wants_proof(e, fds, n) ? HIT_VERIFY : 0u),
+			.flags = flags | (trust_wants_proof(c->d, e, fds, n) ? HIT_VERIFY : 0u),
 			.out_sum = {e->out_sum, SC_SUM_SIZE},
 			.err_sum = {e->err_sum, SC_SUM_SIZE}};
 

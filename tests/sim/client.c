@@ -248,7 +248,7 @@ static void on_renewal(struct client *c, const struct msg *m, struct desc **fds,
 
 static void renew(struct client *c)
 {
-	if (!fault(20))
+	if (!mishap(20))
 		writer_fork(c->renewal, c, c->fds);
 	drop_fds(c);
 	print_hit(c);
