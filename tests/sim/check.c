@@ -248,6 +248,9 @@ void check_heard(struct endpoint *e, const struct msg *m)
 				world.runs[i]->removing = true;
 	} else if (m->type == MSG_DONE && (r = run_of(&m->gen))) {
 		r->done_life = life.proc.number;
+		/* It may have had no time to say so before. */
+		if (m->error && e->run == r && !is_streaming(r))
+			heard_streaming(r, (int)m->error);
 	} else if (m->type == MSG_LEAVE) {
 		e->heir = NULL;
 	} else if (m->type == MSG_STARTED && e->run && gen_equal(&e->run->gen, &m->gen)) {
@@ -495,7 +498,7 @@ static void said_alone(const struct client *c, const struct msg *m)
 		sim_fail("client %u is to run alone, but there is something for it", c->proc.number);
 }
 
-static void said_refuse(const struct endpoint *e, const struct msg *m)
+static void said_refuse(struct endpoint *e, const struct msg *m)
 {
 	const struct client *c = e->client;
 	const struct model *r = e->run;
@@ -516,6 +519,7 @@ static void said_refuse(const struct endpoint *e, const struct msg *m)
 		sim_fail("client %u is refused, and nothing has failed", c->proc.number);
 	if (r && r->key->has_row && r->key->row_run == r)
 		sim_fail("the writer of run %u is refused, but its run is the entry", r->number);
+	e->run = NULL; /* what it says from now on is about nothing */
 }
 
 static void said_registered(struct model *r)
