@@ -519,13 +519,29 @@ static void go_on_walking(struct index *ix, struct job *j)
 	}
 }
 
+/* Objects whose rows commits of this group have replaced. */
+struct replaced {
+	struct gen gens[GROUP_MAX * JOB_COMMIT_ROOM];
+	unsigned n;
+};
+
+static void unlink_replaced(struct index *ix, struct replaced *old)
+{
+	for (unsigned i = 0; i < old->n; i++) {
+		KILLPOINT("before_older_unlinked");
+		unlink_objects(ix, &old->gens[i]);
+	}
+	old->n = 0;
+}
+
 /* In order. Commits are answered before the older objects go, because somebody's prompt waits for them and a large file takes
- * its time, but after the run's own file has gone: who is told of the entry must not find the run. Everything else is answered after. A
- * job that failed has changed no row, so nothing goes. */
+ * its time, but after the run's own file has gone: who is told of the entry must not find the run. Everything else is answered after, and
+ * a walk meets no older objects. A job that failed has changed no row, so nothing goes. */
 static void answer(struct index *ix, struct job *first)
 {
-	struct gen later[GROUP_MAX * JOB_COMMIT_ROOM];
-	unsigned nlater = 0;
+	struct replaced old;
+
+	old.n = 0;
 
 	for (struct job *j = first, *next; j; j = next) {
 		next = j->next;
@@ -540,12 +556,13 @@ static void answer(struct index *ix, struct job *first)
 			j->err = j->status == SC_ESYS ? errno : 0;
 		} else if (j->kind == JOB_COMMIT && !j->status) {
 			for (unsigned i = 0; i < j->ndead; i++)
-				later[nlater++] = j->dead[i].gen;
+				old.gens[old.n++] = j->dead[i].gen;
 		} else if (!j->status) {
 			for (unsigned i = 0; i < j->ndead; i++)
 				unlink_objects(ix, &j->dead[i].gen);
 		}
 		if (j->kind == JOB_WALK) {
+			unlink_replaced(ix, &old);
 			DISK_WORK("walk");
 			go_on_walking(ix, j);
 		}
@@ -556,10 +573,7 @@ static void answer(struct index *ix, struct job *first)
 		jobs_answer(&ix->jobs, j);
 	}
 	KILLPOINT("jobs_answered");
-	for (unsigned i = 0; i < nlater; i++) {
-		KILLPOINT("before_older_unlinked");
-		unlink_objects(ix, &later[i]);
-	}
+	unlink_replaced(ix, &old);
 }
 
 /* No transaction is needed for it. */
