@@ -203,7 +203,7 @@ static void answer(struct conn *c, struct ask *ask)
 	int fds[2], rc;
 	size_t nfds = 0;
 	struct verdict v;
-	struct entry good, failure, *e = NULL;
+	struct entry good, failure = {.failed = true}, *e = NULL;
 
 	look_up(c, ask, &good, &k);
 	look_up_failure(c, ask, &failure, &k);
@@ -211,7 +211,16 @@ static void answer(struct conn *c, struct ask *ask)
 	v = decide(&ask->q, &k);
 	KILLPOINT("ask_decided");
 	rc = open_hit(c, ask, &k, &good, &failure, &v, &e, fds, &nfds);
-	if (!is_hit(&v) && v.kind != VERDICT_MISS && v.kind != VERDICT_ALONE) {
+	if (is_hit(&v) && rc) {
+		say_refused(c, REFUSE_STORE, errno, sc_strerror(rc));
+		return;
+	}
+	if (is_hit(&v)) {
+		say_hit(c, e, v.kind == VERDICT_FAILURE ? k.failure_age_ms : k.age_ms,
+			(v.kind == VERDICT_STALE ? HIT_STALE : 0u) | (v.renew ? HIT_RENEW : 0u), fds, nfds);
+		return;
+	}
+	if (v.kind != VERDICT_MISS && v.kind != VERDICT_ALONE) {
 		if (nesting_locate(c, ask->chain, ask->nchain)) {
 			say_refused(c, REFUSE_BUSY, ENOMEM, "");
 			return;
@@ -227,12 +236,7 @@ static void answer(struct conn *c, struct ask *ask)
 	case VERDICT_HIT:
 	case VERDICT_STALE:
 	case VERDICT_FAILURE:
-		if (rc)
-			say_refused(c, REFUSE_STORE, errno, sc_strerror(rc));
-		else
-			say_hit(c, e, v.kind == VERDICT_FAILURE ? k.failure_age_ms : k.age_ms,
-				(v.kind == VERDICT_STALE ? HIT_STALE : 0u) | (v.renew ? HIT_RENEW : 0u), fds, nfds);
-		break;
+		BUG("a hit without an entry");
 	case VERDICT_FOLLOW:
 		follow(c, ask, run);
 		break;

@@ -158,6 +158,7 @@ int flightfile_create(int dir_fd, const struct flightfile *f, int *lock_fd)
 	r->order = f->order;
 	r->ttl_ms = f->ttl_ms;
 	r->stale_ms = f->stale_ms;
+	r->keep_ms = f->keep_ms;
 	r->renewal = f->renewal;
 	r->created_wall_ms = f->created_wall_ms;
 	r->file = r->torn = true;
@@ -211,6 +212,7 @@ int flightfile_read(int dir_fd, const char *name, struct flightfile *f, bool *lo
 	f->order = r->order;
 	f->ttl_ms = r->ttl_ms;
 	f->stale_ms = r->stale_ms;
+	f->keep_ms = r->keep_ms;
 	f->renewal = r->renewal;
 	f->created_wall_ms = r->created_wall_ms;
 	f->doomed = r->mark_doomed;

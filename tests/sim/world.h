@@ -119,7 +119,7 @@ struct model {
 	unsigned number;
 	struct gen gen;
 	struct key_model *key;
-	uint64_t order, ttl_ms, stale_ms, born, created_wall_ms;
+	uint64_t order, ttl_ms, stale_ms, keep_ms, born, created_wall_ms;
 	bool renewal;
 	struct client *leader; /* whom LEAD was sent to */
 	struct writer *writer;
