@@ -125,15 +125,17 @@ static void distrust(struct daemon *d, const struct entry *e)
 	x->going = index_drop(d->index, e, on_removed, x) == 0;
 }
 
-static void look_at(struct distrusted *x)
+/* False: it has gone, by whatever way. */
+static bool look_at(struct distrusted *x)
 {
 	struct entry e;
 	int rc = index_next(x->d->index, x->id - 1, &e);
 
 	if (rc == SC_ENOENT || (rc == 0 && !gen_equal(&e.gen, &x->gen)))
-		drop(x);
-	else if (rc == 0)
+		return false;
+	if (rc == 0)
 		x->going = index_drop(x->d->index, &e, on_removed, x) == 0;
+	return true;
 }
 
 void trust_look(struct daemon *d)
@@ -145,9 +147,12 @@ void trust_look(struct daemon *d)
 
 		/* Behind the others: they are looked at the next time. */
 		DL_DELETE(d->distrusted, x);
-		DL_APPEND(d->distrusted, x);
-		if (!x->going)
-			look_at(x);
+		if (x->going || look_at(x)) {
+			DL_APPEND(d->distrusted, x);
+		} else {
+			d->ndistrusted--;
+			free(x);
+		}
 	}
 }
 
