@@ -8,6 +8,7 @@
 /* Exit statuses that are ours, not the command's. */
 enum {
 	EXIT_NO_KEY = 1,
+	EXIT_EXISTS = 1,   /* of put --if-absent */
 	EXIT_PROBLEM = 1,  /* of doctor: something is to be mended */
 	EXIT_USAGE = 2,	   /* of verbs that run no command */
 	EXIT_WAITED = 124, /* --wait is over */

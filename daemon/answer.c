@@ -173,6 +173,18 @@ static bool is_hit(const struct verdict *v)
 	return v->kind == VERDICT_HIT || v->kind == VERDICT_STALE || v->kind == VERDICT_FAILURE;
 }
 
+/* Whoever is given nothing, and waits for nobody, is in nobody's way. */
+static bool may_wait(const struct verdict *v)
+{
+	return !is_hit(v) && v->kind != VERDICT_MISS && v->kind != VERDICT_ALONE && v->kind != VERDICT_EXISTS;
+}
+
+/* Only a row whose objects are there is an entry. */
+static bool wants_entry(const struct verdict *v)
+{
+	return is_hit(v) || (v->kind == VERDICT_EXISTS && v->by_entry);
+}
+
 /* Opens what was decided for, *e. A hit by its row but not by its file is looked past: decided again, until it is none or one of those
  * there are is good. 0, or SC_ESYS: it is not to be had now. */
 static int open_hit(struct conn *c, const struct ask *ask, struct known *k, struct entry *good, struct entry *failure,
@@ -180,7 +192,7 @@ static int open_hit(struct conn *c, const struct ask *ask, struct known *k, stru
 {
 	int rc = 0;
 
-	while (is_hit(v)) {
+	while (wants_entry(v)) {
 		*e = v->kind == VERDICT_FAILURE ? failure : good;
 		rc = open_entry(c->d->place.dir_fd, *e, fds, n);
 		if (rc == 0 || rc == SC_ESYS)
@@ -211,7 +223,7 @@ static void answer(struct conn *c, struct ask *ask)
 	v = decide(&ask->q, &k);
 	KILLPOINT("ask_decided");
 	rc = open_hit(c, ask, &k, &good, &failure, &v, &e, fds, &nfds);
-	if (!is_hit(&v) && v.kind != VERDICT_MISS && v.kind != VERDICT_ALONE) {
+	if (may_wait(&v)) {
 		if (nesting_locate(c, ask->chain, ask->nchain)) {
 			say_refused(c, REFUSE_BUSY, ENOMEM, "");
 			return;
@@ -248,6 +260,11 @@ static void answer(struct conn *c, struct ask *ask)
 	case VERDICT_NESTED:
 		say_refused(c, REFUSE_NESTED, 0, "");
 		break;
+	case VERDICT_EXISTS:
+		for (size_t i = 0; v.by_entry && rc == 0 && i < nfds; i++)
+			close(fds[i]);
+		say_refused(c, REFUSE_EXISTS, 0, "");
+		break;
 	case VERDICT_ALONE:
 		say_refused(c, REFUSE_UNKEPT, k.unkept, "");
 		break;
@@ -273,6 +290,7 @@ void answer_ask(struct conn *c, const struct msg *m)
 				  .finished = m->flags & ASK_FINISHED,
 				  .wait = m->flags & ASK_WAIT,
 				  .put = m->flags & ASK_PUT,
+				  .if_absent = m->flags & ASK_IF_ABSENT,
 				  .lost = !ask.given && !gen_is_none(&m->gen),
 				  .renew = m->flags & ASK_RENEW,
 				  .order = c->d->order,

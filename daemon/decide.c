@@ -80,9 +80,17 @@ static struct verdict refresh(const struct question *q, const struct known *k)
 	return begin(k);
 }
 
-/* Never shares what others run: theirs is not what it has. */
-static struct verdict put(const struct known *k)
+/* Whatever its asker would take: to whom it has not been given it is there all the same. */
+static bool is_unexpired(const struct known *k)
 {
+	return k->has_entry && k->ttl_ms > 0 && k->age_ms <= k->ttl_ms;
+}
+
+/* Never shares what others run: theirs is not what it has. A run that was removed, or overtaken, will leave nothing. */
+static struct verdict put(const struct question *q, const struct known *k)
+{
+	if (q->if_absent && (k->live > 0 || is_unexpired(k)))
+		return (struct verdict){.kind = VERDICT_EXISTS, .by_entry = k->live == 0};
 	if (k->runs < 2)
 		return verdict(VERDICT_LEAD);
 	return k->nested ? verdict(VERDICT_NESTED) : waiting(WAIT_REFRESHING);
@@ -91,7 +99,7 @@ static struct verdict put(const struct known *k)
 struct verdict decide(const struct question *q, const struct known *k)
 {
 	if (q->put)
-		return put(k);
+		return put(q, k);
 	if (q->refresh)
 		return refresh(q, k);
 	if (q->renew)

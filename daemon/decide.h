@@ -14,6 +14,7 @@ struct question {
 	bool finished;	    /* never follow */
 	bool wait;	    /* without a command: wait for the key to begin to exist */
 	bool put;	    /* it has the result itself and only wants to lead */
+	bool if_absent;	    /* … and only where there is nothing yet */
 	bool lost;	    /* it has just lost a run of this key */
 	uint64_t order;	    /* the highest order number given out when it was asked */
 	uint64_t accept_ms; /* the oldest entry it takes; 0: none at all */
@@ -41,6 +42,7 @@ struct known {
 	enum run run;
 	uint64_t run_order;
 	unsigned runs; /* of this key, the doomed ones too */
+	unsigned live; /* … without them */
 	int unkept;    /* errno: what a run of it prints could not be stored a moment ago. 0: as far as one knows it can */
 	bool heirs;    /* somebody may be about to lead a lost run of it again */
 	bool nested;   /* the asker would wait for itself */
@@ -55,13 +57,15 @@ enum verdict_kind {
 	VERDICT_WAIT,
 	VERDICT_MISS,
 	VERDICT_NESTED,
-	VERDICT_ALONE
+	VERDICT_ALONE,
+	VERDICT_EXISTS
 };
 
 struct verdict {
 	enum verdict_kind kind;
 	enum wait_reason reason; /* of VERDICT_WAIT */
 	bool renew;		 /* of VERDICT_STALE: it has to be renewed, and the asker can */
+	bool by_entry;		 /* of VERDICT_EXISTS: because of the entry alone */
 };
 
 /* Whether the entry may be given to this asker, leaving runs aside. */

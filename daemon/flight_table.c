@@ -53,7 +53,7 @@ void flights_known(struct daemon *d, struct bytes bucket, struct bytes key, stru
 
 	*run = NULL;
 	k->run = RUN_NONE;
-	k->runs = 0;
+	k->runs = k->live = 0;
 	/* Those that came to a daemon before us come back by and by. */
 	k->heirs = flights_are_early(d);
 	if (!at)
@@ -63,6 +63,7 @@ void flights_known(struct daemon *d, struct bytes bucket, struct bytes key, stru
 	k->quiet = key_recall(at, MEMO_QUIET, clock_run_ms());
 	DL_FOREACH (at->flights, f) {
 		k->runs++;
+		k->live += !f->doomed;
 		if (f->doomed || f->streaming || (*run && (*run)->order > f->order))
 			continue;
 		*run = f;

@@ -70,15 +70,16 @@ enum { HELLO_LOOKS = 1u << 0 }; /* I only look: an older daemon is to stay */
 
 /* ASK.flags */
 enum {
-	ASK_COMMAND = 1u << 0,	/* I can run a command: may be answered LEAD */
-	ASK_REFRESH = 1u << 1,	/* only a run begun after this question will do */
-	ASK_FINISH = 1u << 2,	/* let the run end although nobody reads any more */
-	ASK_FINISHED = 1u << 3, /* only what is finished: never FOLLOW */
-	ASK_WAIT = 1u << 4,	/* without a command: WAIT until the key begins to exist, instead of MISS */
-	ASK_DETACHED = 1u << 5, /* if I am to lead: nobody is waited for by the run, nor ends it by leaving */
-	ASK_PUT = 1u << 6,	/* what I have is the run: only LEAD will do */
-	ASK_GIVEN = 1u << 7,	/* … and the object of `gen` is it, whole: lead with that */
-	ASK_RENEW = 1u << 8,	/* I have just been given a stale entry: lead, detached, unless somebody renews it by now */
+	ASK_COMMAND = 1u << 0,	 /* I can run a command: may be answered LEAD */
+	ASK_REFRESH = 1u << 1,	 /* only a run begun after this question will do */
+	ASK_FINISH = 1u << 2,	 /* let the run end although nobody reads any more */
+	ASK_FINISHED = 1u << 3,	 /* only what is finished: never FOLLOW */
+	ASK_WAIT = 1u << 4,	 /* without a command: WAIT until the key begins to exist, instead of MISS */
+	ASK_DETACHED = 1u << 5,	 /* if I am to lead: nobody is waited for by the run, nor ends it by leaving */
+	ASK_PUT = 1u << 6,	 /* what I have is the run: only LEAD will do */
+	ASK_GIVEN = 1u << 7,	 /* … and the object of `gen` is it, whole: lead with that */
+	ASK_RENEW = 1u << 8,	 /* I have just been given a stale entry: lead, detached, unless somebody renews it by now */
+	ASK_IF_ABSENT = 1u << 9, /* with PUT: only if there is neither an unexpired entry nor a run */
 };
 
 /* ATTACH.flags */
@@ -104,6 +105,7 @@ enum refusal {
 	REFUSE_VERSION = 3, /* we do not speak the same protocol */
 	REFUSE_BUSY = 4,    /* too many at once */
 	REFUSE_UNKEPT = 5,  /* what it prints could not be stored a moment ago (`errno`): do not share it */
+	REFUSE_EXISTS = 6,  /* ASK_IF_ABSENT: there is an entry or a run */
 };
 
 /* How a run ended: DONE.outcome, ENDED.outcome. */

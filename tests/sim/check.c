@@ -62,14 +62,22 @@ static bool is_in_the_way(const struct model *r)
 	return goes_on(r) && !is_streaming(r);
 }
 
-bool check_is_fresh(const struct client *c)
+static uint64_t age_of_row(const struct key_model *k)
 {
-	const struct key_model *k = c->key;
-	uint64_t age = k->has_row ? life.d.started_ms + sim.now - life.born - k->row.created_boot_ms : 0;
+	return k->has_row ? life.d.started_ms + sim.now - life.born - k->row.created_boot_ms : 0;
+}
+
+static bool is_unexpired(const struct key_model *k)
+{
 	const struct model *r = k->row_run;
 
-	return k->has_row && r->object[0] && (!k->row.err_len || r->object[1]) && k->row.ttl_ms && c->accept &&
-	       age <= k->row.ttl_ms && age <= c->accept;
+	return k->has_row && r->object[0] && (!k->row.err_len || r->object[1]) && k->row.ttl_ms &&
+	       age_of_row(k) <= k->row.ttl_ms;
+}
+
+bool check_is_fresh(const struct client *c)
+{
+	return is_unexpired(c->key) && c->accept && age_of_row(c->key) <= c->accept;
 }
 
 struct model *check_in_the_way(const struct key_model *k, unsigned from)
@@ -278,12 +286,14 @@ static void said_lead(struct client *c, struct model *r, const struct msg *m)
 
 	if (!c->command)
 		sim_fail("client %u is to lead and has no command", c->proc.number);
-	if (o && o != r && !c->put)
+	if (o && o != r && (!c->put || c->if_absent))
 		sim_fail("client %u leads run %u beside run %u, which it could have joined", c->proc.number, r->number,
 			 o->number);
 	if (!c->refresh && !c->put && check_is_fresh(c))
 		sim_fail("client %u leads run %u, but run %u is a fresh entry", c->proc.number, r->number,
 			 c->key->row_run->number);
+	if (c->if_absent && is_unexpired(c->key))
+		sim_fail("client %u puts run %u although there is the entry", c->proc.number, r->number);
 	if (check_unkept(c->key) && !c->put)
 		sim_fail("client %u leads run %u for others, but a moment ago one could not be stored", c->proc.number,
 			 r->number);
@@ -427,6 +437,20 @@ static void said_alone(const struct client *c, const struct msg *m)
 		sim_fail("client %u is to run alone, but there is something for it", c->proc.number);
 }
 
+/* To a put that was only to be if there is nothing. */
+static void said_exists(const struct client *c)
+{
+	bool there = is_unexpired(c->key);
+
+	for (unsigned i = 0; i < world.nruns; i++) {
+		const struct model *r = world.runs[i];
+
+		there |= r->key == c->key && check_is_known(r) && !r->mark_doomed && !r->removing && !r->removed;
+	}
+	if (!c->if_absent || !there)
+		sim_fail("client %u is told that its key exists, and it does not", c->proc.number);
+}
+
 static void said_refuse(const struct endpoint *e, const struct msg *m)
 {
 	const struct client *c = e->client;
@@ -434,6 +458,10 @@ static void said_refuse(const struct endpoint *e, const struct msg *m)
 
 	if (c && m->reason == REFUSE_UNKEPT) {
 		said_alone(c, m);
+		return;
+	}
+	if (c && m->reason == REFUSE_EXISTS) {
+		said_exists(c);
 		return;
 	}
 

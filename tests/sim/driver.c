@@ -95,6 +95,7 @@ static void choose_ttl(struct client *c)
 static void choose_kind(struct client *c)
 {
 	c->put = chance(drv.put);
+	c->if_absent = c->put && chance(40);
 	c->detached = c->put || chance(drv.detached);
 	c->command |= c->detached;
 	c->refresh = c->command && !c->put && chance(drv.refresh);

@@ -74,7 +74,7 @@ struct client {
 	struct proc proc;
 	enum errand errand;
 	struct key_model *key;
-	bool command, refresh, finish, finished, wait, strict, now, detached, put, foreground;
+	bool command, refresh, finish, finished, wait, strict, now, detached, put, if_absent, foreground;
 	uint64_t ttl, accept, wait_ms; /* wait_ms SC_FOREVER: no bound */
 	struct gen chain[SC_CHAIN_MAX];
 	size_t nchain;
