@@ -260,6 +260,10 @@ static int refused(const struct put *p, const struct msg *m)
 	}
 	if (m->type == MSG_REFUSE && m->reason == REFUSE_NESTED)
 		return cannot_store(p, "two runs of it wait for us", NULL);
+	if (m->type == MSG_REFUSE && m->reason == REFUSE_HELD) {
+		snprintf(why, sizeof why, "is held by %s", human_escape(m->text.p, m->text.n, text, sizeof text));
+		return cannot_store(p, why, NULL);
+	}
 	snprintf(why, sizeof why, "the cache cannot take it: %s",
 		 m->error ? strerror((int)m->error) : human_escape(m->text.p, m->text.n, text, sizeof text));
 	return cannot_store(p, why, m->error == ENOSPC ? "free some space" : NULL);

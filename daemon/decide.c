@@ -96,8 +96,29 @@ static struct verdict put(const struct question *q, const struct known *k)
 	return k->nested ? verdict(VERDICT_NESTED) : waiting(WAIT_REFRESHING);
 }
 
+/* Whoever holds a key decides alone what it is: nobody makes anything of it beside that, and what a reader would take from others, or
+ * keep, is all the same. */
+static struct verdict held(const struct question *q, const struct known *k)
+{
+	if (q->hold && k->nested)
+		return verdict(VERDICT_NESTED);
+	if (q->hold)
+		return q->wait ? waiting(WAIT_HELD) : verdict(VERDICT_HELD);
+	if (q->put && q->if_absent)
+		return verdict(VERDICT_EXISTS);
+	if (q->put || q->refresh)
+		return verdict(VERDICT_HELD);
+	if (q->renew || (q->finished && k->held == HELD_BEGUN))
+		return verdict(VERDICT_MISS);
+	return k->held == HELD_BEGUN ? waiting(WAIT_HELD) : verdict(VERDICT_VALUE);
+}
+
 struct verdict decide(const struct question *q, const struct known *k)
 {
+	if (k->held != HELD_NOT)
+		return held(q, k);
+	if (q->hold)
+		return verdict(VERDICT_HOLD);
 	if (q->put)
 		return put(q, k);
 	if (q->refresh)

@@ -20,6 +20,7 @@ struct question {
 	uint64_t accept_ms; /* the oldest entry it takes; 0: none at all */
 	uint64_t stale_ms;  /* how much older it may be while it is renewed */
 	uint64_t keep_ms;   /* the oldest kept failure it takes; 0: none */
+	bool hold;	    /* it wants to hold the key; `wait`: when nobody else does any more */
 	bool renew;	    /* it was given a stale entry and has a command: leads its renewal if nobody else does */
 };
 
@@ -31,7 +32,15 @@ enum run {
 	RUN_STOPPING, /* its command is being stopped */
 };
 
+/* Of a key that somebody holds. */
+enum held {
+	HELD_NOT,
+	HELD_BEGUN, /* its VALUE is not whole yet */
+	HELD_THERE,
+};
+
 struct known {
+	enum held held;
 	bool has_entry;	 /* an entry with a known age, not from the future */
 	uint64_t age_ms; /* of that entry */
 	uint64_t ttl_ms; /* its own */
@@ -58,7 +67,10 @@ enum verdict_kind {
 	VERDICT_MISS,
 	VERDICT_NESTED,
 	VERDICT_ALONE,
-	VERDICT_EXISTS
+	VERDICT_EXISTS,
+	VERDICT_HELD,  /* somebody holds it, and what is asked for cannot be beside that */
+	VERDICT_VALUE, /* … and this is what is asked for */
+	VERDICT_HOLD
 };
 
 struct verdict {

@@ -8,6 +8,7 @@
 #include "daemon/flight_parts.h"
 #include "daemon/flightfile.h"
 #include "daemon/index.h"
+#include "daemon/lease.h"
 #include "daemon/nesting.h"
 #include "daemon/ticker.h"
 #include "lib/clock.h"
@@ -244,7 +245,9 @@ static void on_found(void *arg, const char *name)
 	}
 	if (file.order > d->order)
 		d->order = file.order;
-	if (is_committed(d, &file)) {
+	if (file.lease) {
+		lease_found(d, &file, locked);
+	} else if (is_committed(d, &file)) {
 		/* The index is first in the order of ending: this is a leftover, whoever still holds it. */
 		KILLPOINT("leftover_found");
 		flightfile_unlink(d->place.dir_fd, &file.gen);

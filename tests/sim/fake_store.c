@@ -211,6 +211,7 @@ int flightfile_read(int dir_fd, const char *name, struct flightfile *f, bool *lo
 	f->created_wall_ms = r->created_wall_ms;
 	f->doomed = r->mark_doomed;
 	f->finish = r->mark_finish;
+	f->renewal = f->lease = f->held = false;
 	return 0;
 }
 
