@@ -176,7 +176,7 @@ static void on_remove(struct conn *c, const struct msg *m, int *fds, size_t nfds
 	struct chore *r;
 
 	(void)fds, (void)nfds;
-	if (refuse_held(c, lease_find(c->d, m->bucket, m->key)))
+	if (refuse_held(c, lease_look(c->d, m->bucket, m->key)))
 		return;
 	r = begin_chore(c);
 	if (!r)
@@ -224,7 +224,7 @@ static void on_clear(struct conn *c, const struct msg *m, int *fds, size_t nfds)
 
 	(void)fds, (void)nfds;
 	/* All that begins so, or nothing. */
-	if (refuse_held(c, lease_find_prefix(c->d, m->bucket, m->text)))
+	if (refuse_held(c, lease_look_prefix(c->d, m->bucket, m->text)))
 		return;
 	r = begin_chore(c);
 	if (!r)

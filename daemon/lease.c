@@ -167,11 +167,32 @@ static void end(struct lease *l, const char *why)
 	struct key *k = l->key;
 
 	set_state(l, LEASE_GONE, why);
+	/* Its holder may have the lock still, and the next daemon must not believe in it. */
+	flightfile_mark(d->place.dir_fd, &gen, MARK_DOOMED);
 	lease_free(l);
 	discard(d, &gen);
 	KILLPOINT("lease_gone");
 	key_changed(d, k);
 	daemon_reckon(d);
+}
+
+static bool is_dead(const struct lease *l)
+{
+	struct pollfd p = {.fd = l->pidfd, .events = POLLIN};
+
+	return l->pidfd < 0 || poll(&p, 1, 0) > 0;
+}
+
+/* Nobody holds it any more; but the key must not be free before its command is dead. Of that we may know only if it began while we
+ * lived: else its holder's death has killed it. */
+static void give_up(struct lease *l, const char *why)
+{
+	if (l->pidfd >= 0)
+		syscall(SYS_pidfd_send_signal, l->pidfd, SIGKILL, NULL, 0);
+	if (is_dead(l))
+		end(l, why);
+	else
+		set_state(l, LEASE_ENDING, why);
 }
 
 /* ---- the table ---- */
@@ -202,17 +223,10 @@ static void on_check(struct daemon *d, void *arg)
 				break;
 		}
 		if (why)
-			end(l, why);
+			give_up(l, why);
 	} while (why);
 	if (d->leases->awaited)
 		ticker_start(d->leases->check, AWAITED_CHECK_MS);
-}
-
-static bool is_dead(const struct lease *l)
-{
-	struct pollfd p = {.fd = l->pidfd, .events = POLLIN};
-
-	return l->pidfd < 0 || poll(&p, 1, 0) > 0;
 }
 
 static void on_dying(struct daemon *d, void *arg)
@@ -278,13 +292,9 @@ void lease_found(struct daemon *d, const struct flightfile *file, bool locked)
 	struct key *k = key_find(d, bucket, key);
 	struct lease *l;
 
-	/* Two of a key: one was over, and its holder has not heard of that. */
-	if (k && k->lease && locked && k->lease->order < file->order)
-		end(k->lease, "a newer one is there");
-	else if (k && k->lease)
-		locked = false;
 	KILLPOINT("lease_found");
-	if (!locked || file->ttl_ms == 0) {
+	/* Two of a key there cannot be: of the older one the file was marked before the newer one was begun. */
+	if (!locked || file->doomed || file->ttl_ms == 0 || (k && k->lease)) {
 		discard(d, &file->gen);
 		return;
 	}
@@ -300,13 +310,20 @@ struct lease *lease_find(struct daemon *d, struct bytes bucket, struct bytes key
 
 	if (!why)
 		return k ? k->lease : NULL;
-	end(k->lease, why);
+	give_up(k->lease, why);
 	/* Whoever was asked again because of that may hold it by now. */
 	k = key_find(d, bucket, key);
 	return k ? k->lease : NULL;
 }
 
-struct lease *lease_find_prefix(struct daemon *d, struct bytes bucket, struct bytes prefix)
+const struct lease *lease_look(struct daemon *d, struct bytes bucket, struct bytes key)
+{
+	struct key *k = key_find(d, bucket, key);
+
+	return k && k->lease && !why_over(k->lease) ? k->lease : NULL;
+}
+
+const struct lease *lease_look_prefix(struct daemon *d, struct bytes bucket, struct bytes prefix)
 {
 	struct lease *l, *next;
 
@@ -471,7 +488,7 @@ void lease_holding(struct conn *c, const struct msg *m, int pidfd)
 	const char *why = l ? why_over(l) : NULL;
 
 	if (why)
-		end(l, why);
+		give_up(l, why);
 	/* Its own, or one that waits for whoever holds it: only he has been told the generation. */
 	if (!l || why || (l->holder != c && l->state != LEASE_AWAITED) || (c->lease && c->lease != l) || l->clearing) {
 		close(pidfd);
@@ -526,12 +543,6 @@ void lease_holder_gone(struct conn *c)
 		set_state(l, LEASE_AWAITED, "not to be heard");
 		return;
 	}
-	/* Its death has killed the command; but the key must not be free before that is over. */
-	if (l->pidfd >= 0)
-		syscall(SYS_pidfd_send_signal, l->pidfd, SIGKILL, NULL, 0);
 	KILLPOINT("lease_holder_gone");
-	if (is_dead(l))
-		end(l, "its holder is gone");
-	else
-		set_state(l, LEASE_ENDING, "its holder is gone");
+	give_up(l, "its holder is gone");
 }

@@ -3,7 +3,7 @@
  *   begun ──▶ held ──▶ (gone)          begun     its holder was told HELD; VALUE is not whole yet, and who asks for the key waits
  *     │        ▲ │                     held      its holder's connection is open: VALUE is what the key is
  *     │        │ └──▶ ending ──▶ (gone)
- *     │   awaited ─────────────▶ (gone)    awaited   found in flights/, locked: its holder lives and has not spoken to this daemon yet
+ *     │   awaited ─▶ ending / (gone)   awaited   found in flights/, locked: its holder lives and has not spoken to this daemon yet
  *     └──▶ (gone)                      ending    its holder is dead, its command has been killed and is not dead yet
  *
  * Promised: of one key there is one lease at a time, and while there is nobody stores or begins anything of that key, nor removes it.
@@ -41,8 +41,9 @@ void lease_found(struct daemon *d, const struct flightfile *file, bool locked);
 /* The lease of a key as it is at this moment; one that is over by now ends first, and whoever waits for that is asked again. NULL:
  * nobody holds it. */
 struct lease *lease_find(struct daemon *d, struct bytes bucket, struct bytes key);
-/* Some lease of the bucket whose key begins so. NULL: none. */
-struct lease *lease_find_prefix(struct daemon *d, struct bytes bucket, struct bytes prefix);
+/* The same, and nothing ends by it; and some lease of the bucket whose key begins so. */
+const struct lease *lease_look(struct daemon *d, struct bytes bucket, struct bytes key);
+const struct lease *lease_look_prefix(struct daemon *d, struct bytes bucket, struct bytes prefix);
 /* Whether VALUE can be given. */
 bool lease_is_there(const struct lease *l);
 /* Whether one of these is it. */
