@@ -74,7 +74,7 @@ static int open_whole(int dir_fd, const struct entry *e, enum stream stream, uin
  * had now, which proves nothing about them. */
 static int open_entry(int dir_fd, const struct entry *e, int fds[2], size_t *n)
 {
-	int rc = open_whole(dir_fd, e, STREAM_OUT, e->out_len, &fds[0]);
+	int rc = open_whole(dir_fd, e, STREAM_OUT, e->out_len, &fds[0]); /* NOLINT: decided for is only what was looked up */
 
 	*n = 1;
 	if (rc || e->err_len == 0)
@@ -211,6 +211,7 @@ static int open_hit(struct conn *c, const struct ask *ask, struct known *k, stru
 	int rc = 0;
 
 	while (wants_entry(v)) {
+		BUG_ON(v->kind == VERDICT_FAILURE ? !k->has_failure : !k->has_entry);
 		*e = v->kind == VERDICT_FAILURE ? failure : good;
 		rc = open_entry(c->d->place.dir_fd, *e, fds, n);
 		if (rc == 0 || rc == SC_ESYS)
@@ -262,6 +263,7 @@ static void answer(struct conn *c, struct ask *ask)
 	case VERDICT_HIT:
 	case VERDICT_STALE:
 	case VERDICT_FAILURE:
+		BUG_ON(!e);
 		if (rc)
 			say_refused(c, REFUSE_STORE, errno, sc_strerror(rc));
 		else
