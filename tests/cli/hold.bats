@@ -57,6 +57,43 @@ held_by() {
 	done
 }
 
+# A daemon of the test build that stops itself at this point; it is ready when this returns.
+daemon_that_stops_at() {
+	: >"$T/ready"
+	mkdir -p -m 700 "$SC_DIR"
+	SC_STOPAT=$1:1:$T/stopped "$SCD_TEST" --ready-fd=9 "$SC_DIR" 9>"$T/ready" </dev/null >"$T/.scd" 2>&1 3>&- &
+	disown
+	wait_until '[ -s "$T/ready" ]'
+}
+# Half a second, as long as a stopped daemon is believed to live.
+stays_so() { for _ in {1..25}; do eval "$1" || return 1; sleep 0.02; done; }
+
+@test "hold: CMD does not begin before the daemon has said that KEY is held" {
+	use_test_build
+	daemon_that_stops_at lease_held
+	bg a "$SC" hold k v -- gate "$G"
+	wait_until '[ -s "$T/stopped" ]'
+	stays_so '[ "$(runs)" = 0 ]'
+	kill -CONT "$(daemon_pid)"
+	gate_up
+	is k v
+	step "$G" exit 0
+	assert_rc 0 a
+}
+
+@test "hold: it does not end before the daemon has said that KEY is gone" {
+	use_test_build
+	daemon_that_stops_at lease_gone
+	bg a "$SC" hold k v -- gate "$G"
+	step "$G" exit 0
+	wait_until '[ -s "$T/stopped" ]'
+	dead "$(gate_pid)"
+	stays_so 'is_running a'
+	kill -CONT "$(daemon_pid)"
+	assert_rc 0 a
+	is_gone k
+}
+
 @test "hold: without VALUE it is nothing, and exists all the same; a VALUE may be long, and of any bytes" {
 	holder a k
 	run -0 "$SC" get k
