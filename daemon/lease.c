@@ -487,11 +487,16 @@ void lease_holding(struct conn *c, const struct msg *m, int pidfd)
 	struct lease *l = find_gen(c->d, &m->gen);
 	const char *why = l ? why_over(l) : NULL;
 
-	if (why)
+	/* Too late, and yet its command must be dead before the key is free. */
+	if (why) {
+		close_if_open(&l->pidfd);
+		l->pidfd = pidfd;
+		pidfd = -1;
 		give_up(l, why);
+	}
 	/* Its own, or one that waits for whoever holds it: only he has been told the generation. */
 	if (!l || why || (l->holder != c && l->state != LEASE_AWAITED) || (c->lease && c->lease != l) || l->clearing) {
-		close(pidfd);
+		close_if_open(&pidfd);
 		log_event(c->d->log, "holder-refused", "pid=%d", (int)c->pid);
 		conn_send(c, &no, NULL, 0);
 		return;
