@@ -351,7 +351,7 @@ static void said_value(const struct client *c, const struct model *r, const stru
 		sim_fail("client %u is given lease %u, which is not for it", c->proc.number, r->number);
 	if (!r->done || m->out_len != r->len[0])
 		sim_fail("client %u is given lease %u, whose VALUE is not whole", c->proc.number, r->number);
-	if (r->let_go || (r->held_life != life.proc.number && !run_is_locked(r)))
+	if (r->let_go || (r->held_life != life.proc.number && !run_is_locked(r) && !r->command_alive))
 		sim_fail("client %u is given lease %u, which was let go", c->proc.number, r->number);
 }
 
