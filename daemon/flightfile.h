@@ -22,6 +22,8 @@ struct flightfile {
 	bool doomed; /* not to be committed */
 	bool finish; /* not to be stopped when nobody reads */
 	bool renewal;
+	bool lease; /* `sc hold`'s, no run; ttl_ms is its -t, and */
+	bool held;  /* … its VALUE is whole */
 };
 
 /* Makes the file and, on a description of its own, the lock that goes to the writer. *lock_fd is the caller's. SC_ESYS: nothing is

@@ -12,6 +12,7 @@ scenes=(
 	evict:daemon lost:leader lost:follower lost:daemon both:next awaited:next leftover:leader remove_restart:next
 	refresh_restart:next walk:next damaged:leader damaged:next booted:leader booted:next verify:other verify:daemon
 	move:other move:daemon put:other put:daemon sync:daemon
+	hold:other hold:daemon hold_restart:other hold_restart:next hold_killed:daemon
 )
 
 round() { # DIR SCENE VICTIM RUNS NAME COUNT FILE: says what is wrong, if something is

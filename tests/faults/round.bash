@@ -239,6 +239,65 @@ scene_move() { # FILE is given away
 	fi
 }
 
+# CMD of a hold: says who it is, looks whether another one's lives, and ends when it may.
+holding='for p in $(cat "$0/holders" 2>/dev/null); do
+	! grep -q "^State:[[:space:]]*[RSDTt]" "/proc/$p/status" 2>/dev/null || : >"$0/holders.twice"
+done
+echo $$ >>"$0/holders"
+until [ -e "$0/go" ]; do sleep 0.01; done'
+holder() { # NAME KIND ARG…
+	client "$1" "$2" hold "${@:3}" -- sh -c "$holding" "$T"
+	wait_until "[ -s '$T/holders' ] || [ -e '$T/$1.rc' ]"
+}
+is_held() { # as long as its CMD lives the key is there
+	local got
+	got=$("$SC" get k 2>>"$T/.quiet") || true
+	[ "$got" = v ] || [ -e "$T/x.rc" ] || struck || fault "hold: CMD runs, but the key is '$got'"
+}
+let_go() { # both have ended; who was to be killed with 137
+	local got
+	go
+	got=$(rc x) || fault "I1: hold has not ended"
+	case $got:$victim in
+	0:* | 137:other | 137:killed) ;;
+	*) fault "hold: status $got" ;;
+	esac
+	got=$(rc y) || fault "I1: the hold that waits has not ended"
+	[ "$got" = 0 ] || fault "hold --wait: status $got"
+	[ ! -e "$T/holders.twice" ] || fault "hold: two held it at once"
+	absent
+}
+
+scene_hold() { # a key is held; another one waits for it
+	scd daemon
+	holder x other k v
+	client y others hold -w 1h k w -- sh -c "$holding" "$T"
+	is_held
+	let_go
+}
+
+scene_hold_restart() { # the daemon is killed while a key is held, the next one is there at once
+	scd daemon
+	holder x other k v
+	kill_it "$(daemon_pid)"
+	scd next
+	client y others hold -w 1h k w -- sh -c "$holding" "$T"
+	is_held
+	wait_until 'grep -q "its holder is back" "$SC_DIR/scd.log" || struck || [ -e "$T/x.rc" ]'
+	is_held
+	let_go
+}
+
+scene_hold_killed() { # the holder is killed: its command dies before the other one's begins
+	scd daemon
+	holder x other k v
+	client y others hold -w 1h k w -- sh -c "$holding" "$T"
+	kill -9 "$(pid_of x)" 2>>"$T/.quiet" || true
+	[[ $(rc x) =~ ^(0|137)$ ]] || fault "hold: status $(rc x)"
+	victim=killed
+	let_go
+}
+
 scene_sync() { # the disk is written to
 	scd daemon
 	entry_is_there k || struck

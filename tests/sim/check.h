@@ -44,6 +44,8 @@ bool check_is_known(const struct model *r);
 void check_command(struct writer *w);
 /* A client has LEAD in its hands. */
 void check_led(struct client *c, struct model *r);
+/* The command of a hold begins. */
+void check_holds(const struct model *r);
 /* A writer begins to stop its command. */
 void check_stop(struct writer *w);
 /* A client sees that its run has ended. */

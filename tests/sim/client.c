@@ -80,7 +80,8 @@ const char *client_describe(const struct client *c)
 
 	snprintf(text, sizeof text, "client %u (%s %s%s%s%s%s%s%s%s, ttl %lld, inside of %u, chain %zu, session %d, %s)",
 		 c->proc.number,
-		 c->put	       ? "put"
+		 c->if_absent  ? "put --if-absent"
+		 : c->put      ? "put"
 		 : c->detached ? "warm"
 			       : errands[c->errand],
 		 c->key->name, c->command ? " -- C" : "", c->refresh ? " --refresh" : "", c->finish ? " --finish" : "",
@@ -110,7 +111,8 @@ static struct msg question(const struct client *c)
 			    .key = bytes_of(c->key->name),
 			    .flags = (c->command ? ASK_COMMAND : 0u) | (c->refresh ? ASK_REFRESH : 0u) |
 				     (c->finish ? ASK_FINISH : 0u) | (c->finished ? ASK_FINISHED : 0u) |
-				     (c->wait ? ASK_WAIT : 0u) | (c->detached ? ASK_DETACHED : 0u) | (c->put ? ASK_PUT : 0u),
+				     (c->wait ? ASK_WAIT : 0u) | (c->detached ? ASK_DETACHED : 0u) | (c->put ? ASK_PUT : 0u) |
+				     (c->if_absent ? ASK_IF_ABSENT : 0u),
 			    .ttl = c->ttl,
 			    .accept = c->accept,
 			    .stale = c->stale,
@@ -319,6 +321,8 @@ static void on_told(void *arg, int rc, const struct msg *m, struct desc **fds, s
 		on_run(c, m, fds, nfds);
 	} else if (m->type == MSG_MISS) {
 		client_end(c, has_printed(c) ? END_INCOMPLETE : END_MISS);
+	} else if (m->type == MSG_REFUSE && m->reason == REFUSE_EXISTS) {
+		client_end(c, END_MISS);
 	} else if (m->type == MSG_REFUSE) {
 		client_bypass(c);
 	} else {

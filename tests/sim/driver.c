@@ -33,6 +33,8 @@ enum action {
 	LOSE_OBJECT,
 	ROGUE,
 	LULL,
+	HOLD,
+	HOLDER_KILL,
 	NOTHING,
 	ACTIONS,
 };
@@ -48,7 +50,8 @@ static const unsigned usual[ACTIONS] = {
 	[LOSE_INDEX] = 1,    [LOSE_OBJECT] = 1,
 	[PAUSE_DAEMON] = 1,  [NOTHING] = 20,
 	[ROGUE] = 1,	     [PUT_SIGNAL] = 2,
-	[LULL] = 1,
+	[LULL] = 1,	     [HOLD] = 4,
+	[HOLDER_KILL] = 3,
 };
 
 struct driver {
@@ -99,6 +102,7 @@ static void choose_ttl(struct client *c)
 static void choose_kind(struct client *c)
 {
 	c->put = chance(drv.put);
+	c->if_absent = c->put && chance(40);
 	c->detached = c->put || chance(drv.detached);
 	c->command |= c->detached;
 	c->refresh = c->command && !c->put && chance(drv.refresh);
@@ -190,10 +194,13 @@ static void pause_somebody(void)
 {
 	uint64_t until = sim.now + (chance(70) ? rnd(200) : rnd(8000));
 	struct client *c = some_client();
+	struct holder *h = nholders ? holders[rnd(nholders)] : NULL;
 	struct writer *w = some_writer();
 
 	sim.paused = true;
-	if (w && chance(50))
+	if (h && h->proc.alive && chance(30))
+		pause_until(&h->proc, until);
+	else if (w && chance(50))
 		pause_until(&w->proc, until);
 	else if (c)
 		pause_until(&c->proc, until);
@@ -230,6 +237,12 @@ static void disturb_writer(enum action a)
 		command_cancel(w);
 	else
 		command_kill(w->run, 9);
+}
+
+static void disturb_holder(void)
+{
+	if (nholders)
+		holder_kill(holders[rnd(nholders)]);
 }
 
 static void lose_object(void)
@@ -310,6 +323,12 @@ static void act(enum action a)
 		break;
 	case LULL:
 		pass(rnd(2 * SC_UNKEPT_MS));
+		break;
+	case HOLD:
+		holder_start(some_key());
+		break;
+	case HOLDER_KILL:
+		disturb_holder();
 		break;
 	case NOTHING:
 	case ACTIONS:
@@ -400,7 +419,7 @@ void driver_run(uint64_t seed)
 
 	daemon_begin(); /* first: what the last scenario has left is not this one's memory */
 	sim_begin(seed);
-	nclients = nwriters = 0;
+	nclients = nwriters = nholders = 0;
 	draw();
 	/* Nothing is drawn for it: the seeds that once found something mean what they meant. */
 	drv.stale = seed % 2 ? 0 : (unsigned)(seed / 2 % 100);

@@ -166,6 +166,7 @@ int flightfile_create(int dir_fd, const struct flightfile *f, int *lock_fd)
 	r->torn = false;
 	r->mark_doomed = f->doomed;
 	r->mark_finish = f->finish;
+	r->lease = f->lease;
 	check_born(r);
 	daemon_point();
 	r->lock = desc_new(DESC_LOCK, r);
@@ -181,11 +182,16 @@ int flightfile_mark(int dir_fd, const struct gen *g, enum flight_mark mark)
 	daemon_point();
 	if (!r->file)
 		return SC_ENOENT;
-	trace("run %u: its file is marked %s", r->number, mark == MARK_DOOMED ? "doomed" : "finish");
-	if (mark == MARK_DOOMED)
+	trace("run %u: its file is marked %s", r->number,
+	      mark == MARK_DOOMED ? "doomed"
+	      : mark == MARK_HELD ? "held"
+				  : "finish");
+	if (mark == MARK_DOOMED && !r->lease)
 		check_doomed(r);
 	if (mark == MARK_DOOMED)
 		r->mark_doomed = true;
+	else if (mark == MARK_HELD)
+		r->mark_held = true;
 	else
 		r->mark_finish = true;
 	return 0;
@@ -217,6 +223,10 @@ int flightfile_read(int dir_fd, const char *name, struct flightfile *f, bool *lo
 	f->created_wall_ms = r->created_wall_ms;
 	f->doomed = r->mark_doomed;
 	f->finish = r->mark_finish;
+	f->stale_ms = f->keep_ms = 0;
+	f->renewal = false;
+	f->lease = r->lease;
+	f->held = r->mark_held;
 	return 0;
 }
 
@@ -255,7 +265,7 @@ int flightfile_scan(int dir_fd, void (*each)(void *arg, const char *name), void 
 		if (!r->file)
 			continue;
 		gen_format(&r->gen, name);
-		life.found |= !r->torn && !(r->key->has_row && r->key->row_run == r);
+		life.found |= !r->torn && !r->lease && !(r->key->has_row && r->key->row_run == r);
 		each(arg, name);
 	}
 	return 0;
