@@ -87,6 +87,7 @@ CMD_SRC = \
 	cmd/spawn.c \
 	cmd/source.c \
 	cmd/spool.c \
+	cmd/stats.c \
 	cmd/status.c \
 	cmd/sync.c \
 	cmd/talk.c \
@@ -100,6 +101,7 @@ DAEMON_SRC = \
 	daemon/conn.c \
 	daemon/decide.c \
 	daemon/dispatch.c \
+	daemon/event.c \
 	daemon/evict.c \
 	daemon/flight.c \
 	daemon/flight_begin.c \
@@ -117,6 +119,7 @@ DAEMON_SRC = \
 	daemon/nesting.c \
 	daemon/sieve.c \
 	daemon/sql.c \
+	daemon/stats.c \
 	daemon/ticker.c \
 	daemon/trust.c \
 	daemon/upkeep.c \

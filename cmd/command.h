@@ -48,6 +48,7 @@ int run_put(const struct command *self, int argc, char **argv);
 int run_rm(const struct command *self, int argc, char **argv);
 int run_ls(const struct command *self, int argc, char **argv);
 int run_ps(const struct command *self, int argc, char **argv);
+int run_stats(const struct command *self, int argc, char **argv);
 int run_sync(const struct command *self, int argc, char **argv);
 int run_config(const struct command *self, int argc, char **argv);
 int run_doctor(const struct command *self, int argc, char **argv);
@@ -60,7 +61,7 @@ int run_table(const struct command *self, int argc, char **argv);
 
 /* Those of get and warm begin behind the first of run's. */
 #define get_options (run_options + 1)
-extern const struct option_row run_options[], put_options[], rm_options[], ls_options[], ps_options[], sync_options[],
+extern const struct option_row run_options[], put_options[], rm_options[], ls_options[], ps_options[], stats_options[], sync_options[],
 	config_options[], doctor_options[], verify_options[], daemon_options[];
 
 /* `sc: what: why (what to do)`, one line on stderr. A NULL mend leaves the parentheses away. */

@@ -19,6 +19,7 @@ const struct command commands[] = {
 	{"rm", "remove keys", "KEY... | --prefix P", rm_options, false, run_rm},
 	{"ls", "list the keys of finished entries", "[PREFIX]", ls_options, false, run_ls, .group = "look"},
 	{"ps", "list the runs in progress", "", ps_options, false, run_ps},
+	{"stats", "what was asked, run, kept and given up, and how much there is, by bucket", "", stats_options, false, run_stats},
 	{"sync", "what is stored survives a loss of power from now on", "", sync_options, false, run_sync, .group = "tend"},
 	{"verify", "check every entry's bytes, and what lies in the cache", "", verify_options, false, run_verify},
 	{"config", "every setting, its value, and where that comes from", "", config_options, false, run_config},

@@ -14,6 +14,7 @@
 #include "daemon/index.h"
 #include "daemon/key.h"
 #include "daemon/nesting.h"
+#include "daemon/stats.h"
 #include "daemon/trust.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -125,6 +126,7 @@ static void lead(struct conn *c, const struct ask *ask)
 	if (rc == SC_ENOMEM)
 		errno = ENOMEM;
 	log_event(c->d->log, "no-flight", "why=\"%s\"", sc_strerror(rc));
+	stats_count(c->d, bytes_of(ask->bucket), TALLY_BYPASSES, 1);
 	say_refused(c, REFUSE_STORE, rc == SC_ESYS || rc == SC_ENOMEM ? errno : 0, sc_strerror(rc));
 	/* Others may have filled the disk: what is asked for next shall find room. */
 	evict_look(c->d, ask->bucket);
@@ -195,6 +197,30 @@ static int open_hit(struct conn *c, const struct ask *ask, struct known *k, stru
 	return 0;
 }
 
+/* What waits is counted when it no longer does, a run when it has begun. */
+static void count(struct conn *c, struct bytes bucket, enum verdict_kind kind, const struct entry *e)
+{
+	static const struct {
+		bool counts;
+		enum tally as;
+	} kinds[] = {
+		[VERDICT_HIT] = {true, TALLY_HITS},
+		[VERDICT_STALE] = {true, TALLY_STALE},
+		[VERDICT_FAILURE] = {true, TALLY_FAILURES},
+		[VERDICT_FOLLOW] = {true, TALLY_FOLLOWS},
+		[VERDICT_LEAD] = {false, 0},
+		[VERDICT_WAIT] = {false, 0},
+		[VERDICT_MISS] = {true, TALLY_MISSES},
+		[VERDICT_NESTED] = {true, TALLY_BYPASSES},
+		[VERDICT_ALONE] = {true, TALLY_BYPASSES},
+	};
+
+	if (kinds[kind].counts)
+		stats_count(c->d, bucket, kinds[kind].as, 1);
+	if (e)
+		stats_count(c->d, bucket, TALLY_BYTES_SERVED, e->out_len + e->err_len);
+}
+
 static void answer(struct conn *c, struct ask *ask)
 {
 	struct bytes bucket = bytes_of(ask->bucket), key = {ask->key, ask->key_len};
@@ -223,6 +249,9 @@ static void answer(struct conn *c, struct ask *ask)
 		k.nested = (v.kind != VERDICT_LEAD || k.run != RUN_NONE) && nesting_by_key(c, bucket, key, &ask->q);
 		v = decide(&ask->q, &k);
 	}
+	/* A renewal is not a question of its own: who asks for it has been answered. */
+	if (!ask->q.renew)
+		count(c, bucket, rc ? VERDICT_WAIT : v.kind, is_hit(&v) && !rc ? e : NULL);
 	switch (v.kind) {
 	case VERDICT_HIT:
 	case VERDICT_STALE:

@@ -51,6 +51,7 @@ struct listing {
 	size_t after_len;
 	bool begun;
 	bool flights;	      /* of flights, not of entries */
+	bool stats;	      /* of buckets' counters: then `bucket` is the last one that was sent */
 	uint64_t after_order; /* … then this is where */
 	uint64_t sent;
 };

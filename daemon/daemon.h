@@ -19,6 +19,7 @@ struct index;
 struct key;
 struct listener;
 struct lockfile;
+struct stats;
 struct ticker;
 struct upkeep;
 
@@ -29,6 +30,7 @@ struct daemon {
 	struct index *index;
 	struct flights *flights;
 	struct evict *evict;
+	struct stats *stats;
 	struct key *keys; /* those that are run, waited for, or remembered … */
 	struct memos {
 		struct key *first; /* … for this, oldest first */

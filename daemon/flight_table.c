@@ -9,6 +9,7 @@
 #include "daemon/flightfile.h"
 #include "daemon/index.h"
 #include "daemon/nesting.h"
+#include "daemon/stats.h"
 #include "daemon/ticker.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -162,6 +163,15 @@ struct usage flights_usage(const struct daemon *d, const char *bucket)
 	return u;
 }
 
+unsigned flights_in(const struct daemon *d, const char *bucket)
+{
+	unsigned n = 0;
+
+	for (const struct flight *f = d->flights->by_gen; f; f = f->hh.next)
+		n += is_of(f, bucket);
+	return n;
+}
+
 struct flight *flights_largest(const struct daemon *d, const char *bucket)
 {
 	struct flight *largest = NULL;
@@ -205,6 +215,7 @@ static void adopt(struct daemon *d, const struct flightfile *file)
 
 	if (!f)
 		return; /* no memory: its file stays for the next daemon */
+	stats_count(d, flight_bucket(f), TALLY_LEADS, 0);
 	flight_await(f, "found");
 	KILLPOINT("flight_found");
 }

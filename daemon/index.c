@@ -14,6 +14,7 @@
 
 #include "daemon/index_parts.h"
 #include "lib/err.h"
+#include "lib/msg.h"
 
 /* Rows of one expiry: the loop's other jobs wait behind it. */
 #define EXPIRE_MAX 1024
@@ -286,6 +287,45 @@ int index_bucket_total(struct index *ix, struct bytes bucket, struct total *t)
 	if (rc == SC_ECORRUPT)
 		tell_corrupt(ix);
 	return rc;
+}
+
+static int next_bucket(struct index *ix, struct bytes after, char *name, struct total *t)
+{
+	int rc = ready_reader(ix);
+	struct bytes b;
+
+	if (rc)
+		return rc;
+	sql_bind_name(ix->reader, SQL_NEXT_BUCKET, 1, after);
+	rc = sql_step(ix->reader, SQL_NEXT_BUCKET);
+	if (rc <= 0)
+		return rc ? rc : SC_ENOENT;
+	b = sql_bytes(ix->reader, SQL_NEXT_BUCKET, 0);
+	rc = SC_ECORRUPT;
+	if (msg_is_bucket(b)) {
+		memcpy(name, b.p, b.n);
+		name[b.n] = '\0';
+		t->entries = sql_u64(ix->reader, SQL_NEXT_BUCKET, 1);
+		t->bytes = sql_u64(ix->reader, SQL_NEXT_BUCKET, 2);
+		rc = 0;
+	}
+	sql_done(ix->reader, SQL_NEXT_BUCKET);
+	return rc;
+}
+
+int index_next_bucket(struct index *ix, struct bytes after, char name[SC_BUCKET_MAX + 1], struct total *t)
+{
+	int rc = next_bucket(ix, after, name, t);
+
+	if (rc == SC_ECORRUPT)
+		tell_corrupt(ix);
+	return rc;
+}
+
+void index_on_gone(struct index *ix, index_gone each, void *arg)
+{
+	ix->gone = each;
+	ix->gone_arg = arg;
 }
 
 int index_next(struct index *ix, int64_t id, struct entry *out)
@@ -634,6 +674,8 @@ void index_collect(struct index *ix)
 {
 	for (struct job *j = jobs_collect(&ix->jobs), *next; j; j = next) {
 		next = j->next;
+		if (!j->status && ix->gone)
+			index_tell_gone(ix, j);
 		if (j->done) {
 			errno = j->err;
 			j->done(j->arg, j->status, j->changed);

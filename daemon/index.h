@@ -122,7 +122,23 @@ typedef int (*index_row)(void *arg, const struct entry *e);
 int index_list(struct index *ix, struct bytes bucket, struct bytes prefix, struct bytes after, unsigned limit, index_row each,
 	       void *arg);
 
+/* The name of the next bucket with entries behind `after`, bytewise, and what it has. SC_ENOENT: there is none · SC_ECORRUPT, SC_ESYS. */
+int index_next_bucket(struct index *ix, struct bytes after, char name[SC_BUCKET_MAX + 1], struct total *t);
+
 /* ---- jobs ---- */
+
+/* A row that went, but for one whose place was taken. Told with the job that took it, before the job's own callback. The bytes are valid
+ * until it returns. */
+enum row_end { ROW_REMOVED, ROW_DAMAGED, ROW_EXPIRED, ROW_EVICTED };
+struct gone {
+	enum row_end how;
+	bool failed;
+	struct gen gen;
+	uint64_t order, out_len, err_len;
+	struct bytes bucket, key;
+};
+typedef void (*index_gone)(void *arg, const struct gone *g);
+void index_on_gone(struct index *ix, index_gone each, void *arg);
 
 /* status: 0 or an error. `changed`: commit: 1 if the entry is now the key's row, 0 if a row of a higher order stood there;
  * prove: 1 if the row is still there, else 0; remove, clear, expire and evict: how many rows went. */

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "daemon/index.h"
+#include "lib/buf.h"
 
 enum job_kind {
 	JOB_COMMIT,
@@ -51,6 +52,7 @@ struct job {
 
 	int status, err; /* err: errno of SC_ESYS */
 	uint64_t changed;
+	struct buf gone;      /* owned; rows that went: index_thread.c packs, index.c tells */
 	unsigned ndead, room; /* generations whose objects go; room: how many `dead` has */
 	struct dead dead[];
 };

@@ -15,11 +15,13 @@
 
 #include "daemon/conn.h"
 #include "daemon/daemon.h"
+#include "daemon/event.h"
 #include "daemon/evict.h"
 #include "daemon/flight.h"
 #include "daemon/index.h"
 #include "daemon/key.h"
 #include "daemon/listener.h"
+#include "daemon/stats.h"
 #include "daemon/ticker.h"
 #include "daemon/trust.h"
 #include "daemon/upkeep.h"
@@ -396,6 +398,10 @@ static int start(struct main *m, const char *path, char *why, size_t size)
 	if (rc)
 		return rc;
 	rc = open_loop(m);
+	if (rc == 0)
+		rc = stats_open(d);
+	if (rc == 0)
+		index_on_gone(d->index, event_gone, d);
 	/* Before anybody is let in: a run that is going on must not be taken for none. */
 	if (rc == 0)
 		rc = flights_open(d);
@@ -446,6 +452,7 @@ static void finish(struct main *m)
 	flights_close(d);
 	keys_forget_all(d);
 	evict_close(d);
+	stats_close(d);
 	ticker_free(d->idle);
 	ticker_free(d->expiry);
 	ticker_free(d->pulse);

@@ -32,6 +32,7 @@ enum sql_who { SQL_READ = 1, SQL_WRITE = 2 };
 	  " ORDER BY e.id LIMIT 1")                                                                                            \
 	X(FIRST_END, SQL_READ, "SELECT purge_boot FROM entry WHERE boot = ?1 AND purge_boot >= 0 ORDER BY purge_boot LIMIT 1") \
 	X(BUCKET, SQL_READ, "SELECT entries, bytes FROM buckets WHERE name = ?1")                                              \
+	X(NEXT_BUCKET, SQL_READ, "SELECT name, entries, bytes FROM buckets WHERE name > ?1 ORDER BY name LIMIT 1")             \
 	X(OTHER_BOOTS, SQL_READ | SQL_WRITE, "SELECT id, boot_id FROM boots WHERE id <> ?1")                                   \
 	X(OF_BOOT, SQL_READ | SQL_WRITE,                                                                                       \
 	  "SELECT id, gen, created_wall_ms, created_boot_ms, ttl_ms, stale_ms FROM entry"                                      \
@@ -49,6 +50,7 @@ enum sql_who { SQL_READ = 1, SQL_WRITE = 2 };
 	  "failed)"                                                                                                            \
 	  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?14, ?20, 0, ?21)")  \
 	X(DELETE, SQL_WRITE, "DELETE FROM entry WHERE id = ?1")                                                                \
+	X(TAKE, SQL_WRITE, "DELETE FROM entry WHERE id = ?1 RETURNING bucket, key, gen, ord, failed, out_len, err_len")        \
 	X(ENDED, SQL_WRITE, "SELECT id, gen FROM entry WHERE boot = ?1 AND purge_boot < ?2 ORDER BY purge_boot LIMIT ?3")      \
 	X(ADD_BOOT, SQL_WRITE, "INSERT OR IGNORE INTO boots (boot_id) VALUES (?1)")                                            \
 	X(VISIT, SQL_WRITE, "UPDATE entry SET visited = 1, hits = hits + ?3 WHERE id = ?1 AND gen = ?2")                       \

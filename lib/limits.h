@@ -88,6 +88,9 @@
 #define SC_VISITS_MS 5000
 #define SC_VISITS_PAUSE_MS 2000
 
+/* Buckets that are counted for themselves: 200 bytes each. What comes after is counted together. */
+#define SC_TALLIED_MAX 1024
+
 /* `hashes`: 64 bytes for each file whose content is remembered, 262144 of them at most. */
 #define SC_HASHES_SIZE (16 * 1024 * 1024)
 /* A file that was changed so short a time ago may be changed again and have the same times: the coarsest of local file systems count

@@ -78,7 +78,7 @@ static const struct field_row fields[] = {
 #undef AS_ROW
 };
 
-#define ROW_FIELDS 13
+#define ROW_FIELDS 14
 
 struct row {
 	enum msg_type type;
@@ -109,6 +109,7 @@ static const struct row rows[] = {
 	{MSG_WALK, "WALK", SENDER_CLIENT, 0, 0, {F_flags}},
 	{MSG_SYNC, "SYNC", SENDER_CLIENT, 0, 0, {0}},
 	{MSG_CLEAR, "CLEAR", SENDER_CLIENT, 0, 0, {F_bucket, F_text}},
+	{MSG_STATS, "STATS", SENDER_CLIENT, 0, 0, {0}},
 
 	{MSG_HIT, "HIT", SENDER_DAEMON, 1, F_err_len,
 	 {F_gen, F_order, F_exit, F_signal, F_out_len, F_err_len, F_age, F_ttl, F_created, F_flags, F_out_sum, F_err_sum}},
@@ -131,6 +132,7 @@ static const struct row rows[] = {
 	{MSG_ROW, "ROW", SENDER_DAEMON, 1, F_err_len,
 	 {F_row, F_bucket, F_key, F_gen, F_out_len, F_err_len, F_out_sum, F_err_sum}},
 	{MSG_FLAW, "FLAW", SENDER_DAEMON, 0, 0, {F_row, F_bucket, F_key, F_gen, F_reason, F_error}},
+	{MSG_TALLY, "TALLY", SENDER_DAEMON, 0, 0, {F_bucket, F_kind, F_count, F_flags}},
 
 	{MSG_REGISTER, "REGISTER", SENDER_WRITER, 3, F_pid, {F_bucket, F_key, F_gen, F_pid, F_flags}},
 	{MSG_STARTED, "STARTED", SENDER_WRITER, 1, 0, {F_gen, F_pid, F_flags}},

@@ -25,6 +25,8 @@ enum msg_type {
 	MSG_WALK = 20,
 	MSG_SYNC = 21,
 	MSG_CLEAR = 22,
+	MSG_STATS = 27,
+	MSG_WATCH = 28,
 
 	/* the daemon's answers */
 	MSG_HIT = 30,
@@ -43,6 +45,9 @@ enum msg_type {
 	MSG_REPORT = 43,
 	MSG_ROW = 44,
 	MSG_FLAW = 45,
+	MSG_TALLY = 49,
+	MSG_EVENT = 50,
+	MSG_MISSED = 51,
 
 	/* a writer speaks */
 	MSG_REGISTER = 60,
@@ -150,6 +155,81 @@ enum flaw {
 
 /* STARTED.flags, REGISTER.flags */
 enum { STARTED_FOREGROUND = 1u << 0 }; /* the command's session is its caller's, not one of its own */
+
+/* WATCH.flags */
+enum { WATCH_INITIAL = 1u << 0 }; /* what there is first: runs as START, entries as COMMIT */
+
+/* EVENT.kind: what has become of a key. Numbers are never given anew. */
+enum event_kind {
+	EVENT_START = 1,   /* a run has begun */
+	EVENT_COMMIT = 2,  /* … has ended well, and there is an entry */
+	EVENT_FAIL = 3,	   /* … has failed */
+	EVENT_CANCEL = 4,  /* … was stopped, because nobody read it */
+	EVENT_LOST = 5,	   /* … has lost its writer */
+	EVENT_END = 6,	   /* … has ended well, and is not kept: EVENT.reason */
+	EVENT_REMOVE = 7,  /* an entry has gone because somebody said so; `reason` 1: because it is damaged */
+	EVENT_EXPIRE = 8,  /* … because its time is over */
+	EVENT_EVICT = 9,   /* … to make room */
+	EVENT_HOLD = 10,   /* a lease was taken */
+	EVENT_RELEASE = 11 /* … and is over */
+};
+
+/* EVENT.flags */
+enum {
+	EVENT_INITIAL = 1u << 0, /* it was so when the watch began */
+	EVENT_KEPT = 1u << 1,	 /* FAIL: the failure is kept */
+};
+
+/* EVENT.reason of END */
+enum unkept {
+	UNKEPT_DOOMED = 1, /* its key was removed meanwhile, or refreshed */
+	UNKEPT_TTL = 2,	   /* by its ttl of 0 it was not to be kept */
+	UNKEPT_STORE = 3,  /* it could not be stored: `error` */
+	UNKEPT_NEWER = 4,  /* a newer one was there already */
+};
+
+/* EVENT.reason of REMOVE */
+enum { REMOVED_DAMAGED = 1 }; /* its objects were not what they should be */
+
+/* TALLY.flags */
+enum {
+	TALLY_CACHE = 1u << 0,	/* of the whole cache and its daemon; `bucket` says nothing */
+	TALLY_OTHERS = 1u << 1, /* of all buckets that there was no room to count for themselves; the same */
+};
+
+/* TALLY.kind. First what is counted by bucket since the daemon began, then what is measured when it is asked for. */
+enum tally {
+	TALLY_HITS,	    /* questions answered by an entry that was fresh */
+	TALLY_STALE,	    /* … by one that was too old but for its grace */
+	TALLY_FAILURES,	    /* … by a kept failure */
+	TALLY_FOLLOWS,	    /* … by somebody else's run */
+	TALLY_LEADS,	    /* … by a run of their own */
+	TALLY_MISSES,	    /* … by nothing, to who had no command */
+	TALLY_BYPASSES,	    /* … by a refusal: to be run directly */
+	TALLY_COMMITS,	    /* runs, by their ends */
+	TALLY_FAILS,	    /* … */
+	TALLY_CANCELS,	    /* … */
+	TALLY_LOST,	    /* … */
+	TALLY_UNKEPT,	    /* … that ended well */
+	TALLY_REMOVED,	    /* entries that went */
+	TALLY_EXPIRED,	    /* … */
+	TALLY_EVICTED,	    /* … */
+	TALLY_BYTES_SERVED, /* of entries, to those who were answered by them */
+	TALLY_BYTES_STORED, /* of runs that were kept */
+	TALLIES,	    /* how many are counted */
+
+	TALLY_ENTRIES = 64, /* finished entries */
+	TALLY_BYTES,	    /* what they take of the disk */
+	TALLY_RUNS,	    /* in progress */
+
+	TALLY_CONNS = 96,  /* of the cache alone: open connections */
+	TALLY_WATCHERS,	   /* … of those that watch */
+	TALLY_BAD,	   /* entries found damaged since the daemon began */
+	TALLY_UPTIME,	   /* ms */
+	TALLY_STARTED,	   /* Unix ms */
+	TALLY_MAX_BYTES,   /* the limits; 2^64 - 1: none */
+	TALLY_MAX_ENTRIES, /* … */
+};
 
 /* STOP.flags */
 enum { STOP_NOW = 1u << 0 };

@@ -9,6 +9,7 @@
 #include "daemon/evict.h"
 #include "daemon/flight.h"
 #include "daemon/key.h"
+#include "daemon/stats.h"
 #include "daemon/ticker.h"
 #include "daemon/upkeep.h"
 #include "lib/build.h"
@@ -110,7 +111,7 @@ static void start(void *arg)
 	d->started_ms = clock_now().boot_ms;
 	d->index = index_new();
 	d->order = index_order(d->index);
-	if (flights_open(d) || evict_open(d))
+	if (stats_open(d) || flights_open(d) || evict_open(d))
 		life.stop_wanted = true;
 	else
 		life.listening = true;
@@ -165,6 +166,7 @@ static void finish(void *arg)
 	flights_close(d);
 	keys_forget_all(d);
 	evict_close(d);
+	stats_close(d);
 	conns_bury();
 	forget_all();
 	conns_die(); /* only those not accepted are left */

@@ -277,6 +277,12 @@ int index_bucket_total(struct index *index, struct bytes bucket, struct total *t
 	return 0;
 }
 
+int index_next_bucket(struct index *index, struct bytes after, char name[SC_BUCKET_MAX + 1], struct total *t)
+{
+	(void)index, (void)after, (void)name, (void)t;
+	return SC_ENOENT;
+}
+
 int index_visit(struct index *index, const struct visit *v, size_t n, index_done done, void *arg)
 {
 	(void)index, (void)v, (void)n, (void)done, (void)arg;
