@@ -92,6 +92,7 @@ CMD_SRC = \
 	cmd/sync.c \
 	cmd/talk.c \
 	cmd/verify.c \
+	cmd/watch.c \
 	cmd/writer.c \
 	cmd/writer_daemon.c
 
@@ -123,7 +124,8 @@ DAEMON_SRC = \
 	daemon/ticker.c \
 	daemon/trust.c \
 	daemon/upkeep.c \
-	daemon/walk.c
+	daemon/walk.c \
+	daemon/watch.c
 
 # What the tests bring, found by name.
 UNIT_SRC   = $(wildcard tests/unit/test_*.c)

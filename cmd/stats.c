@@ -53,6 +53,7 @@ static const struct figure figures[] = {
 	{TALLY_BYTES_SERVED, "served_bytes", "bytes of the entries that were answers", BYTES, true, false},
 	{TALLY_BYTES_STORED, "stored_bytes", "bytes of the runs that were kept", BYTES, true, false},
 	{TALLY_CONNS, "connections", "open connections", PLAIN, false, true},
+	{TALLY_WATCHERS, "watchers", "open connections of those who watch", PLAIN, false, true},
 	{TALLY_BAD, "damaged", "entries that were found damaged", PLAIN, true, true},
 	{TALLY_UPTIME, "uptime", "how long the daemon has been running", MS, false, true},
 	{TALLY_STARTED, "started", "when it was started, in Unix time", MS, false, true},

@@ -22,6 +22,7 @@ struct lockfile;
 struct stats;
 struct ticker;
 struct upkeep;
+struct watchers;
 
 struct daemon {
 	struct place place;
@@ -31,6 +32,7 @@ struct daemon {
 	struct flights *flights;
 	struct evict *evict;
 	struct stats *stats;
+	struct watchers *watchers;
 	struct key *keys; /* those that are run, waited for, or remembered … */
 	struct memos {
 		struct key *first; /* … for this, oldest first */

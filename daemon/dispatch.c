@@ -20,6 +20,7 @@
 #include "daemon/trust.h"
 #include "daemon/upkeep.h"
 #include "daemon/walk.h"
+#include "daemon/watch.h"
 #include "lib/build.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -303,6 +304,16 @@ static void on_stats(struct conn *c, const struct msg *m, int *fds, size_t nfds)
 	stats_cache(c->d, send_tally, c);
 }
 
+static void on_watch(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	struct msg ok = {.type = MSG_OK}, no = {.type = MSG_REFUSE, .reason = REFUSE_BUSY};
+	int rc = watch_start(c, m);
+
+	(void)fds, (void)nfds;
+	/* What there is to tell follows when this is on its way. */
+	conn_send(c, rc ? &no : &ok, NULL, 0);
+}
+
 static void on_status(struct conn *c, const struct msg *m, int *fds, size_t nfds)
 {
 	struct daemon *d = c->d;
@@ -488,6 +499,7 @@ static const struct {
 	{MSG_FLIGHTS, CONN_READY, on_flights},
 	{MSG_STATUS, CONN_READY, on_status},
 	{MSG_STATS, CONN_READY, on_stats},
+	{MSG_WATCH, CONN_READY, on_watch},
 	{MSG_STOP, CONN_READY, on_stop},
 	{MSG_PROVED, CONN_READY | CONN_READING, on_proved},
 	{MSG_NEXT, CONN_READY | CONN_READING, on_next},
@@ -592,6 +604,10 @@ void dispatch_drained(struct conn *c)
 	struct msg end = {.type = MSG_END}, no = {.type = MSG_REFUSE, .reason = REFUSE_STORE};
 	int n;
 
+	if (c->state == CONN_WATCHING) {
+		watch_drained(c);
+		return;
+	}
 	do {
 		n = next_rows(c, l);
 		if (c->listing != l || (n == ROWS && !conn_is_drained(c)))
@@ -614,6 +630,7 @@ void dispatch_gone(struct conn *c)
 {
 	bool stopping;
 
+	watch_stop(c);
 	key_leave(c);
 	nesting_forget(c);
 	free(c->ask);

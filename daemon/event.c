@@ -4,6 +4,7 @@
 #include "daemon/daemon.h"
 #include "daemon/index.h"
 #include "daemon/stats.h"
+#include "daemon/watch.h"
 
 static void count(struct daemon *d, const struct event *e)
 {
@@ -27,6 +28,7 @@ static void count(struct daemon *d, const struct event *e)
 void event_tell(struct daemon *d, const struct event *e)
 {
 	count(d, e);
+	watch_note(d, e);
 }
 
 void event_gone(void *arg, const struct gone *g)

@@ -25,6 +25,7 @@
 #include "daemon/ticker.h"
 #include "daemon/trust.h"
 #include "daemon/upkeep.h"
+#include "daemon/watch.h"
 #include "lib/build.h"
 #include "lib/clock.h"
 #include "lib/digest.h"
@@ -217,6 +218,7 @@ static void on_turn(uv_prepare_t *turn)
 	bool answers = m->d.dirty != NULL;
 
 	daemon_step(&m->d);
+	watch_turn(&m->d);
 	conn_flush_all(&m->d);
 	KILLPOINT("answers_sent");
 	if (answers && !m->proved)
@@ -401,6 +403,8 @@ static int start(struct main *m, const char *path, char *why, size_t size)
 	if (rc == 0)
 		rc = stats_open(d);
 	if (rc == 0)
+		rc = watch_open(d);
+	if (rc == 0)
 		index_on_gone(d->index, event_gone, d);
 	/* Before anybody is let in: a run that is going on must not be taken for none. */
 	if (rc == 0)
@@ -453,6 +457,7 @@ static void finish(struct main *m)
 	keys_forget_all(d);
 	evict_close(d);
 	stats_close(d);
+	watch_close(d);
 	ticker_free(d->idle);
 	ticker_free(d->expiry);
 	ticker_free(d->pulse);

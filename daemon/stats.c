@@ -7,6 +7,7 @@
 #include "daemon/daemon.h"
 #include "daemon/flight.h"
 #include "daemon/index.h"
+#include "daemon/watch.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/msg.h"
@@ -146,6 +147,7 @@ void stats_cache(struct daemon *d, stats_row each, void *arg)
 		{TALLY_BYTES, t.bytes},
 		{TALLY_RUNS, flights_count(d)},
 		{TALLY_CONNS, d->nconns},
+		{TALLY_WATCHERS, watch_count(d)},
 		{TALLY_BAD, d->nbad},
 		{TALLY_UPTIME, clock_now().boot_ms - d->started_ms},
 		{TALLY_STARTED, s->started_wall_ms},

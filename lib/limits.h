@@ -91,6 +91,11 @@
 /* Buckets that are counted for themselves: 200 bytes each. What comes after is counted together. */
 #define SC_TALLIED_MAX 1024
 
+/* What those who watch have not read yet, for all of them together, in events and bytes; and how many they may be. */
+#define SC_EVENTS_MAX 4096
+#define SC_EVENTS_BYTES (1024 * 1024)
+#define SC_WATCHERS_MAX 64
+
 /* `hashes`: 64 bytes for each file whose content is remembered, 262144 of them at most. */
 #define SC_HASHES_SIZE (16 * 1024 * 1024)
 /* A file that was changed so short a time ago may be changed again and have the same times: the coarsest of local file systems count

@@ -101,7 +101,7 @@ metric() { "$SC" stats --openmetrics | python3 "$ROOT/tests/openmetrics.py" | aw
 		assert [(r["scope"], r["bucket"]) for r in rows] == [("cache", None), ("bucket", "b.2"), ("bucket", "default")], rows
 		every = ["entries", "bytes", "runs", "hits", "stale_hits", "failure_hits", "follows", "leads", "misses", "bypasses", "commits",
 		    "failures", "cancels", "lost", "unkept", "removed", "expired", "evicted", "served_bytes", "stored_bytes"]
-		cache = ["connections", "damaged", "uptime", "started", "max_bytes", "max_entries"]
+		cache = ["connections", "damaged", "watchers", "uptime", "started", "max_bytes", "max_entries"]
 		for r in rows:
 		    assert sorted(r) == sorted(["scope", "bucket"] + every + (cache if r["scope"] == "cache" else [])), sorted(r)
 		    for name in every:

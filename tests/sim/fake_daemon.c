@@ -12,6 +12,7 @@
 #include "daemon/stats.h"
 #include "daemon/ticker.h"
 #include "daemon/upkeep.h"
+#include "daemon/watch.h"
 #include "lib/build.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -111,7 +112,7 @@ static void start(void *arg)
 	d->started_ms = clock_now().boot_ms;
 	d->index = index_new();
 	d->order = index_order(d->index);
-	if (stats_open(d) || flights_open(d) || evict_open(d))
+	if (stats_open(d) || watch_open(d) || flights_open(d) || evict_open(d))
 		life.stop_wanted = true;
 	else
 		life.listening = true;
@@ -167,6 +168,7 @@ static void finish(void *arg)
 	keys_forget_all(d);
 	evict_close(d);
 	stats_close(d);
+	watch_close(d);
 	conns_bury();
 	forget_all();
 	conns_die(); /* only those not accepted are left */
