@@ -58,6 +58,7 @@ CMD_SRC = \
 	cmd/complete.c \
 	cmd/content.c \
 	cmd/doctor.c \
+	cmd/explain.c \
 	cmd/follow.c \
 	cmd/get.c \
 	cmd/get_end.c \
@@ -109,6 +110,7 @@ DAEMON_SRC = \
 	daemon/flight_end.c \
 	daemon/flight_table.c \
 	daemon/flightfile.c \
+	daemon/history.c \
 	daemon/index.c \
 	daemon/index_evict.c \
 	daemon/index_file.c \

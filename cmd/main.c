@@ -19,6 +19,7 @@ const struct command commands[] = {
 	{"rm", "remove keys", "KEY... | --prefix P", rm_options, false, run_rm},
 	{"ls", "list the keys of finished entries", "[PREFIX]", ls_options, false, run_ls, .group = "look"},
 	{"ps", "list the runs in progress", "", ps_options, false, run_ps},
+	{"explain", "what is known of KEY, and why the last miss was one", "KEY", explain_options, false, run_explain},
 	{"watch", "a line for each thing that happens to a key, as it happens", "[PREFIX]", watch_options, false, run_watch},
 	{"stats", "what was asked, run, kept and given up, and how much there is, by bucket", "", stats_options, false,
 	 run_stats},

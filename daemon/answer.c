@@ -11,6 +11,7 @@
 #include "daemon/daemon.h"
 #include "daemon/evict.h"
 #include "daemon/flight.h"
+#include "daemon/history.h"
 #include "daemon/index.h"
 #include "daemon/key.h"
 #include "daemon/nesting.h"
@@ -221,6 +222,42 @@ static void count(struct conn *c, struct bytes bucket, enum verdict_kind kind, c
 		stats_count(c->d, bucket, TALLY_BYTES_SERVED, e->out_len + e->err_len);
 }
 
+/* Why neither an entry nor somebody's run was the answer. e: of the entry that was looked up; unreadable: it was one, by its row. */
+static struct cause cause_of_miss(const struct ask *ask, const struct known *k, const struct verdict *v, const struct entry *e,
+				  bool unreadable)
+{
+	struct cause why = {.kind = CAUSE_NEVER};
+
+	if (v->kind == VERDICT_NESTED) {
+		why.kind = CAUSE_NESTED;
+	} else if (v->kind == VERDICT_ALONE) {
+		why.kind = history_of_errno(k->unkept);
+		why.error = k->unkept;
+	} else if (unreadable) {
+		why.kind = CAUSE_UNREADABLE;
+	} else if (ask->q.refresh) {
+		why.kind = CAUSE_REFRESHED;
+	} else if (k->has_entry && k->age_ms > k->ttl_ms) {
+		why.kind = CAUSE_EXPIRED;
+		why.when_ms = e->created_wall_ms + k->ttl_ms;
+	} else if (k->has_entry) {
+		why.kind = CAUSE_OLD;
+		why.when_ms = e->created_wall_ms;
+	}
+	return why;
+}
+
+/* What puts something in the place of whatever is there asks for nothing; nor is a renewal a question of its own. */
+static void note_miss(struct conn *c, const struct ask *ask, const struct cause *why, enum verdict_kind kind)
+{
+	struct bytes bucket = bytes_of(ask->bucket), key = {ask->key, ask->key_len};
+
+	if (kind != VERDICT_LEAD && kind != VERDICT_MISS && kind != VERDICT_ALONE && kind != VERDICT_NESTED)
+		return;
+	if (!ask->q.put && !ask->q.renew && !ask->q.lost)
+		history_missed(c->d, bucket, key, *why);
+}
+
 static void answer(struct conn *c, struct ask *ask)
 {
 	struct bytes bucket = bytes_of(ask->bucket), key = {ask->key, ask->key_len};
@@ -230,6 +267,8 @@ static void answer(struct conn *c, struct ask *ask)
 	size_t nfds = 0;
 	struct verdict v;
 	struct entry good, failure, *e = NULL;
+	bool unreadable;
+	struct cause why;
 
 	look_up(c, ask, &good, &k);
 	look_up_failure(c, ask, &failure, &k);
@@ -237,6 +276,7 @@ static void answer(struct conn *c, struct ask *ask)
 	v = decide(&ask->q, &k);
 	KILLPOINT("ask_decided");
 	rc = open_hit(c, ask, &k, &good, &failure, &v, &e, fds, &nfds);
+	unreadable = e && !is_hit(&v);
 	if (!is_hit(&v) && v.kind != VERDICT_MISS && v.kind != VERDICT_ALONE) {
 		if (nesting_locate(c, ask->chain, ask->nchain)) {
 			say_refused(c, REFUSE_BUSY, ENOMEM, "");
@@ -252,6 +292,8 @@ static void answer(struct conn *c, struct ask *ask)
 	/* A renewal is not a question of its own: who asks for it has been answered. */
 	if (!ask->q.renew)
 		count(c, bucket, rc ? VERDICT_WAIT : v.kind, is_hit(&v) && !rc ? e : NULL);
+	why = cause_of_miss(ask, &k, &v, &good, unreadable);
+	note_miss(c, ask, &why, v.kind);
 	switch (v.kind) {
 	case VERDICT_HIT:
 	case VERDICT_STALE:

@@ -15,6 +15,7 @@ struct conn;
 struct distrusted;
 struct evict;
 struct flights;
+struct history;
 struct index;
 struct key;
 struct listener;
@@ -33,6 +34,7 @@ struct daemon {
 	struct evict *evict;
 	struct stats *stats;
 	struct watchers *watchers;
+	struct history *history;
 	struct key *keys; /* those that are run, waited for, or remembered … */
 	struct memos {
 		struct key *first; /* … for this, oldest first */

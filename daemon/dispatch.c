@@ -12,6 +12,7 @@
 #include "daemon/daemon.h"
 #include "daemon/evict.h"
 #include "daemon/flight.h"
+#include "daemon/history.h"
 #include "daemon/index.h"
 #include "daemon/key.h"
 #include "daemon/nesting.h"
@@ -304,6 +305,12 @@ static void on_stats(struct conn *c, const struct msg *m, int *fds, size_t nfds)
 	stats_cache(c->d, send_tally, c);
 }
 
+static void on_explain(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	(void)fds, (void)nfds;
+	history_explain(c, m);
+}
+
 static void on_watch(struct conn *c, const struct msg *m, int *fds, size_t nfds)
 {
 	struct msg ok = {.type = MSG_OK}, no = {.type = MSG_REFUSE, .reason = REFUSE_BUSY};
@@ -500,6 +507,7 @@ static const struct {
 	{MSG_STATUS, CONN_READY, on_status},
 	{MSG_STATS, CONN_READY, on_stats},
 	{MSG_WATCH, CONN_READY, on_watch},
+	{MSG_EXPLAIN, CONN_READY, on_explain},
 	{MSG_STOP, CONN_READY, on_stop},
 	{MSG_PROVED, CONN_READY | CONN_READING, on_proved},
 	{MSG_NEXT, CONN_READY | CONN_READING, on_next},
@@ -545,7 +553,10 @@ static int send_entry(void *arg, const struct entry *e)
 			.out_len = e->out_len,
 			.err_len = e->err_len,
 			.ttl = e->ttl_ms,
-			.created = e->created_wall_ms};
+			.created = e->created_wall_ms,
+			.stale = e->stale_ms,
+			.estimate = e->took_ms,
+			.hits = e->hits};
 
 	memcpy(l->after, e->key, e->key_len);
 	l->after_len = e->key_len;

@@ -2,6 +2,7 @@
 #include "daemon/event.h"
 
 #include "daemon/daemon.h"
+#include "daemon/history.h"
 #include "daemon/index.h"
 #include "daemon/stats.h"
 #include "daemon/watch.h"
@@ -29,6 +30,7 @@ void event_tell(struct daemon *d, const struct event *e)
 {
 	count(d, e);
 	watch_note(d, e);
+	history_note(d, e);
 }
 
 void event_gone(void *arg, const struct gone *g)

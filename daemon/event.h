@@ -1,5 +1,5 @@
 /* What has become of a key, said once where it happens, and passed to those who keep account: stats.c counts it, watch.c tells those who
- * watch. Nobody else is called by those places, so that a run or an entry has one story. */
+ * watch, history.c remembers it. Nobody else is called by those places, so that a run or an entry has one story. */
 #ifndef SC_EVENT_H
 #define SC_EVENT_H
 

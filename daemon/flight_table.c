@@ -265,6 +265,12 @@ static void on_found(void *arg, const char *name)
 		KILLPOINT("lost_found");
 		look->found = true;
 		log_event(d->log, "lost", "gen=%s", name);
+		event_tell(d, &(struct event){.kind = EVENT_LOST,
+					      .bucket = bytes_of(file.bucket),
+					      .key = {file.key, file.key_len},
+					      .gen = file.gen,
+					      .order = file.order,
+					      .ttl_ms = SC_FOREVER});
 		flight_discard(d, &file.gen);
 	}
 }

@@ -289,6 +289,55 @@ int index_bucket_total(struct index *ix, struct bytes bucket, struct total *t)
 	return rc;
 }
 
+static void read_cause(struct sql *q, int i, struct cause *c)
+{
+	c->kind = (enum cause_kind)sql_u64(q, SQL_PAST, i);
+	c->exit = (uint32_t)sql_u64(q, SQL_PAST, i + 1) & 255;
+	c->signal = (uint32_t)sql_u64(q, SQL_PAST, i + 2) & 63;
+	c->error = (int)sql_number(q, SQL_PAST, i + 3) & 4095;
+	c->when_ms = sql_u64(q, SQL_PAST, i + 4);
+}
+
+static int recall(struct index *ix, struct bytes bucket, struct bytes key, struct past *p)
+{
+	int rc = ready_reader(ix);
+
+	if (rc)
+		return rc;
+	sql_bind_name(ix->reader, SQL_PAST, 1, bucket);
+	sql_bind_blob(ix->reader, SQL_PAST, 2, key.p, key.n);
+	rc = sql_step(ix->reader, SQL_PAST);
+	if (rc <= 0)
+		return rc ? rc : SC_ENOENT;
+	read_cause(ix->reader, 0, &p->fate);
+	read_cause(ix->reader, 5, &p->miss);
+	p->missed_ms = sql_u64(ix->reader, SQL_PAST, 10);
+	sql_done(ix->reader, SQL_PAST);
+	return 0;
+}
+
+int index_recall(struct index *ix, struct bytes bucket, struct bytes key, struct past *p)
+{
+	int rc = recall(ix, bucket, key, p);
+
+	if (rc == SC_ECORRUPT)
+		tell_corrupt(ix);
+	return rc;
+}
+
+int index_remember(struct index *ix, const struct buf *rows, index_done done, void *arg)
+{
+	struct job *j = job_new(JOB_REMEMBER, 0, done, arg);
+
+	if (!j || buf_append(&j->pasts, rows->data, rows->len)) {
+		if (j)
+			job_free(j);
+		return SC_ENOMEM;
+	}
+	jobs_put(&ix->jobs, j);
+	return 0;
+}
+
 static int next_bucket(struct index *ix, struct bytes after, char *name, struct total *t)
 {
 	int rc = ready_reader(ix);

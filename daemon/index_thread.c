@@ -311,6 +311,56 @@ static int do_visit(struct index *ix, struct job *j)
 	return rc;
 }
 
+/* In front of its bucket and its key. */
+struct past_head {
+	struct past past;
+	size_t bucket_len, key_len;
+};
+
+int index_pack_past(struct buf *rows, const struct past *p, struct bytes bucket, struct bytes key)
+{
+	struct past_head h = {*p, bucket.n, key.n};
+	int rc = buf_reserve(rows, sizeof h + bucket.n + key.n);
+
+	if (rc)
+		return rc;
+	buf_append(rows, &h, sizeof h);
+	buf_append(rows, bucket.p, bucket.n);
+	return buf_append(rows, key.p, key.n);
+}
+
+static void bind_cause(struct sql *q, int i, const struct cause *c)
+{
+	sql_bind_u64(q, SQL_PUT_PAST, i, c->kind);
+	sql_bind_u64(q, SQL_PUT_PAST, i + 1, c->exit);
+	sql_bind_u64(q, SQL_PUT_PAST, i + 2, c->signal);
+	sql_bind_number(q, SQL_PUT_PAST, i + 3, c->error);
+	sql_bind_u64(q, SQL_PUT_PAST, i + 4, c->when_ms);
+}
+
+static int do_remember(struct index *ix, struct job *j)
+{
+	struct sql *q = ix->writer;
+	struct past_head h;
+	int rc = 0;
+
+	for (size_t at = 0; at < j->pasts.len && !rc; at += sizeof h + h.bucket_len + h.key_len) {
+		const uint8_t *p = j->pasts.data + at;
+
+		memcpy(&h, p, sizeof h);
+		sql_bind_name(q, SQL_PUT_PAST, 1, (struct bytes){p + sizeof h, h.bucket_len});
+		sql_bind_blob(q, SQL_PUT_PAST, 2, p + sizeof h + h.bucket_len, h.key_len);
+		bind_cause(q, 3, &h.past.fate);
+		bind_cause(q, 8, &h.past.miss);
+		sql_bind_u64(q, SQL_PUT_PAST, 13, h.past.missed_ms);
+		rc = sql_run(q, SQL_PUT_PAST);
+	}
+	if (rc)
+		return rc;
+	sql_bind_number(q, SQL_DROP_PASTS, 1, SC_HISTORY_MAX);
+	return sql_run(q, SQL_DROP_PASTS);
+}
+
 static int do_prove(struct index *ix, struct job *j)
 {
 	int64_t id;
@@ -459,6 +509,8 @@ static int do_job(struct index *ix, struct job *j, uint64_t *highest)
 		return do_visit(ix, j);
 	case JOB_PROVE:
 		return do_prove(ix, j);
+	case JOB_REMEMBER:
+		return do_remember(ix, j);
 	case JOB_EVICT:
 		return index_do_evict(ix, j);
 	case JOB_RENEW:

@@ -23,7 +23,8 @@ enum job_kind {
 	JOB_EVICT,
 	JOB_RENEW,
 	JOB_WALK,
-	JOB_SYNC
+	JOB_SYNC,
+	JOB_REMEMBER
 };
 
 #define JOB_COMMIT_ROOM 2 /* of a commit: what it replaces, and the failure it ends */
@@ -44,6 +45,7 @@ struct job {
 	struct now now;
 	struct visit *visits; /* owned */
 	size_t nvisits;
+	struct buf pasts;	 /* owned */
 	struct eviction *ev;	 /* borrowed */
 	struct clearing *cl;	 /* borrowed */
 	const char *why;	 /* renew; static */

@@ -18,6 +18,7 @@
 #include "daemon/event.h"
 #include "daemon/evict.h"
 #include "daemon/flight.h"
+#include "daemon/history.h"
 #include "daemon/index.h"
 #include "daemon/key.h"
 #include "daemon/listener.h"
@@ -405,6 +406,8 @@ static int start(struct main *m, const char *path, char *why, size_t size)
 	if (rc == 0)
 		rc = watch_open(d);
 	if (rc == 0)
+		rc = history_open(d);
+	if (rc == 0)
 		index_on_gone(d->index, event_gone, d);
 	/* Before anybody is let in: a run that is going on must not be taken for none. */
 	if (rc == 0)
@@ -441,6 +444,7 @@ static void finish(struct main *m)
 	/* Who asked us to go shall know that we do, however long the index takes to close. */
 	conn_flush_all(d);
 	evict_tell(d);
+	history_save(d);
 	index_close(d->index);
 	upkeep_free(d->upkeep);
 	trust_close(d);
@@ -458,6 +462,7 @@ static void finish(struct main *m)
 	evict_close(d);
 	stats_close(d);
 	watch_close(d);
+	history_close(d);
 	ticker_free(d->idle);
 	ticker_free(d->expiry);
 	ticker_free(d->pulse);

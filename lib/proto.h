@@ -27,6 +27,7 @@ enum msg_type {
 	MSG_CLEAR = 22,
 	MSG_STATS = 27,
 	MSG_WATCH = 28,
+	MSG_EXPLAIN = 29,
 
 	/* the daemon's answers */
 	MSG_HIT = 30,
@@ -48,6 +49,7 @@ enum msg_type {
 	MSG_TALLY = 49,
 	MSG_EVENT = 50,
 	MSG_MISSED = 51,
+	MSG_CAUSE = 52,
 
 	/* a writer speaks */
 	MSG_REGISTER = 60,
@@ -190,6 +192,31 @@ enum unkept {
 
 /* EVENT.reason of REMOVE */
 enum { REMOVED_DAMAGED = 1 }; /* its objects were not what they should be */
+
+/* CAUSE.kind: why there was nothing. Kept in the index: numbers are never given anew. */
+enum cause_kind {
+	CAUSE_NONE = 0,	       /* never sent: nothing is to be said */
+	CAUSE_NEVER = 1,       /* nothing is known of the key: never seen, or forgotten */
+	CAUSE_EXPIRED = 2,     /* the entry's time was over, at `created` */
+	CAUSE_OLD = 3,	       /* it was older than the question wanted it */
+	CAUSE_REFRESHED = 4,   /* the question wanted a new one */
+	CAUSE_FAILED = 5,      /* the run failed: `exit`, `signal` */
+	CAUSE_CANCELLED = 6,   /* … was stopped, because nobody read it */
+	CAUSE_LOST = 7,	       /* … lost its writer */
+	CAUSE_UNKEPT = 8,      /* … was not to be kept, by its ttl of 0 */
+	CAUSE_TOO_LARGE = 9,   /* what it printed was too large */
+	CAUSE_DISK_FULL = 10,  /* … found no room on the disk: `error` */
+	CAUSE_UNSTORED = 11,   /* … could not be stored for another reason: `error` */
+	CAUSE_EVICTED = 12,    /* the entry went to make room */
+	CAUSE_REMOVED = 13,    /* … was removed, or the run was while it went on */
+	CAUSE_UNREADABLE = 14, /* … was missing, damaged, or not to be read */
+	CAUSE_NESTED = 15,     /* the question came from inside of its own run, and its command was run directly */
+};
+
+/* CAUSE.flags */
+enum {
+	CAUSE_OF_MISS = 1u << 0
+}; /* of the last question that was a miss, which came `age` ago; else: what became of the last run or entry */
 
 /* TALLY.flags */
 enum {

@@ -8,6 +8,7 @@
 #include "daemon/conn.h"
 #include "daemon/evict.h"
 #include "daemon/flight.h"
+#include "daemon/history.h"
 #include "daemon/key.h"
 #include "daemon/stats.h"
 #include "daemon/ticker.h"
@@ -112,7 +113,7 @@ static void start(void *arg)
 	d->started_ms = clock_now().boot_ms;
 	d->index = index_new();
 	d->order = index_order(d->index);
-	if (stats_open(d) || watch_open(d) || flights_open(d) || evict_open(d))
+	if (stats_open(d) || watch_open(d) || history_open(d) || flights_open(d) || evict_open(d))
 		life.stop_wanted = true;
 	else
 		life.listening = true;
@@ -169,6 +170,7 @@ static void finish(void *arg)
 	evict_close(d);
 	stats_close(d);
 	watch_close(d);
+	history_close(d);
 	conns_bury();
 	forget_all();
 	conns_die(); /* only those not accepted are left */

@@ -208,6 +208,8 @@ int flightfile_read(int dir_fd, const char *name, struct flightfile *f, bool *lo
 	memcpy(f->key, r->key->name, f->key_len);
 	f->order = r->order;
 	f->ttl_ms = r->ttl_ms;
+	f->stale_ms = f->keep_ms = 0;
+	f->renewal = false;
 	f->created_wall_ms = r->created_wall_ms;
 	f->doomed = r->mark_doomed;
 	f->finish = r->mark_finish;
