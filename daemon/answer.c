@@ -106,6 +106,7 @@ static void say_hit(struct conn *c, const struct entry *e, uint64_t age_ms, unsi
 	c->state = CONN_READING;
 	c->holds = e->gen;
 	evict_visited(c->d, e);
+	stats_count(c->d, bytes_of(e->bucket), TALLY_BYTES_SERVED, e->out_len + e->err_len);
 	conn_send(c, &m, fds, n);
 }
 
@@ -199,7 +200,7 @@ static int open_hit(struct conn *c, const struct ask *ask, struct known *k, stru
 }
 
 /* What waits is counted when it no longer does, a run when it has begun. */
-static void count(struct conn *c, struct bytes bucket, enum verdict_kind kind, const struct entry *e)
+static void count(struct conn *c, struct bytes bucket, enum verdict_kind kind)
 {
 	static const struct {
 		bool counts;
@@ -218,8 +219,6 @@ static void count(struct conn *c, struct bytes bucket, enum verdict_kind kind, c
 
 	if (kinds[kind].counts)
 		stats_count(c->d, bucket, kinds[kind].as, 1);
-	if (e)
-		stats_count(c->d, bucket, TALLY_BYTES_SERVED, e->out_len + e->err_len);
 }
 
 /* Why neither an entry nor somebody's run was the answer. e: of the entry that was looked up; unreadable: it was one, by its row. */
@@ -275,8 +274,9 @@ static void answer(struct conn *c, struct ask *ask)
 	flights_known(c->d, bucket, key, &k, &run);
 	v = decide(&ask->q, &k);
 	KILLPOINT("ask_decided");
+	unreadable = is_hit(&v);
 	rc = open_hit(c, ask, &k, &good, &failure, &v, &e, fds, &nfds);
-	unreadable = e && !is_hit(&v);
+	unreadable &= !is_hit(&v);
 	if (!is_hit(&v) && v.kind != VERDICT_MISS && v.kind != VERDICT_ALONE) {
 		if (nesting_locate(c, ask->chain, ask->nchain)) {
 			say_refused(c, REFUSE_BUSY, ENOMEM, "");
@@ -291,7 +291,7 @@ static void answer(struct conn *c, struct ask *ask)
 	}
 	/* A renewal is not a question of its own: who asks for it has been answered. */
 	if (!ask->q.renew)
-		count(c, bucket, rc ? VERDICT_WAIT : v.kind, is_hit(&v) && !rc ? e : NULL);
+		count(c, bucket, rc ? VERDICT_WAIT : v.kind);
 	why = cause_of_miss(ask, &k, &v, &good, unreadable);
 	note_miss(c, ask, &why, v.kind);
 	switch (v.kind) {

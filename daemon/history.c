@@ -48,18 +48,15 @@ int history_open(struct daemon *d)
 	return h->save ? 0 : SC_ENOMEM;
 }
 
-static void drop(struct page_of_key **table, struct page_of_key *p)
-{
-	HASH_DEL(*table, p);
-	free(p);
-}
-
 static void drop_all(struct page_of_key **table)
 {
-	struct page_of_key *p, *next;
+	struct page_of_key *p = *table, *next;
 
-	HASH_ITER (hh, *table, p, next)
-		drop(table, p);
+	HASH_CLEAR(hh, *table); /* the table alone: they hang together without it */
+	for (; p; p = next) {
+		next = p->hh.next;
+		free(p);
+	}
 }
 
 void history_close(struct daemon *d)
@@ -143,7 +140,7 @@ static struct past recall(struct daemon *d, struct bytes bucket, struct bytes ke
 	return past;
 }
 
-/* The page to write on, with what is known so far. NULL: no memory. */
+/* The page to write on, with what is known so far. NULL: no room. */
 static struct past *turn_to(struct daemon *d, struct bytes bucket, struct bytes key)
 {
 	struct history *h = d->history;
@@ -154,16 +151,14 @@ static struct past *turn_to(struct daemon *d, struct bytes bucket, struct bytes 
 	HASH_FIND(hh, h->fresh, id, n, p);
 	if (p)
 		return &p->past;
-	p = calloc(1, sizeof *p + n);
+	/* The index does not keep up: what is new now is not known later. */
+	p = HASH_COUNT(h->fresh) < SC_HISTORY_FRESH ? calloc(1, sizeof *p + n) : NULL;
 	if (!p)
 		return NULL;
 	p->past = recall(d, bucket, key);
 	p->bucket_len = bucket.n;
 	p->key_len = key.n;
 	memcpy(p->id, id, n);
-	/* The index does not keep up: the oldest page goes, which may lie there long. */
-	if (HASH_COUNT(h->fresh) >= SC_HISTORY_FRESH)
-		drop(&h->fresh, h->fresh);
 	HASH_ADD_KEYPTR(hh, h->fresh, p->id, n, p);
 	if (!p->hh.tbl) {
 		free(p);

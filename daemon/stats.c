@@ -18,7 +18,7 @@ struct counts {
 };
 
 struct stats {
-	struct counts **list; /* owned, by name */
+	struct counts *list; /* owned, by name */
 	size_t n, room;
 	struct counts others;
 	bool has_others;
@@ -40,8 +40,6 @@ void stats_close(struct daemon *d)
 
 	if (!s)
 		return;
-	for (size_t i = 0; i < s->n; i++)
-		free(s->list[i]);
 	free(s->list);
 	free(s);
 	d->stats = NULL;
@@ -55,7 +53,7 @@ static size_t place_of(const struct stats *s, struct bytes bucket, bool *there)
 	*there = false;
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
-		const char *name = s->list[mid]->bucket;
+		const char *name = s->list[mid].bucket;
 		size_t n = strlen(name);
 		int c = memcmp(name, bucket.p, n < bucket.n ? n : bucket.n);
 
@@ -80,19 +78,17 @@ static struct counts *add(struct stats *s, size_t at, struct bytes bucket)
 		return NULL;
 	if (s->n == s->room) {
 		size_t room = s->room ? 2 * s->room : 8;
-		struct counts **list = realloc(s->list, room * sizeof *list);
+		struct counts *list = realloc(s->list, room * sizeof *list);
 
 		if (!list)
 			return NULL;
 		s->list = list;
 		s->room = room;
 	}
-	c = calloc(1, sizeof *c);
-	if (!c)
-		return NULL;
+	c = s->list + at;
+	memmove(c + 1, c, (s->n - at) * sizeof *c);
+	*c = (struct counts){0};
 	memcpy(c->bucket, bucket.p, bucket.n);
-	memmove(s->list + at + 1, s->list + at, (s->n - at) * sizeof *s->list);
-	s->list[at] = c;
 	s->n++;
 	return c;
 }
@@ -104,7 +100,7 @@ void stats_count(struct daemon *d, struct bytes bucket, enum tally what, uint64_
 	bool there;
 	size_t at = place_of(s, bucket, &there);
 
-	c = there ? s->list[at] : add(s, at, bucket);
+	c = there ? &s->list[at] : add(s, at, bucket);
 	if (!c) {
 		c = &s->others;
 		s->has_others = true;
@@ -156,7 +152,7 @@ void stats_cache(struct daemon *d, stats_row each, void *arg)
 	};
 
 	for (size_t i = 0; i < s->n; i++)
-		add_counts(sum, s->list[i]);
+		add_counts(sum, &s->list[i]);
 	add_counts(sum, &s->others);
 	for (size_t i = 0; i < sizeof now / sizeof *now; i++)
 		give(each, arg, "-", TALLY_CACHE, now[i].kind, now[i].count);
@@ -180,7 +176,7 @@ int stats_next(struct daemon *d, char *after, stats_row each, void *arg)
 	if (rc && rc != SC_ENOENT)
 		return rc;
 	at += there;
-	c = at < s->n ? s->list[at] : NULL;
+	c = at < s->n ? &s->list[at] : NULL;
 	if (rc && !c)
 		return 0;
 	if (c && !rc && strcmp(c->bucket, indexed) > 0)
