@@ -63,7 +63,7 @@ void row_set_key(json_t *row, struct bytes key)
 
 char *row_line(json_t *row)
 {
-	char *line = json_dumps(row, JSON_COMPACT | JSON_REAL_PRECISION(12)), *longer;
+	char *line = json_dumps(row, JSON_COMPACT | JSON_REAL_PRECISION(15)), *longer;
 	size_t n = line ? strlen(line) : 0;
 
 	json_decref(row);

@@ -53,6 +53,7 @@ enum bytes_rule { RULE_NONE, RULE_BUCKET, RULE_NO_NUL, RULE_GENS };
 	F(uptime, UINT, 0, UINT64_MAX, NONE)                   \
 	F(entries, UINT, 0, UINT64_MAX, NONE)                  \
 	F(conns, UINT, 0, UINT64_MAX, NONE)                    \
+	F(hits, UINT, 0, UINT64_MAX, NONE)                     \
 	F(row, UINT, 0, INT64_MAX, NONE)                       \
 	F(bad, UINT, 0, UINT64_MAX, NONE)
 
@@ -78,7 +79,7 @@ static const struct field_row fields[] = {
 #undef AS_ROW
 };
 
-#define ROW_FIELDS 13
+#define ROW_FIELDS 14
 
 struct row {
 	enum msg_type type;
@@ -111,6 +112,9 @@ static const struct row rows[] = {
 	{MSG_CLEAR, "CLEAR", SENDER_CLIENT, 0, 0, {F_bucket, F_text}},
 	{MSG_HOLD, "HOLD", SENDER_CLIENT, 0, 0, {F_bucket, F_key, F_flags, F_ttl, F_chain}},
 	{MSG_RELEASE, "RELEASE", SENDER_CLIENT, 0, 0, {F_gen}},
+	{MSG_STATS, "STATS", SENDER_CLIENT, 0, 0, {0}},
+	{MSG_WATCH, "WATCH", SENDER_CLIENT, 0, 0, {F_bucket, F_text, F_flags}},
+	{MSG_EXPLAIN, "EXPLAIN", SENDER_CLIENT, 0, 0, {F_bucket, F_key}},
 
 	{MSG_HIT, "HIT", SENDER_DAEMON, 1, F_err_len,
 	 {F_gen, F_order, F_exit, F_signal, F_out_len, F_err_len, F_age, F_ttl, F_created, F_flags, F_out_sum, F_err_sum}},
@@ -124,7 +128,8 @@ static const struct row rows[] = {
 	{MSG_LOST, "LOST", SENDER_DAEMON, 0, 0, {F_gen}},
 	{MSG_OK, "OK", SENDER_DAEMON, 0, 0, {F_count}},
 	{MSG_ENTRY, "ENTRY", SENDER_DAEMON, 0, 0,
-	 {F_bucket, F_key, F_gen, F_exit, F_signal, F_out_len, F_err_len, F_age, F_ttl, F_created}},
+	 {F_bucket, F_key, F_gen, F_exit, F_signal, F_out_len, F_err_len, F_age, F_ttl, F_created, F_stale, F_estimate,
+	  F_hits}},
 	{MSG_FLIGHT, "FLIGHT", SENDER_DAEMON, 0, 0,
 	 {F_bucket, F_key, F_gen, F_order, F_age, F_out_len, F_err_len, F_count, F_pid, F_flags, F_leader,
 	  F_lag_least, F_lag_most}},
@@ -134,6 +139,12 @@ static const struct row rows[] = {
 	 {F_row, F_bucket, F_key, F_gen, F_out_len, F_err_len, F_out_sum, F_err_sum}},
 	{MSG_FLAW, "FLAW", SENDER_DAEMON, 0, 0, {F_row, F_bucket, F_key, F_gen, F_reason, F_error}},
 	{MSG_HELD, "HELD", SENDER_DAEMON, 2, 0, {F_gen, F_order}},
+	{MSG_TALLY, "TALLY", SENDER_DAEMON, 0, 0, {F_bucket, F_kind, F_count, F_flags}},
+	{MSG_EVENT, "EVENT", SENDER_DAEMON, 0, 0,
+	 {F_kind, F_bucket, F_key, F_gen, F_order, F_created, F_exit, F_signal, F_out_len, F_err_len, F_ttl, F_reason, F_error,
+	  F_flags}},
+	{MSG_MISSED, "MISSED", SENDER_DAEMON, 0, 0, {F_count}},
+	{MSG_CAUSE, "CAUSE", SENDER_DAEMON, 0, 0, {F_kind, F_created, F_age, F_exit, F_signal, F_error, F_flags}},
 
 	{MSG_REGISTER, "REGISTER", SENDER_WRITER, 3, F_pid, {F_bucket, F_key, F_gen, F_pid, F_flags}},
 	{MSG_STARTED, "STARTED", SENDER_WRITER, 1, 0, {F_gen, F_pid, F_flags}},

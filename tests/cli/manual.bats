@@ -127,7 +127,8 @@ options_mark() { if rows | grep -q "^option$(printf '\034')$1$(printf '\034')"; 
 	refuse 2 rm --prefix a b
 	refuse 2 rm --prefix a --prefix b
 	refuse 2 daemon status --now
-	[ "$(sed -n '/^# OPTIONS THAT/,/^# EXIT/p' "$ROOT/cmd/sc.1.scd" | grep -c '^- ')" = 7 ]
-	[ "$n" = 14 ]
+	refuse 2 stats --json --openmetrics
+	[ "$(sed -n '/^# OPTIONS THAT/,/^# EXIT/p' "$ROOT/cmd/sc.1.scd" | grep -c '^- ')" = 8 ]
+	[ "$n" = 15 ]
 	no_daemon
 }
