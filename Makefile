@@ -117,6 +117,7 @@ DAEMON_SRC = \
 	daemon/listener.c \
 	daemon/main.c \
 	daemon/nesting.c \
+	daemon/room.c \
 	daemon/sieve.c \
 	daemon/sql.c \
 	daemon/ticker.c \

@@ -224,8 +224,11 @@ static int store(struct put *p, const struct msg *m, const int *fds)
 	bool gives;
 	int error;
 
-	if (page_map(&run.page, fds[LEAD_PAGE], &m->gen))
+	if (page_map(&run.page, fds[LEAD_PAGE], &m->gen)) {
+		if (p->moves)
+			move_undo(&p->move, -1);
 		return cannot_store(p, "the daemon's page is not usable", NULL);
+	}
 	gives = make_gift(p, fds[LEAD_OUT], &gift);
 	/* We do not read what we write, but for its sum. */
 	if (!gives)

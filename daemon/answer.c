@@ -74,7 +74,7 @@ static int open_whole(int dir_fd, const struct entry *e, enum stream stream, uin
  * had now, which proves nothing about them. */
 static int open_entry(int dir_fd, const struct entry *e, int fds[2], size_t *n)
 {
-	int rc = open_whole(dir_fd, e, STREAM_OUT, e->out_len, &fds[0]); /* NOLINT: decided for is only what was looked up */
+	int rc = open_whole(dir_fd, e, STREAM_OUT, e->out_len, &fds[0]);
 
 	*n = 1;
 	if (rc || e->err_len == 0)
@@ -98,7 +98,7 @@ static void say_hit(struct conn *c, const struct entry *e, uint64_t age_ms, unsi
 			.age = age_ms,
 			.ttl = e->ttl_ms,
 			.created = e->created_wall_ms,
-			.flags = flags | (trust_wants_proof(e, fds, n) ? HIT_VERIFY : 0u),
+			.flags = flags | (trust_wants_proof(c->d, e, fds, n) ? HIT_VERIFY : 0u),
 			.out_sum = {e->out_sum, SC_SUM_SIZE},
 			.err_sum = {e->err_sum, SC_SUM_SIZE}};
 
@@ -144,7 +144,7 @@ static void hold(struct conn *c, const struct ask *ask)
 	int rc = lease_begin(c, ask);
 
 	if (rc)
-		say_refused(c, REFUSE_STORE, rc == SC_ENOMEM ? ENOMEM : errno, sc_strerror(rc));
+		say_refused(c, REFUSE_STORE, rc == SC_ESYS ? errno : rc == SC_ENOMEM ? ENOMEM : 0, sc_strerror(rc));
 }
 
 static void give_value(struct conn *c, const struct lease *l)
@@ -236,7 +236,7 @@ static void answer(struct conn *c, struct ask *ask)
 	int fds[2], rc;
 	size_t nfds = 0;
 	struct verdict v;
-	struct entry good, failure, *e = NULL;
+	struct entry good, failure = {.failed = true}, *e = NULL;
 
 	/* Who is inside of what holds it would wait for itself. */
 	k.nested = ask->q.hold && lease && lease_is_among(lease, ask->chain, ask->nchain);
@@ -246,6 +246,15 @@ static void answer(struct conn *c, struct ask *ask)
 	v = decide(&ask->q, &k);
 	KILLPOINT("ask_decided");
 	rc = open_hit(c, ask, &k, &good, &failure, &v, &e, fds, &nfds);
+	if (is_hit(&v) && rc) {
+		say_refused(c, REFUSE_STORE, errno, sc_strerror(rc));
+		return;
+	}
+	if (is_hit(&v)) {
+		say_hit(c, e, v.kind == VERDICT_FAILURE ? k.failure_age_ms : k.age_ms,
+			(v.kind == VERDICT_STALE ? HIT_STALE : 0u) | (v.renew ? HIT_RENEW : 0u), fds, nfds);
+		return;
+	}
 	if (may_wait(&v)) {
 		if (nesting_locate(c, ask->chain, ask->nchain)) {
 			say_refused(c, REFUSE_BUSY, ENOMEM, "");
@@ -263,13 +272,7 @@ static void answer(struct conn *c, struct ask *ask)
 	case VERDICT_HIT:
 	case VERDICT_STALE:
 	case VERDICT_FAILURE:
-		BUG_ON(!e);
-		if (rc)
-			say_refused(c, REFUSE_STORE, errno, sc_strerror(rc));
-		else
-			say_hit(c, e, v.kind == VERDICT_FAILURE ? k.failure_age_ms : k.age_ms,
-				(v.kind == VERDICT_STALE ? HIT_STALE : 0u) | (v.renew ? HIT_RENEW : 0u), fds, nfds);
-		break;
+		BUG("a hit without an entry");
 	case VERDICT_FOLLOW:
 		follow(c, ask, run);
 		break;

@@ -257,6 +257,8 @@ static void on_synced(void *arg, int status, uint64_t changed)
 	struct chore *r = arg;
 
 	(void)changed;
+	if (status == SC_ESYS)
+		trust_nothing(r->d);
 	end_chore(r, status, index_count(r->d->index));
 }
 

@@ -337,6 +337,7 @@ static int open_store(struct main *m, char *why, size_t size)
 		return rc;
 	}
 	d->order = index_order(d->index);
+	trust_open(d);
 	KILLPOINT("index_opened");
 	return 0;
 }

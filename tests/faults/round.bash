@@ -196,6 +196,18 @@ scene_refresh() { # an entry is replaced
 	judge a b c d
 }
 
+scene_renew() { # an entry whose time is over is served, and made anew in the background
+	old_out=$'stdout, piece 1 of 4\n'
+	orphans=1
+	scd daemon
+	"$SC" get -t 1ms --stale 1d k -- printf %s "$old_out" >"$T/entry.out" 2>&1 || struck
+	client a leader get -t 1h --stale 1d k -- "${command[@]}"
+	for name in b c d; do client "$name" others get -t 1h --stale 1d k -- "${command[@]}"; done
+	judge a b c d
+	wait_until '[ "$(runs)" -ge 1 ] || struck'
+	go
+}
+
 scene_remove() { # an entry is removed
 	orphans=1
 	scd daemon

@@ -80,6 +80,35 @@ bool check_is_fresh(const struct client *c)
 	return is_unexpired(c->key) && c->accept && age_of_row(c->key) <= c->accept;
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+bool check_is_stale(const struct client *c)
+{
+	const struct key_model *k = c->key;
+	uint64_t age = k->has_row ? life.d.started_ms + sim.now - life.born - k->row.created_boot_ms : 0;
+	uint64_t ttl = least(k->row.ttl_ms, c->accept);
+
+	/* That its objects are there is seen when they are opened; who renews does not open them again. */
+	return k->has_row && ttl && age > ttl && !c->detached && age - ttl <= least(k->row.stale_ms, c->stale);
+}
+
+static bool is_quiet(const struct key_model *k)
+{
+	return k->quiet_life == life.proc.number && sim.now < k->quiet_until;
+}
+
+/* A renewal has come to nothing, and not because somebody wanted a newer one, or none. */
+static void note_not_renewed(struct model *r)
+{
+	if (!r->renewal || r->mark_doomed || r->removing || r->removed || r->superseded || r->overdue)
+		return;
+	r->key->quiet_until = sim.now + SC_QUIET_MS;
+	r->key->quiet_life = life.proc.number;
+}
+
 struct model *check_in_the_way(const struct key_model *k, unsigned from)
 {
 	for (unsigned i = world.nruns; i > from; i--)
@@ -143,6 +172,8 @@ void check_page_end(struct model *r, enum page_state state, bool by_daemon)
 {
 	if (by_daemon && (state == PAGE_LOST || state == PAGE_CANCELLED))
 		conns_inherit(r);
+	if (by_daemon && state != PAGE_COMPLETE)
+		note_not_renewed(r);
 	if (by_daemon && check_can_be_finished(r))
 		sim_fail("the daemon ends the page of run %u, whose writer lives", r->number);
 	if (by_daemon && check_is_known(r))
@@ -196,6 +227,7 @@ static void forget_unkept(struct key_model *k)
 void check_kept(struct key_model *k)
 {
 	forget_unkept(k);
+	k->quiet_until = 0;
 }
 
 /* ---- what the daemon hears and says ---- */
@@ -220,6 +252,7 @@ void check_heard(struct endpoint *e, const struct msg *m)
 	e->asked = m->type == MSG_ATTACH ? run_of(&m->gen) : NULL;
 	if (m->type == MSG_ASK && c) {
 		c->runs_at_ask = world.nruns;
+		c->renews = m->flags & ASK_RENEW;
 	} else if (m->type == MSG_REMOVE && c) {
 		c->runs_at_remove = world.nruns;
 		c->unkept = c->key->unkept;
@@ -229,6 +262,9 @@ void check_heard(struct endpoint *e, const struct msg *m)
 				world.runs[i]->removing = true;
 	} else if (m->type == MSG_DONE && (r = run_of(&m->gen))) {
 		r->done_life = life.proc.number;
+		/* It may have had no time to say so before. */
+		if (m->error && e->run == r && !is_streaming(r))
+			heard_streaming(r, (int)m->error);
 	} else if (m->type == MSG_HOLDING && (r = run_of(&m->gen))) {
 		r->pidfd_life = life.proc.number;
 	} else if (m->type == MSG_LEAVE) {
@@ -286,6 +322,16 @@ static void check_estimate(const struct client *c, const struct msg *m)
 {
 	if (m->estimate != (c->key->has_row ? c->key->row.took_ms : SC_FOREVER))
 		sim_fail("client %u is told that the last run took %llu ms", c->proc.number, (unsigned long long)m->estimate);
+}
+
+static void check_renewal(const struct client *c)
+{
+	if (!check_is_stale(c))
+		sim_fail("client %u is to renew what is not stale", c->proc.number);
+	if (check_in_the_way(c->key, 0))
+		sim_fail("client %u is to renew what is being made", c->proc.number);
+	if (is_quiet(c->key))
+		sim_fail("client %u is to renew what a moment ago could not be renewed", c->proc.number);
 }
 
 /* ---- keys that are held ---- */
@@ -375,8 +421,13 @@ void check_holds(const struct model *r)
 static void said_lead(struct client *c, struct model *r, const struct msg *m)
 {
 	struct model *o = check_in_the_way(c->key, c->refresh ? c->runs_at_ask : 0);
+	bool renews = c->renews, detached = c->detached || renews;
 
 	check_not_held(c->key, "a client is to lead");
+	if (renews)
+		check_renewal(c);
+	if (renews != r->renewal)
+		sim_fail("client %u leads run %u, which is %s renewal", c->proc.number, r->number, r->renewal ? "a" : "no");
 	if (!c->command)
 		sim_fail("client %u is to lead and has no command", c->proc.number);
 	if (o && o != r && (!c->put || c->if_absent))
@@ -395,11 +446,11 @@ static void said_lead(struct client *c, struct model *r, const struct msg *m)
 	if (!c->refresh && !c->put)
 		check_all_dead(c);
 	check_estimate(c, m);
-	if (c->detached && r->window != SC_FOREVER)
+	if (detached && r->window != SC_FOREVER)
 		sim_fail("run %u is detached, but waits for its readers", r->number);
 	r->leader = c;
 	r->registered_life = life.proc.number;
-	r->to_finish = c->finish || c->detached;
+	r->to_finish = c->finish || detached;
 	c->told_at = sim.now;
 }
 
@@ -437,6 +488,18 @@ static void said_follow(struct client *c, struct model *r, const struct msg *m)
 	c->told_at = sim.now;
 }
 
+/* Somebody has to renew it: this one, if nothing is known that keeps it from that. */
+static void said_stale(const struct client *c, const struct model *r, const struct msg *m)
+{
+	const struct key *k = key_find(&life.d, bytes_of("default"), bytes_of(c->key->name));
+
+	if (!check_is_stale(c))
+		sim_fail("client %u is given run %u as stale, which it is not, or too old", c->proc.number, r->number);
+	if (!(m->flags & HIT_RENEW) && c->command && !(k && k->flights) && !check_unkept(c->key) &&
+	    !key_recall(k, MEMO_QUIET, clock_run_ms()))
+		sim_fail("client %u is given the stale run %u, and nobody renews it", c->proc.number, r->number);
+}
+
 static void said_hit(struct client *c, struct model *r, const struct msg *m)
 {
 	if (r->lease) {
@@ -450,7 +513,11 @@ static void said_hit(struct client *c, struct model *r, const struct msg *m)
 		sim_fail("client %u is given run %u, which was removed", c->proc.number, r->number);
 	if (c->refresh || c->put)
 		sim_fail("client %u wants a newer run, but is given run %u", c->proc.number, r->number);
-	if (!check_is_fresh(c))
+	if (m->flags & HIT_RENEW)
+		check_renewal(c);
+	if (m->flags & HIT_STALE)
+		said_stale(c, r, m);
+	else if (!check_is_fresh(c) || (m->flags & HIT_RENEW))
 		sim_fail("client %u is given run %u, which is too old", c->proc.number, r->number);
 }
 
@@ -458,10 +525,10 @@ static void said_miss(const struct client *c)
 {
 	struct model *o = check_in_the_way(c->key, 0), *l = lease_of(c->key);
 
-	if (l)
+	if (l && !c->renews)
 		sim_fail("client %u is told MISS, but its key is held", c->proc.number);
 	/* Somebody begins to hold it: what was there goes, and nothing is finished. */
-	if (c->finished && is_known_lease(c->key))
+	if (c->renews || (c->finished && is_known_lease(c->key)))
 		return;
 	if (c->command || c->wait)
 		sim_fail("client %u is told MISS", c->proc.number);
@@ -510,6 +577,8 @@ static void said_settled(struct model *r, const struct msg *m)
 	if (!m->flags && r->good && !sim.faults && !r->writer->stopping && r->stop_life != life.proc.number)
 		sim_fail("the writer of run %u is told that it could not be kept", r->number);
 	r->settled_life = life.proc.number;
+	if (!r->good || !r->ttl_ms || !m->flags)
+		note_not_renewed(r);
 	if (m->flags && r->spilled)
 		sim_fail("the writer of run %u is told that all is well, but not all of it is stored", r->number);
 	if (r->writer->stopping)
@@ -569,7 +638,7 @@ static void not_removed(const struct client *c)
 			world.runs[i]->removing = false;
 }
 
-static void said_refuse(const struct endpoint *e, const struct msg *m)
+static void said_refuse(struct endpoint *e, const struct msg *m)
 {
 	const struct client *c = e->client;
 	const struct model *r = e->run;
@@ -601,6 +670,7 @@ static void said_refuse(const struct endpoint *e, const struct msg *m)
 		sim_fail("client %u is refused, and nothing has failed", c->proc.number);
 	if (r && r->key->has_row && r->key->row_run == r)
 		sim_fail("the writer of run %u is refused, but its run is the entry", r->number);
+	e->run = NULL; /* what it says from now on is about nothing */
 }
 
 static void said_registered(struct model *r)
@@ -658,7 +728,7 @@ void check_said(struct endpoint *e, const struct msg *m)
 	note_heir(e, r, m);
 
 	if (m->type == MSG_LEAD || m->type == MSG_FOLLOW)
-		e->counted = r;
+		e->counted = e->client && e->client->renews ? NULL : r; /* who renews reads what it was given */
 	else if (m->type == MSG_OK && e->asked)
 		e->counted = e->asked;
 	else if (m->type == MSG_LOST || m->type == MSG_ENDED)

@@ -56,7 +56,7 @@ static const unsigned usual[ACTIONS] = {
 
 struct driver {
 	unsigned weights[ACTIONS], sum;
-	unsigned refresh, finish, command, zero, brief, crowd, put, detached, foreground, nest;
+	unsigned refresh, finish, command, zero, brief, stale, crowd, put, detached, foreground, nest;
 	unsigned people_max;
 	uint64_t gap;
 };
@@ -86,6 +86,8 @@ static void choose_ttl(struct client *c)
 {
 	if (chance(drv.zero)) {
 		c->ttl = c->accept = 0;
+		if (drv.stale && chance(50))
+			c->accept = SC_FOREVER;
 	} else if (chance(drv.brief)) {
 		c->ttl = c->accept = 1 + rnd(300);
 		if (chance(30))
@@ -93,6 +95,8 @@ static void choose_ttl(struct client *c)
 	} else if (chance(10)) {
 		c->ttl = c->accept = SC_FOREVER;
 	}
+	if (drv.stale && c->command && chance(drv.stale))
+		c->stale = chance(50) ? SC_FOREVER : 1 + rnd(3000);
 }
 
 static void choose_kind(struct client *c)
@@ -417,6 +421,8 @@ void driver_run(uint64_t seed)
 	sim_begin(seed);
 	nclients = nwriters = nholders = 0;
 	draw();
+	/* Nothing is drawn for it: the seeds that once found something mean what they meant. */
+	drv.stale = seed % 2 ? 0 : (unsigned)(seed / 2 % 100);
 	world_begin(1 + (chance(30) ? (unsigned)rnd(KEYS_MAX) : 0));
 	n = 5 + (unsigned)rnd(40);
 	join();

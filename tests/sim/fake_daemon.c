@@ -100,10 +100,12 @@ void daemon_turn(void (*fn)(void *arg), void *arg)
 
 static void start(void *arg)
 {
+	static struct lockfile lock = {.fd = -1}; /* of which nobody doubts */
 	struct daemon *d = &life.d;
 
 	(void)arg;
 	memset(d, 0, sizeof *d);
+	d->lock = &lock;
 	d->place.dir_fd = -1;
 	config_init(&d->config);
 	d->config.idle_exit_ms = SC_FOREVER;

@@ -157,6 +157,9 @@ int flightfile_create(int dir_fd, const struct flightfile *f, int *lock_fd)
 	r->key = key_model_of((struct bytes){f->key, f->key_len});
 	r->order = f->order;
 	r->ttl_ms = f->ttl_ms;
+	r->stale_ms = f->stale_ms;
+	r->keep_ms = f->keep_ms;
+	r->renewal = f->renewal;
 	r->created_wall_ms = f->created_wall_ms;
 	r->file = r->torn = true;
 	daemon_point();
@@ -214,6 +217,9 @@ int flightfile_read(int dir_fd, const char *name, struct flightfile *f, bool *lo
 	memcpy(f->key, r->key->name, f->key_len);
 	f->order = r->order;
 	f->ttl_ms = r->ttl_ms;
+	f->stale_ms = r->stale_ms;
+	f->keep_ms = r->keep_ms;
+	f->renewal = r->renewal;
 	f->created_wall_ms = r->created_wall_ms;
 	f->doomed = r->mark_doomed;
 	f->finish = r->mark_finish;

@@ -47,6 +47,7 @@ enum errand { GET, RM, LIST, STOP };
 
 enum client_state {
 	ASKING,	   /* no answer yet, or told to wait */
+	RENEWING,  /* was given a stale entry and told to renew it: has asked, or has LEAD in its hands */
 	JOINING,   /* has FOLLOW or LEAD in its hands */
 	FOLLOWING, /* reads */
 	ATTACHING, /* asks the next daemon about its run */
@@ -75,7 +76,7 @@ struct client {
 	enum errand errand;
 	struct key_model *key;
 	bool command, refresh, finish, finished, wait, strict, now, detached, put, if_absent, foreground;
-	uint64_t ttl, accept, wait_ms; /* wait_ms SC_FOREVER: no bound */
+	uint64_t ttl, accept, stale, wait_ms; /* wait_ms SC_FOREVER: no bound */
 	struct gen chain[SC_CHAIN_MAX];
 	size_t nchain;
 	struct model *inside; /* the run whose command waits for it; NULL: none */
@@ -86,7 +87,7 @@ struct client {
 	struct gen gen; /* of the run it reads or has lost */
 	bool lost_once;
 	uint64_t asked; /* when the question that stands was first put */
-	struct model *run;
+	struct model *run, *renewal;
 	struct desc *fds[SC_FDS_MAX]; /* of LEAD, until the writer has them */
 	bool leads, slot, sleeps, woken;
 	uint64_t told_at, slot_since;
@@ -105,6 +106,7 @@ struct client {
 
 	/* as the daemon heard it: check.c's */
 	unsigned runs_at_ask, runs_at_remove;
+	bool renews;
 	int unkept; /* … of its key before its REMOVE */
 };
 

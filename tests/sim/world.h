@@ -121,7 +121,8 @@ struct model {
 	unsigned number;
 	struct gen gen;
 	struct key_model *key;
-	uint64_t order, ttl_ms, born, created_wall_ms;
+	uint64_t order, ttl_ms, stale_ms, keep_ms, born, created_wall_ms;
+	bool renewal;
 	struct client *leader; /* whom LEAD was sent to */
 	struct writer *writer;
 
@@ -200,6 +201,9 @@ struct key_model {
 	int unkept; /* errno; 0: none was heard, or it was forgotten */
 	uint64_t unkept_until;
 	unsigned unkept_life;
+	/* a renewal of it has failed, as one could see */
+	uint64_t quiet_until;
+	unsigned quiet_life;
 };
 
 struct world {
