@@ -223,8 +223,6 @@ int flightfile_read(int dir_fd, const char *name, struct flightfile *f, bool *lo
 	f->created_wall_ms = r->created_wall_ms;
 	f->doomed = r->mark_doomed;
 	f->finish = r->mark_finish;
-	f->stale_ms = f->keep_ms = 0;
-	f->renewal = false;
 	f->lease = r->lease;
 	f->held = r->mark_held;
 	return 0;
