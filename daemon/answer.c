@@ -148,7 +148,7 @@ static void hold(struct conn *c, const struct ask *ask)
 	int rc = lease_begin(c, ask);
 
 	if (rc)
-		say_refused(c, REFUSE_STORE, rc == SC_ENOMEM ? ENOMEM : errno, sc_strerror(rc));
+		say_refused(c, REFUSE_STORE, rc == SC_ESYS ? errno : rc == SC_ENOMEM ? ENOMEM : 0, sc_strerror(rc));
 }
 
 static void give_value(struct conn *c, const struct lease *l)

@@ -199,6 +199,8 @@ static void give_up(struct lease *l, const char *why)
 
 static const char *why_over(const struct lease *l)
 {
+	if (l->state == LEASE_ENDING && is_dead(l))
+		return "its command is dead";
 	if (l->state != LEASE_AWAITED)
 		return NULL;
 	if (!flightfile_is_locked(l->d->place.dir_fd, &l->gen))
