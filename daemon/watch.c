@@ -12,6 +12,7 @@
 #include "daemon/event.h"
 #include "daemon/flight.h"
 #include "daemon/index.h"
+#include "daemon/lease.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 
@@ -25,8 +26,9 @@ struct note {
 	uint8_t bytes[];
 };
 
-/* A run that went on when a watch began. */
+/* A run that went on, or a lease that was held, when a watch began. */
 struct going {
+	enum event_kind kind; /* START, HOLD */
 	uint64_t order;
 	struct gen gen;
 	uint64_t created_ms;
@@ -45,7 +47,7 @@ struct watcher {
 	/* --initial */
 	bool lists;
 	uint64_t order;	 /* the highest one when it began */
-	struct buf runs; /* those that went on then, oldest first */
+	struct buf runs; /* those that went on then, oldest first; behind them the leases */
 	size_t told;	 /* bytes of it that were sent */
 	uint64_t *orders;
 	size_t norders;
@@ -197,22 +199,33 @@ static bool send_events(struct watcher *w)
 
 /* ---- --initial ---- */
 
-static void note_run(void *arg, const struct msg *m)
+static void note_going(struct watcher *w, struct going g, struct bytes bucket, struct bytes key, uint64_t age_ms)
 {
-	struct watcher *w = arg;
-	struct going g = {.order = m->order, .gen = m->gen, .created_ms = clock_now().wall_ms, .key_len = m->key.n};
-
-	g.created_ms -= m->age < g.created_ms ? m->age : g.created_ms;
-	w->orders[w->norders++] = m->order;
-	if (!wants(w, m->bucket, m->key))
+	if (!wants(w, bucket, key))
 		return;
+	g.created_ms = clock_now().wall_ms;
+	g.created_ms -= age_ms < g.created_ms ? age_ms : g.created_ms;
+	g.key_len = key.n;
 	/* Half of one is none. */
-	if (buf_reserve(&w->runs, sizeof g + m->key.n) == 0) {
+	if (buf_reserve(&w->runs, sizeof g + key.n) == 0) {
 		buf_append(&w->runs, &g, sizeof g);
-		buf_append(&w->runs, m->key.p, m->key.n);
+		buf_append(&w->runs, key.p, key.n);
 	} else {
 		w->missed++;
 	}
+}
+
+static void note_run(void *arg, const struct msg *m)
+{
+	struct watcher *w = arg;
+
+	w->orders[w->norders++] = m->order;
+	note_going(w, (struct going){.kind = EVENT_START, .order = m->order, .gen = m->gen}, m->bucket, m->key, m->age);
+}
+
+static void note_lease(void *arg, const struct event *e, uint64_t age_ms)
+{
+	note_going(arg, (struct going){.kind = e->kind, .order = e->order, .gen = e->gen}, e->bucket, e->key, age_ms);
 }
 
 static bool send_runs(struct watcher *w)
@@ -221,10 +234,10 @@ static bool send_runs(struct watcher *w)
 
 	while (w->told < w->runs.len && w->sent < ROWS) {
 		const uint8_t *p = w->runs.data + w->told;
-		struct event e = {
-			.kind = EVENT_START, .bucket = bytes_of(w->bucket), .ttl_ms = SC_FOREVER, .flags = EVENT_INITIAL};
+		struct event e = {.bucket = bytes_of(w->bucket), .ttl_ms = SC_FOREVER, .flags = EVENT_INITIAL};
 
 		memcpy(&g, p, sizeof g);
+		e.kind = g.kind;
 		e.key = (struct bytes){p + sizeof g, g.key_len};
 		e.gen = g.gen;
 		e.order = g.order;
@@ -338,6 +351,7 @@ int watch_start(struct conn *c, const struct msg *m)
 			return SC_ENOMEM;
 		}
 		flights_list(c->d, m->bucket, 0, UINT_MAX, note_run, w);
+		leases_list(c->d, note_lease, w);
 	}
 	DL_APPEND(ws->list, w);
 	ws->n++;

@@ -161,6 +161,34 @@ stop_watching() { kill "$(pid_of w)" && rc w >"$T/.rc"; }
 
 # The listing stands still, because nobody reads it, and behind where it stands a run ends that went on when it began, another begins and
 # ends, an entry is made anew and one goes.
+@test "watch: hold and release: a lease is told of once, what it takes the place of is removed first, and --initial knows it" {
+	watching w --json
+	entry k 'old\n'
+	tells k 'start commit'
+	bg h "$SC" hold k value -- gate "$G"
+	gate_up
+	tells k 'start commit remove hold'
+	run -124 "$SC" hold k other -- touch "$T/ran"
+	watching i --initial --json
+	wait_until '[ -s "$T/i.out" ]'
+	[ "$(jq -r '[.event, .key, .initial] | @csv' "$T/i.out")" = '"hold","k",true' ]
+	[ "$(jq -r .generation "$T/i.out")" = "$(jq -r 'select(.event == "hold").generation' "$T/w.out")" ]
+	kill_daemon # it ends who watch; the next one tells of the lease it has found, and of its end
+	assert_rc 125 w i
+	watching w --initial --json
+	tells k '[hold]'
+	step "$G" exit 0
+	assert_rc 0 h
+	tells k '[hold] release'
+	bg h "$SC" hold -w 20 k -- gate "$G"
+	wait_until '[ "$(runs)" = 2 ]'
+	tells k '[hold] release hold'
+	kill -9 "$(pid_of h)"
+	tells k '[hold] release hold release'
+	stop_watching
+	[ ! -e "$T/ran" ]
+}
+
 @test "watch: --initial: what changes behind the listing while it lasts is told once, as it is" {
 	local long n fd
 	long=$(printf '%04000d' 0)
