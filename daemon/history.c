@@ -28,6 +28,7 @@ struct page_of_key {
 
 struct history {
 	struct page_of_key *fresh, *saving; /* saving: the index is at it */
+	size_t bytes;			    /* of the fresh ones */
 	struct ticker *save;
 };
 
@@ -82,7 +83,7 @@ static void on_saved(void *arg, int status, uint64_t changed)
 	if (status)
 		log_event(d->log, "history-lost", "why=\"%s\"", sc_strerror(status));
 	drop_all(&d->history->saving);
-	if (d->history->fresh && d->stopping)
+	if (d->history->fresh && (d->stopping || d->history->bytes > SC_HISTORY_BYTES / 2))
 		history_save(d);
 	else if (d->history->fresh)
 		ticker_start(d->history->save, SC_HISTORY_MS);
@@ -104,6 +105,7 @@ void history_save(struct daemon *d)
 				     (struct bytes){p->id + p->bucket_len + 1, p->key_len});
 	h->saving = h->fresh;
 	h->fresh = NULL;
+	h->bytes = 0;
 	KILLPOINT("before_history");
 	if (!rc)
 		rc = index_remember(d->index, &rows, on_saved, d);
@@ -152,7 +154,7 @@ static struct past *turn_to(struct daemon *d, struct bytes bucket, struct bytes 
 	if (p)
 		return &p->past;
 	/* The index does not keep up: what is new now is not known later. */
-	p = HASH_COUNT(h->fresh) < SC_HISTORY_FRESH ? calloc(1, sizeof *p + n) : NULL;
+	p = h->bytes + sizeof *p + n <= SC_HISTORY_BYTES ? calloc(1, sizeof *p + n) : NULL;
 	if (!p)
 		return NULL;
 	p->past = recall(d, bucket, key);
@@ -164,7 +166,8 @@ static struct past *turn_to(struct daemon *d, struct bytes bucket, struct bytes 
 		free(p);
 		return NULL;
 	}
-	if (HASH_COUNT(h->fresh) == SC_HISTORY_FRESH / 4)
+	h->bytes += sizeof *p + n;
+	if (h->bytes > SC_HISTORY_BYTES / 2 && !h->saving)
 		ticker_start(h->save, 0);
 	else if (!ticker_is_running(h->save))
 		ticker_start(h->save, SC_HISTORY_MS);

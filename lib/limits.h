@@ -99,10 +99,9 @@
 #define SC_EVENTS_BYTES (1024 * 1024)
 #define SC_WATCHERS_MAX 64
 
-/* What became of a key is known of so many keys; of so many of them at most in memory alone, and for so long. A row is 100 bytes and its
- * key. */
+/* What became of a key is known of so many keys; of so many bytes of them at most in memory alone, and for so long. */
 #define SC_HISTORY_MAX 4096
-#define SC_HISTORY_FRESH 1024
+#define SC_HISTORY_BYTES (256 * 1024)
 #define SC_HISTORY_MS 5000
 
 /* `hashes`: 64 bytes for each file whose content is remembered, 262144 of them at most. */
