@@ -25,6 +25,9 @@ struct option_row {
 	const char *help;
 };
 
+/* Of every verb that knows keys. */
+#define BUCKET_HELP "in the bucket NAME; else in the one SC_BUCKET names, or default"
+
 struct command {
 	const char *name;
 	const char *summary;		  /* one line */

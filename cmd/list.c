@@ -10,8 +10,8 @@
 #include "lib/err.h"
 #include "lib/human.h"
 
-const struct option_row ls_options[] = {{0}};
-const struct option_row ps_options[] = {{0}};
+const struct option_row ls_options[] = {{'b', "bucket", "NAME", BUCKET_HELP}, {0}};
+const struct option_row ps_options[] = {{'b', "bucket", "NAME", BUCKET_HELP}, {0}};
 
 static int each_row(struct session *s, const char *verb, const struct msg *q, enum session_how how,
 		    void (*print)(const struct msg *m))
@@ -48,15 +48,18 @@ int run_ls(const struct command *self, int argc, char **argv)
 	struct session s = SESSION_INIT;
 	struct msg q = {.type = MSG_LIST};
 	struct options o;
-	const char *bucket;
-	int status;
+	const char *bucket = NULL;
 
-	status = options_words(&o, self, argc, argv, 1, "one PREFIX at most");
-	if (status)
-		return status;
+	options_start(&o, self, argc, argv);
+	while (options_next(&o))
+		bucket = o.value;
+	if (options_failed(&o))
+		return EXIT_USAGE;
+	if (o.nwords > 1)
+		return options_error(&o, "one PREFIX at most");
 	if (o.nwords && strlen(o.words[0]) > SC_KEY_MAX)
 		return options_error(&o, "PREFIX is longer than any key");
-	if (!request_read_bucket(&bucket, &o))
+	if (!request_read_bucket(&bucket, &o, bucket))
 		return EXIT_USAGE;
 	q.bucket = bytes_of(bucket);
 	q.text = bytes_of(o.nwords ? o.words[0] : "");
@@ -112,13 +115,16 @@ int run_ps(const struct command *self, int argc, char **argv)
 	struct session s = SESSION_INIT;
 	struct msg q = {.type = MSG_FLIGHTS};
 	struct options o;
-	const char *bucket;
-	int status;
+	const char *bucket = NULL;
 
-	status = options_words(&o, self, argc, argv, 0, "takes no words");
-	if (status)
-		return status;
-	if (!request_read_bucket(&bucket, &o))
+	options_start(&o, self, argc, argv);
+	while (options_next(&o))
+		bucket = o.value;
+	if (options_failed(&o))
+		return EXIT_USAGE;
+	if (o.nwords)
+		return options_error(&o, "takes no words");
+	if (!request_read_bucket(&bucket, &o, bucket))
 		return EXIT_USAGE;
 	q.bucket = bytes_of(bucket);
 	return each_row(&s, "ps", &q, SESSION_LOOK, print_flight);

@@ -22,11 +22,12 @@
 #include "lib/object.h"
 #include "lib/page.h"
 
-enum { TTL, MOVE, QUIET, OPTIONS };
+enum { TTL, MOVE, BUCKET, QUIET, OPTIONS };
 
 const struct option_row put_options[] = {
 	[TTL] = {'t', "ttl", "DUR", "keep it for DUR (default 1h)"},
 	[MOVE] = {0, "move", NULL, "FILE goes into the cache, where that is possible without a copy, and is gone afterwards"},
+	[BUCKET] = {'b', "bucket", "NAME", BUCKET_HELP},
 	[QUIET] = {'q', "quiet", NULL, "no messages of " SC_BIN "'s own"},
 	[OPTIONS] = {0},
 };
@@ -54,6 +55,8 @@ static bool parse(struct put *p, const struct command *self, int argc, char **ar
 			p->req.quiet = true;
 		else if (row - put_options == MOVE)
 			p->moves = true;
+		else if (row - put_options == BUCKET)
+			p->req.bucket = o.value;
 		else if (options_duration(&o, row, &ms))
 			p->req.ttl_ms = ms;
 		else
@@ -63,7 +66,7 @@ static bool parse(struct put *p, const struct command *self, int argc, char **ar
 		return false;
 	if (o.nwords > 2)
 		return options_error(&o, "one KEY and one FILE at most") == 0;
-	if (!request_take_key(&p->req, &o, SC_KEY_MAX))
+	if (!request_take_key(&p->req, &o, SC_KEY_MAX) || !request_read_bucket(&p->req.bucket, &o, p->req.bucket))
 		return false;
 	p->file = o.nwords > 1 ? o.words[1] : NULL;
 	if (p->moves && !p->file)

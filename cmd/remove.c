@@ -7,10 +7,11 @@
 #include "cmd/talk.h"
 #include "lib/human.h"
 
-enum { PREFIX, OPTIONS };
+enum { PREFIX, BUCKET, OPTIONS };
 
 const struct option_row rm_options[] = {
 	[PREFIX] = {0, "prefix", "P", "every key that begins with P"},
+	[BUCKET] = {'b', "bucket", "NAME", BUCKET_HELP},
 	[OPTIONS] = {0},
 };
 
@@ -58,15 +59,17 @@ int run_rm(const struct command *self, int argc, char **argv)
 {
 	struct session s = SESSION_INIT;
 	struct options o;
-	const char *bucket, *prefix = NULL;
+	const char *bucket = NULL, *prefix = NULL;
 	const struct option_row *row;
 	int status = 0;
 
 	options_start(&o, self, argc, argv);
 	while ((row = options_next(&o))) {
-		if (prefix)
+		if (row == &rm_options[BUCKET])
+			bucket = o.value;
+		else if (prefix)
 			return options_error(&o, "--prefix: one at a time");
-		if (row == &rm_options[PREFIX])
+		else
 			prefix = o.value;
 	}
 	if (options_failed(&o))
@@ -75,7 +78,7 @@ int run_rm(const struct command *self, int argc, char **argv)
 		return status;
 	if (!prefix && o.nwords == 0)
 		return options_error(&o, "KEY is missing");
-	if (!request_read_bucket(&bucket, &o))
+	if (!request_read_bucket(&bucket, &o, bucket))
 		return EXIT_USAGE;
 	for (int i = 0; i < o.nwords; i++) {
 		size_t n = strlen(o.words[i]);

@@ -28,6 +28,7 @@ enum {
 	ENV,
 	STDIN,
 	PRINT_KEY,
+	BUCKET,
 	WAIT,
 	STRICT,
 	STATUS_FD,
@@ -58,6 +59,7 @@ const struct option_row run_options[] = {
 	[ENV] = {0, "env", "NAME", "part of the key: the variable's value, or that it is not set"},
 	[STDIN] = {0, "stdin", NULL, "part of the key: stdin, which is read to its end first, and which CMD gets"},
 	[PRINT_KEY] = {0, "print-key", NULL, "print the key that is asked for, and run nothing"},
+	[BUCKET] = {'b', "bucket", "NAME", BUCKET_HELP},
 	[WAIT] = {'w', "wait", "DUR",
 		  "exit 124 after DUR without a byte; without CMD, wait so long for KEY (0: only what is finished)"},
 	[STRICT] = {0, "strict", NULL, "the one shared run or nothing: exit 125 where CMD would be run directly"},
@@ -188,6 +190,9 @@ static bool set_option(struct request *r, const struct options *o, const struct 
 	case PRINT_KEY:
 		r->print_key = true;
 		return true;
+	case BUCKET:
+		r->bucket = o->value;
+		return true;
 	case STRICT:
 		r->strict = true;
 		return true;
@@ -219,14 +224,15 @@ size_t request_read_chain(struct gen chain[SC_CHAIN_MAX])
 	return count;
 }
 
-bool request_read_bucket(const char **bucket, const struct options *o)
+bool request_read_bucket(const char **bucket, const struct options *o, const char *given)
 {
 	const char *name = getenv("SC_BUCKET");
 
-	*bucket = name && *name ? name : "default";
+	*bucket = given ? given : name && *name ? name : "default";
 	if (msg_is_bucket(bytes_of(*bucket)))
 		return true;
-	return options_error(o, "SC_BUCKET is no name of a bucket (say 1 to %d of a-z 0-9 . _ -)", SC_BUCKET_MAX) == 0;
+	return options_error(o, "%s is no name of a bucket (say 1 to %d of a-z 0-9 . _ -)",
+			     given ? "--bucket: NAME" : "SC_BUCKET", SC_BUCKET_MAX) == 0;
 }
 
 /* What the environment sets and an option overrides. */
@@ -238,7 +244,7 @@ static bool read_environment(struct request *r, const struct options *o)
 		return options_error(o, "SC_TTL is no duration (say 90s, 1h30m, 2d or forever)") == 0;
 	r->strict = strict && strcmp(strict, "1") == 0;
 	r->nchain = request_read_chain(r->chain);
-	return request_read_bucket(&r->bucket, o);
+	return true;
 }
 
 /* It prints nothing and does not stay. */
@@ -336,7 +342,7 @@ bool request_parse(struct request *r, const struct command *self, int argc, char
 	while ((row = options_next(&o)))
 		if (!set_option(r, &o, row))
 			return false;
-	if (options_failed(&o) || !check(r, &o) || !take_key(r, &o))
+	if (options_failed(&o) || !check(r, &o) || !take_key(r, &o) || !request_read_bucket(&r->bucket, &o, r->bucket))
 		return false;
 	r->cmd = o.cmd;
 	/* Who types the input sits at the terminal, and the command may ask for more there. */
