@@ -75,6 +75,7 @@ CMD_SRC = \
 	cmd/output.c \
 	cmd/progress.c \
 	cmd/prove.c \
+	cmd/ps.c \
 	cmd/put.c \
 	cmd/quote.c \
 	cmd/reader.c \

@@ -508,7 +508,10 @@ static int send_entry(void *arg, const struct entry *e)
 			.out_len = e->out_len,
 			.err_len = e->err_len,
 			.ttl = e->ttl_ms,
-			.created = e->created_wall_ms};
+			.created = e->created_wall_ms,
+			.stale = e->stale_ms,
+			.estimate = e->took_ms,
+			.hits = e->hits + evict_untold(c->d, e)};
 
 	memcpy(l->after, e->key, e->key_len);
 	l->after_len = e->key_len;

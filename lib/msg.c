@@ -53,6 +53,7 @@ enum bytes_rule { RULE_NONE, RULE_BUCKET, RULE_NO_NUL, RULE_GENS };
 	F(uptime, UINT, 0, UINT64_MAX, NONE)                   \
 	F(entries, UINT, 0, UINT64_MAX, NONE)                  \
 	F(conns, UINT, 0, UINT64_MAX, NONE)                    \
+	F(hits, UINT, 0, UINT64_MAX, NONE)                     \
 	F(row, UINT, 0, INT64_MAX, NONE)                       \
 	F(bad, UINT, 0, UINT64_MAX, NONE)
 
@@ -122,7 +123,8 @@ static const struct row rows[] = {
 	{MSG_LOST, "LOST", SENDER_DAEMON, 0, 0, {F_gen}},
 	{MSG_OK, "OK", SENDER_DAEMON, 0, 0, {F_count}},
 	{MSG_ENTRY, "ENTRY", SENDER_DAEMON, 0, 0,
-	 {F_bucket, F_key, F_gen, F_exit, F_signal, F_out_len, F_err_len, F_age, F_ttl, F_created}},
+	 {F_bucket, F_key, F_gen, F_exit, F_signal, F_out_len, F_err_len, F_age, F_ttl, F_created, F_stale, F_estimate,
+	  F_hits}},
 	{MSG_FLIGHT, "FLIGHT", SENDER_DAEMON, 0, 0,
 	 {F_bucket, F_key, F_gen, F_order, F_age, F_out_len, F_err_len, F_count, F_pid, F_flags, F_leader,
 	  F_lag_least, F_lag_most}},

@@ -35,8 +35,9 @@ struct msg {
 	uint64_t error;		       /* an errno */
 	uint64_t created;	       /* Unix ms, for people to read */
 	uint64_t uptime, entries, conns, bytes;
-	uint64_t row; /* where among the rows of the index */
-	uint64_t bad; /* REPORT: entries that were given out and found bad */
+	uint64_t hits; /* ENTRY: how often it was served */
+	uint64_t row;  /* where among the rows of the index */
+	uint64_t bad;  /* REPORT: entries that were given out and found bad */
 };
 
 #define SC_TTL_UNSET (UINT64_MAX - 1)

@@ -126,8 +126,11 @@ options_mark() { if rows | grep -q "^option$(printf '\034')$1$(printf '\034')"; 
 	refuse 2 put --move --ttl 0 k "$T/f"
 	refuse 2 rm --prefix a b
 	refuse 2 rm --prefix a --prefix b
+	refuse 2 ls --long --null
+	refuse 2 ls --long --json
+	refuse 2 ls --null --json
 	refuse 2 daemon status --now
-	[ "$(sed -n '/^# OPTIONS THAT/,/^# EXIT/p' "$ROOT/cmd/sc.1.scd" | grep -c '^- ')" = 7 ]
-	[ "$n" = 14 ]
+	[ "$(sed -n '/^# OPTIONS THAT/,/^# EXIT/p' "$ROOT/cmd/sc.1.scd" | grep -c '^- ')" = 8 ]
+	[ "$n" = 17 ]
 	no_daemon
 }

@@ -63,6 +63,7 @@ static const struct known_field {
 	{"uptime", UINT, offsetof(struct msg, uptime), 0, UINT64_MAX},
 	{"entries", UINT, offsetof(struct msg, entries), 0, UINT64_MAX},
 	{"conns", UINT, offsetof(struct msg, conns), 0, UINT64_MAX},
+	{"hits", UINT, offsetof(struct msg, hits), 0, UINT64_MAX},
 	{"row", UINT, offsetof(struct msg, row), 0, INT64_MAX},
 	{"bad", UINT, offsetof(struct msg, bad), 0, UINT64_MAX},
 };
