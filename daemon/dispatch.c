@@ -215,8 +215,9 @@ static void on_clear(struct conn *c, const struct msg *m, int *fds, size_t nfds)
 		memcpy(r->name + m->bucket.n, m->text.p, m->text.n);
 	cl->bucket = (struct bytes){r->name, m->bucket.n};
 	cl->prefix = (struct bytes){r->name + m->bucket.n, m->text.n};
+	cl->every = m->flags & CLEAR_EVERY;
 	/* Runs first: one that commits while the index removes must find itself doomed. */
-	if (flights_doom_all(c->d, cl->bucket, cl->prefix, &r->runs)) {
+	if (flights_doom_all(c->d, cl->every ? (struct bytes){NULL, 0} : cl->bucket, cl->prefix, &r->runs)) {
 		free_chore(r);
 		conn_close(c, "no memory");
 		return;

@@ -260,14 +260,15 @@ int flights_doom_all(struct daemon *d, struct bytes bucket, struct bytes prefix,
 	/* By name: what those who wait are answered takes keys out of the table, and brings others. */
 	rc = keys_beginning(d, bucket, prefix, &ids);
 	for (size_t at = 0; !rc && at < ids.len; at += sizeof len + len) {
-		struct bytes key;
+		struct bytes in, key;
 
 		memcpy(&len, ids.data + at, sizeof len);
-		key.p = ids.data + at + sizeof len + bucket.n + 1;
-		key.n = len - bucket.n - 1;
+		in = bytes_of((const char *)ids.data + at + sizeof len);
+		key.p = in.p + in.n + 1;
+		key.n = len - in.n - 1;
 		/* Before those who wait are asked again. */
-		key_forget(d, bucket, key, MEMO_UNKEPT);
-		*n += flights_doom(d, bucket, key);
+		key_forget(d, in, key, MEMO_UNKEPT);
+		*n += flights_doom(d, in, key);
 	}
 	buf_release(&ids);
 	return rc;

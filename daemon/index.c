@@ -518,6 +518,7 @@ int index_clear(struct index *ix, struct clearing *cl, index_done done, void *ar
 	j = job_new(JOB_CLEAR, CLEAR_MAX + 1, done, arg);
 	if (!j)
 		return SC_ENOMEM;
+	cl->from_id = cl->last_id;
 	cl->low_len = first_key(cl->prefix, (struct bytes){cl->last_len ? cl->last : NULL, cl->last_len}, cl->low).n;
 	cl->high_len = end_key(cl->prefix, cl->high).n;
 	j->cl = cl;

@@ -65,11 +65,13 @@ struct eviction {
 	uint64_t fs_size, fs_free; /* of the file system, afterwards; 0, 0: not to be had (logged) */
 };
 
-/* What is to go with a prefix, batch by batch. It stays its owner's; the index's while a job is under way. */
+/* What is to go with a prefix, or altogether, batch by batch. It stays its owner's; the index's while a job is under way. */
 struct clearing {
 	struct bytes bucket, prefix; /* borrowed, as long as it lasts */
+	bool every;		     /* key of every bucket: those two are not looked at */
 	uint64_t max_order;	     /* rows of a higher one stay */
 
+	int64_t last_id, from_id;     /* every: the row that was looked at last; … before this batch */
 	bool over;		      /* nothing of it is there any more */
 	uint8_t last[SC_KEY_MAX];     /* the key that was looked at last, */
 	size_t last_len;	      /* 0: none yet */

@@ -184,11 +184,9 @@ static int do_drop(struct index *ix, struct job *j)
 	return index_delete_row(ix->writer, id);
 }
 
-/* The next rows of the range. All are found before any goes, because a statement that is still open must not meet its own changes.
- * Those that stay are looked at once: `last` is behind them. */
-static int do_clear(struct index *ix, struct job *j)
+/* The next rows of the range. */
+static int find_range(struct sql *q, struct job *j)
 {
-	struct sql *q = ix->writer;
 	struct clearing *cl = j->cl;
 	unsigned looked = 0, most = j->room - 1;
 	bool failed = false;
@@ -221,9 +219,46 @@ static int do_clear(struct index *ix, struct job *j)
 		if (!rc && row.id && row.order <= cl->max_order)
 			index_doom(j, row.id, &row.gen);
 	}
+	cl->over = looked < most;
+	return rc;
+}
+
+/* The next rows of all. */
+static int find_every(struct sql *q, struct job *j)
+{
+	struct clearing *cl = j->cl;
+	unsigned looked = 0, most = j->room - 1;
+	struct gen g;
+	int rc;
+
+	sql_bind_number(q, SQL_FROM, 1, cl->last_id);
+	sql_bind_u64(q, SQL_FROM, 2, most);
+	while ((rc = sql_step(q, SQL_FROM)) > 0) {
+		if (!sql_exact(q, SQL_FROM, 2, g.b, sizeof g.b)) {
+			rc = SC_ECORRUPT;
+			break;
+		}
+		cl->last_id = sql_number(q, SQL_FROM, 0);
+		looked++;
+		if (sql_u64(q, SQL_FROM, 1) <= cl->max_order)
+			index_doom(j, cl->last_id, &g);
+	}
+	sql_done(q, SQL_FROM);
+	cl->over = looked < most;
+	return rc;
+}
+
+/* All are found before any goes, because a statement that is still open must not meet its own changes. Those that stay are looked at
+ * once: what was looked at last is behind them. A batch whose transaction fails is done anew. */
+static int do_clear(struct index *ix, struct job *j)
+{
+	struct sql *q = ix->writer;
+	int rc;
+
+	j->cl->last_id = j->cl->from_id;
+	rc = j->cl->every ? find_every(q, j) : find_range(q, j);
 	for (unsigned i = 0; i < j->ndead && !rc; i++)
 		rc = index_delete_row(q, j->dead[i].id);
-	cl->over = looked < most;
 	j->changed = j->ndead;
 	KILLPOINT("batch_cleared");
 	return rc;

@@ -43,6 +43,7 @@ enum sql_who { SQL_READ = 1, SQL_WRITE = 2 };
 	X(RANGE, SQL_WRITE,                                                                                                    \
 	  "SELECT id, ord, gen, key, failed FROM entry WHERE bucket = ?1 AND key >= ?2 AND key < ?3 ORDER BY key, failed "     \
 	  "LIMIT ?4")                                                                                                          \
+	X(FROM, SQL_WRITE, "SELECT id, ord, gen FROM entry WHERE id > ?1 ORDER BY id LIMIT ?2")                                \
 	X(PUT, SQL_WRITE,                                                                                                      \
 	  "INSERT INTO entry (id, bucket, key, gen, ord, exit, signal, out_len, err_len, out_sum, err_sum,"                    \
 	  " created_wall_ms, created_boot_ms, boot, ttl_ms, stale_ms, purge_boot, took_ms, bytes, proved, visited, hits, "     \

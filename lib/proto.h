@@ -137,6 +137,9 @@ enum {
 /* PROVED.flags */
 enum { PROVED_BAD = 1u << 0 }; /* its bytes are not those of its sums, or cannot be read */
 
+/* CLEAR.flags */
+enum { CLEAR_EVERY = 1u << 0 }; /* of every bucket, every key: `bucket` and `text` say nothing */
+
 /* WALK.flags */
 enum { WALK_ONLY_LOOK = 1u << 0 }; /* count, change nothing */
 

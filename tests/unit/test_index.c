@@ -1941,6 +1941,41 @@ static void clear_takes_both_rows_of_the_key_a_batch_ends_with(void **state)
 	}
 }
 
+static void clear_of_everything_takes_every_bucket_up_to_an_order(void **state)
+{
+	struct room *r = *state;
+	struct clearing cl = {.every = true, .max_order = 600};
+	struct entry e, got;
+	char key[32];
+
+	open_index(r);
+	for (unsigned i = 1; i <= 605; i++) {
+		snprintf(key, sizeof key, "%u", i);
+		e = i % 3 ? make_entry(key, i) : make_failure(key, i);
+		snprintf(e.bucket, sizeof e.bucket, "b%u", i % 7);
+		if (i == 300 || i == 601)
+			make_objects(r, &e.gen);
+		commit(r, &e);
+	}
+	assert_int_equal(clear_batch(r, &cl), 256);
+	assert_false(cl.over);
+	/* What is put behind its back is newer than the question, also in the place of what was not looked at yet. */
+	e = make_entry("599", 606);
+	snprintf(e.bucket, sizeof e.bucket, "b%u", 599 % 7);
+	commit(r, &e);
+	assert_int_equal(clear_batch(r, &cl), 256);
+	assert_false(cl.over);
+	assert_int_equal(clear_batch(r, &cl), 87);
+	assert_true(cl.over);
+	assert_int_equal(index_count(r->ix), 6);
+	e.gen = make_gen(300);
+	assert_false(has_objects(r, &e.gen));
+	e.gen = make_gen(601);
+	assert_true(has_objects(r, &e.gen));
+	assert_int_equal(index_find(r->ix, bytes_of("b4"), bytes_of("599"), false, &got), 0);
+	check_totals(r);
+}
+
 static void failures_are_not_listed_expire_by_themselves_and_are_evicted_like_others(void **state)
 {
 	struct room *r = *state;
@@ -2100,6 +2135,7 @@ int main(void)
 		T(the_file_of_a_run_that_is_not_kept_goes_with_what_it_tells_of),
 		T(remove_takes_row_and_objects_up_to_an_order),
 		T(clear_takes_what_begins_so_in_batches_up_to_an_order),
+		T(clear_of_everything_takes_every_bucket_up_to_an_order),
 		cmocka_unit_test(age_is_told_by_the_right_clock),
 		T(expiry_begins_when_ttl_and_stale_are_over),
 		T(rows_of_another_boot_expire_by_the_wall_clock),
