@@ -64,7 +64,7 @@ int run_table(const struct command *self, int argc, char **argv);
 /* Those of get and warm begin behind the first of run's. */
 #define get_options (run_options + 1)
 extern const struct option_row run_options[], put_options[], rm_options[], ls_options[], ps_options[], sync_options[],
-	config_options[], doctor_options[], verify_options[], daemon_options[];
+	config_options[], doctor_options[], verify_options[], daemon_options[], version_options[];
 
 /* `sc: what: why (what to do)`, one line on stderr. A NULL mend leaves the parentheses away. */
 void complain(const char *what, const char *why, const char *mend);

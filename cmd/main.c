@@ -25,7 +25,7 @@ const struct command commands[] = {
 	{"doctor", "look at everything " SC_BIN " stands on, and say what to mend", "", doctor_options, false, run_doctor},
 	{"daemon", "the daemon's life, by hand", "start|stop|restart|status|run", daemon_options, false, run_daemon},
 	{"help", "this list, or the options of a verb", "[VERB]", NULL, false, run_help, .group = "ask"},
-	{"version", "print the version", "", NULL, false, run_version},
+	{"version", "print the version", "", version_options, false, run_version},
 	{"complete", "what may stand where the cursor is", "bash|zsh|fish WORD...", NULL, false, run_complete, .hidden = true},
 	{"table", "these rows, for programs", "", NULL, false, run_table, .hidden = true},
 	{0},
