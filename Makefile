@@ -91,6 +91,7 @@ CMD_SRC = \
 	cmd/status.c \
 	cmd/sync.c \
 	cmd/talk.c \
+	cmd/touch.c \
 	cmd/verify.c \
 	cmd/writer.c \
 	cmd/writer_daemon.c

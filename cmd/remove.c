@@ -57,17 +57,6 @@ static int remove_all(struct remove *r)
 	return ask(r, r->prefix ? r->prefix : "--all", &q);
 }
 
-static int check_key(const struct options *o, const char *key)
-{
-	size_t n = strlen(key);
-
-	if (n == 0)
-		return options_error(o, "KEY is empty");
-	if (n > SC_KEY_MAX)
-		return options_error(o, "KEY has %zu bytes, %d are the most", n, SC_KEY_MAX);
-	return 0;
-}
-
 /* One by one as they come, so that a list may be longer than memory, or still be on its way. The last one may lack its NUL. */
 static int remove_listed(struct remove *r, const struct options *o)
 {
@@ -76,9 +65,7 @@ static int remove_listed(struct remove *r, const struct options *o)
 	int status = 0;
 
 	while (status == 0 && getdelim(&key, &room, '\0', stdin) > 0) {
-		status = check_key(o, key);
-		if (status == 0)
-			status = remove_one(r, key);
+		status = options_key(o, key) ? remove_one(r, key) : EXIT_USAGE;
 	}
 	if (status == 0 && ferror(stdin)) {
 		complainf("rm", "cannot read stdin: %s", strerror(errno));
@@ -107,10 +94,11 @@ static int check(struct remove *r, const struct options *o)
 		return options_error(o, "KEY is missing");
 	if (r->prefix)
 		status = check_prefix(o, r->prefix);
-	for (int i = 0; i < o->nwords && status == 0; i++)
-		status = check_key(o, o->words[i]);
 	if (status)
 		return status;
+	for (int i = 0; i < o->nwords; i++)
+		if (!options_key(o, o->words[i]))
+			return EXIT_USAGE;
 	/* Only here, and only as it was typed: there is no bucket of that name. */
 	r->every = r->all && r->bucket && strcmp(r->bucket, "*") == 0;
 	if (r->every)

@@ -27,7 +27,7 @@
 /* Rows put into a queue at once: with the longest keys they stay well under SC_QUEUE_MAX. */
 #define ROWS 32
 
-/* A REMOVE, CLEAR or SYNC the index is at. Outlives its peer: then c is NULL and nobody is answered. */
+/* A REMOVE, CLEAR, TOUCH or SYNC the index is at. Outlives its peer: then c is NULL and nobody is answered. */
 struct chore {
 	struct daemon *d;
 	struct conn *c;
@@ -224,6 +224,40 @@ static void on_clear(struct conn *c, const struct msg *m, int *fds, size_t nfds)
 	}
 	KILLPOINT("all_runs_doomed");
 	go_on_clearing(r, 0);
+}
+
+static void on_touched(void *arg, int status, uint64_t changed)
+{
+	struct chore *r = arg;
+
+	KILLPOINT("row_touched");
+	/* Its life may be over sooner than it was. */
+	daemon_arm_expiry(r->d);
+	end_chore(r, status, changed);
+}
+
+/* What a `get` would not be given is not there: nobody brings back what has expired. */
+static void on_touch(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	struct chore *r = begin_chore(c);
+	struct now now = clock_now();
+	struct entry e;
+	uint64_t age;
+	int rc;
+
+	(void)fds, (void)nfds;
+	if (!r)
+		return;
+	rc = index_find(c->d->index, m->bucket, m->key, false, &e);
+	if (rc == SC_ENOENT || rc == SC_ECORRUPT ||
+	    (rc == 0 && (trust_is_bad(c->d, &e.gen) || !entry_age(&e, c->d->boot_id, &now, &age) || age > e.ttl_ms)))
+		end_chore(r, 0, 0);
+	else if (rc)
+		end_chore(r, rc, 0);
+	else if (index_touch(c->d->index, m->bucket, m->key, m->ttl, &now, on_touched, r)) {
+		free_chore(r);
+		conn_close(c, "no memory");
+	}
 }
 
 static void on_synced(void *arg, int status, uint64_t changed)
@@ -461,6 +495,7 @@ static const struct {
 	{MSG_LEAVE, CONN_READING, on_leave},
 	{MSG_REMOVE, CONN_READY, on_remove},
 	{MSG_CLEAR, CONN_READY, on_clear},
+	{MSG_TOUCH, CONN_READY, on_touch},
 	{MSG_LIST, CONN_READY, on_list},
 	{MSG_FLIGHTS, CONN_READY, on_flights},
 	{MSG_STATUS, CONN_READY, on_status},

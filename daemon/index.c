@@ -500,6 +500,19 @@ int index_remove(struct index *ix, struct bytes bucket, struct bytes key, uint64
 	return 0;
 }
 
+int index_touch(struct index *ix, struct bytes bucket, struct bytes key, uint64_t ttl_ms, const struct now *now,
+		index_done done, void *arg)
+{
+	struct job *j = new_key_job(JOB_TOUCH, 0, bucket, key, done, arg);
+
+	if (!j)
+		return SC_ENOMEM;
+	j->e.ttl_ms = ttl_ms;
+	j->now = *now;
+	jobs_put(&ix->jobs, j);
+	return 0;
+}
+
 int index_drop(struct index *ix, const struct entry *e, index_done done, void *arg)
 {
 	struct job *j = new_row_job(JOB_DROP, 1, e, done, arg);

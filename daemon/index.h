@@ -127,7 +127,7 @@ int index_list(struct index *ix, struct bytes bucket, struct bytes prefix, struc
 /* ---- jobs ---- */
 
 /* status: 0 or an error. `changed`: commit: 1 if the entry is now the key's row, 0 if a row of a higher order stood there;
- * prove: 1 if the row is still there, else 0; remove, clear, expire and evict: how many rows went. */
+ * prove: 1 if the row is still there, else 0; remove, clear, expire and evict: how many rows went; touch: 1, or 0. */
 typedef void (*index_done)(void *arg, int status, uint64_t changed);
 
 /* Puts the entry in place of an older one of its key, a failure in place of an older failure, then unlinks its run's file in flights/;
@@ -138,6 +138,11 @@ int index_commit(struct index *ix, const struct entry *e, index_done done, void 
 
 /* Removes the key's rows whose order is at most `max_order`, and their objects. */
 int index_remove(struct index *ix, struct bytes bucket, struct bytes key, uint64_t max_order, index_done done, void *arg);
+
+/* What is good of the key is from `now` on as if it had finished just then, and lives as long as it was to, or ttl_ms (SC_TTL_UNSET: the
+ * former). `changed` 0: there is none. */
+int index_touch(struct index *ix, struct bytes bucket, struct bytes key, uint64_t ttl_ms, const struct now *now,
+		index_done done, void *arg);
 
 /* Removes that row, if it is still of this generation, and its objects. */
 int index_drop(struct index *ix, const struct entry *e, index_done done, void *arg);

@@ -11,6 +11,7 @@
 #include "daemon/index_parts.h"
 #include "lib/err.h"
 #include "lib/killpoint.h"
+#include "lib/msg.h"
 #include "lib/object.h"
 
 /* Jobs of one transaction: the answer to the first waits for the last. */
@@ -62,13 +63,17 @@ static int find_row_of(struct sql *q, const struct entry *e, bool failed, struct
 	return find_standing(q, bytes_of(e->bucket), (struct bytes){e->key, e->key_len}, failed, s);
 }
 
-/* Whose key was asked for again counts as visited. */
-static int put_row(struct sql *q, const struct entry *e, int64_t boot, bool visited)
+/* Its last moment, by CLOCK_BOOTTIME of its boot. SC_FOREVER: none. */
+static uint64_t end_of(const struct entry *e)
 {
 	uint64_t life = index_life(e), end = e->created_boot_ms + life;
 
-	if (life == SC_FOREVER || end < life || end > INT64_MAX)
-		end = SC_FOREVER;
+	return life == SC_FOREVER || end < life || end > INT64_MAX ? SC_FOREVER : end;
+}
+
+/* Whose key was asked for again counts as visited. */
+static int put_row(struct sql *q, const struct entry *e, int64_t boot, bool visited)
+{
 	sql_bind_name(q, SQL_PUT, 2, bytes_of(e->bucket));
 	sql_bind_blob(q, SQL_PUT, 3, e->key, e->key_len);
 	sql_bind_blob(q, SQL_PUT, 4, e->gen.b, sizeof e->gen.b);
@@ -84,7 +89,7 @@ static int put_row(struct sql *q, const struct entry *e, int64_t boot, bool visi
 	sql_bind_number(q, SQL_PUT, 14, boot);
 	sql_bind_time(q, SQL_PUT, 15, e->ttl_ms);
 	sql_bind_time(q, SQL_PUT, 16, e->stale_ms);
-	sql_bind_time(q, SQL_PUT, 17, end);
+	sql_bind_time(q, SQL_PUT, 17, end_of(e));
 	sql_bind_u64(q, SQL_PUT, 18, e->took_ms);
 	sql_bind_u64(q, SQL_PUT, 19, entry_bytes(e->out_len, e->err_len));
 	sql_bind_number(q, SQL_PUT, 20, visited);
@@ -160,6 +165,32 @@ static int do_remove(struct index *ix, struct job *j)
 		rc = index_delete_row(ix->writer, row.id);
 	}
 	return rc;
+}
+
+static int do_touch(struct index *ix, struct job *j)
+{
+	struct sql *q = ix->writer;
+	struct entry e = {.created_boot_ms = j->now.boot_ms, .ttl_ms = j->e.ttl_ms};
+	int rc;
+
+	sql_bind_name(q, SQL_LIFE, 1, bytes_of(j->e.bucket));
+	sql_bind_blob(q, SQL_LIFE, 2, j->e.key, j->e.key_len);
+	rc = sql_step(q, SQL_LIFE);
+	if (rc <= 0)
+		return rc;
+	e.id = sql_number(q, SQL_LIFE, 0);
+	if (e.ttl_ms == SC_TTL_UNSET)
+		e.ttl_ms = sql_time(q, SQL_LIFE, 1);
+	e.stale_ms = sql_time(q, SQL_LIFE, 2);
+	sql_done(q, SQL_LIFE);
+	sql_bind_number(q, SQL_TOUCH, 1, e.id);
+	sql_bind_u64(q, SQL_TOUCH, 2, j->now.wall_ms);
+	sql_bind_u64(q, SQL_TOUCH, 3, j->now.boot_ms);
+	sql_bind_number(q, SQL_TOUCH, 4, ix->boot);
+	sql_bind_time(q, SQL_TOUCH, 5, e.ttl_ms);
+	sql_bind_time(q, SQL_TOUCH, 6, end_of(&e));
+	j->changed = 1;
+	return sql_run(q, SQL_TOUCH);
 }
 
 /* 1: j->e is still the row, whose id is *id. */
@@ -417,6 +448,8 @@ static int do_job(struct index *ix, struct job *j, uint64_t *highest)
 		return do_drop(ix, j);
 	case JOB_CLEAR:
 		return do_clear(ix, j);
+	case JOB_TOUCH:
+		return do_touch(ix, j);
 	case JOB_EXPIRE:
 		return do_expire(ix, j);
 	case JOB_DISCARD: /* are of files only */

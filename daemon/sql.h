@@ -43,6 +43,10 @@ enum sql_who { SQL_READ = 1, SQL_WRITE = 2 };
 	X(RANGE, SQL_WRITE,                                                                                                    \
 	  "SELECT id, ord, gen, key, failed FROM entry WHERE bucket = ?1 AND key >= ?2 AND key < ?3 ORDER BY key, failed "     \
 	  "LIMIT ?4")                                                                                                          \
+	X(LIFE, SQL_WRITE, "SELECT id, ttl_ms, stale_ms FROM entry WHERE bucket = ?1 AND key = ?2 AND failed = 0")             \
+	X(TOUCH, SQL_WRITE,                                                                                                    \
+	  "UPDATE entry SET visited = 1, created_wall_ms = ?2, created_boot_ms = ?3, boot = ?4, ttl_ms = ?5, purge_boot = ?6"  \
+	  " WHERE id = ?1")                                                                                                    \
 	X(FROM, SQL_WRITE, "SELECT id, ord, gen FROM entry WHERE id > ?1 ORDER BY id LIMIT ?2")                                \
 	X(PUT, SQL_WRITE,                                                                                                      \
 	  "INSERT INTO entry (id, bucket, key, gen, ord, exit, signal, out_len, err_len, out_sum, err_sum,"                    \

@@ -110,6 +110,7 @@ static const struct row rows[] = {
 	{MSG_WALK, "WALK", SENDER_CLIENT, 0, 0, {F_flags}},
 	{MSG_SYNC, "SYNC", SENDER_CLIENT, 0, 0, {0}},
 	{MSG_CLEAR, "CLEAR", SENDER_CLIENT, 0, 0, {F_bucket, F_text, F_flags}},
+	{MSG_TOUCH, "TOUCH", SENDER_CLIENT, 0, 0, {F_bucket, F_key, F_ttl}},
 
 	{MSG_HIT, "HIT", SENDER_DAEMON, 1, F_err_len,
 	 {F_gen, F_order, F_exit, F_signal, F_out_len, F_err_len, F_age, F_ttl, F_created, F_flags, F_out_sum, F_err_sum}},

@@ -25,6 +25,7 @@ enum msg_type {
 	MSG_WALK = 20,
 	MSG_SYNC = 21,
 	MSG_CLEAR = 22,
+	MSG_TOUCH = 23,
 
 	/* the daemon's answers */
 	MSG_HIT = 30,

@@ -130,10 +130,11 @@ options_mark() { if rows | grep -q "^option$(printf '\034')$1$(printf '\034')"; 
 	refuse 2 ls --long --json
 	refuse 2 ls --null --json
 	refuse 2 rm --all a
+	refuse 2 touch --ttl 0 a
 	refuse 2 rm --null --all
 	refuse 2 rm --bucket '*' a
 	refuse 2 daemon status --now
-	[ "$(sed -n '/^# OPTIONS THAT/,/^# EXIT/p' "$ROOT/cmd/sc.1.scd" | grep -c '^- ')" = 8 ]
-	[ "$n" = 20 ]
+	[ "$(sed -n '/^# OPTIONS THAT/,/^# EXIT/p' "$ROOT/cmd/sc.1.scd" | grep -c '^- ')" = 9 ]
+	[ "$n" = 21 ]
 	no_daemon
 }
