@@ -82,7 +82,7 @@ row() { "$SC" ls --json "$1" | jq -c "select(.key == \"$1\") | .$2"; }
 	run -0 "$SC" get --keep-failures 2h bad -- true # the failure is over as it was to be
 }
 
-@test "touch: an entry of another boot belongs to this one from now on; across a restart of the daemon" {
+@test "touch: its new age outlives the daemon" {
 	start_daemon_with_clocks
 	"$SC" get -t 1h k -- echo x >/dev/null
 	let_pass $((HOUR / 2))

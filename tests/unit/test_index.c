@@ -17,6 +17,7 @@
 #include "daemon/index.h"
 #include "daemon/sql.h"
 #include "lib/err.h"
+#include "lib/msg.h"
 #include "lib/object.h"
 #include "tests/unit/store.h"
 
@@ -1976,6 +1977,47 @@ static void clear_of_everything_takes_every_bucket_up_to_an_order(void **state)
 	check_totals(r);
 }
 
+static uint64_t touch(struct room *r, const char *key, uint64_t ttl_ms, struct now now)
+{
+	struct said s = {0};
+
+	assert_int_equal(index_touch(r->ix, bytes_of(DEFAULT), bytes_of(key), ttl_ms, &now, on_done, &s), 0);
+	await(r, &s, 1);
+	assert_int_equal(s.status, 0);
+	return s.changed;
+}
+
+static void touch_moves_what_is_good_into_this_boot_and_its_end_with_it(void **state)
+{
+	struct room *r = *state;
+	struct entry e = make_entry("key", 1), bad = make_failure("bad", 2), got;
+
+	open_index(r);
+	memcpy(e.boot_id, OTHER, sizeof e.boot_id);
+	e.ttl_ms = 5000;
+	e.stale_ms = 700;
+	commit(r, &e);
+	commit(r, &bad);
+	assert_int_equal(touch(r, "none", 1000, later(10, 10)), 0);
+	assert_int_equal(touch(r, "bad", 1000, later(10, 10)), 0);
+	assert_int_equal(touch(r, "key", SC_TTL_UNSET, later(20000, 90000)), 1);
+	assert_int_equal(find(r, "key", &got), 0);
+	assert_memory_equal(got.boot_id, BOOT, sizeof got.boot_id);
+	assert_int_equal(got.created_boot_ms, NOW.boot_ms + 20000);
+	assert_int_equal(got.created_wall_ms, NOW.wall_ms + 90000);
+	assert_int_equal(got.ttl_ms, 5000);
+	assert_int_equal(got.stale_ms, 700);
+	assert_true(gen_equal(&got.gen, &e.gen));
+	assert_int_equal(expire(r, later(25700, 90000), 10), 1); /* of bad */
+	assert_int_equal(find(r, "key", &got), 0);
+	assert_int_equal(touch(r, "key", SC_FOREVER, later(25700, 90000)), 1);
+	assert_int_equal(expire(r, later(1ULL << 60, 90000), 10), 0);
+	assert_int_equal(touch(r, "key", 300, later(30000, 90000)), 1);
+	assert_int_equal(expire(r, later(31000, 90000), 10), 0);
+	assert_int_equal(expire(r, later(31001, 90000), 10), 1);
+	check_totals(r);
+}
+
 static void failures_are_not_listed_expire_by_themselves_and_are_evicted_like_others(void **state)
 {
 	struct room *r = *state;
@@ -2136,6 +2178,7 @@ int main(void)
 		T(remove_takes_row_and_objects_up_to_an_order),
 		T(clear_takes_what_begins_so_in_batches_up_to_an_order),
 		T(clear_of_everything_takes_every_bucket_up_to_an_order),
+		T(touch_moves_what_is_good_into_this_boot_and_its_end_with_it),
 		cmocka_unit_test(age_is_told_by_the_right_clock),
 		T(expiry_begins_when_ttl_and_stale_are_over),
 		T(rows_of_another_boot_expire_by_the_wall_clock),
