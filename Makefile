@@ -49,7 +49,8 @@ LIB_SRC = \
 	lib/page.c \
 	lib/page_ring.c \
 	lib/paths.c \
-	lib/sock.c
+	lib/sock.c \
+	lib/tags.c
 
 CMD_SRC = \
 	cmd/admin.c \

@@ -28,6 +28,8 @@ struct option_row {
 /* Of every verb that knows keys. */
 #define BUCKET_HELP "in the bucket NAME; else in the one SC_BUCKET names, or default"
 
+#define TAG_HELP "what is made has the tag T, by which rm finds it; may be given up to 16 times"
+
 struct command {
 	const char *name;
 	const char *summary;		  /* one line */

@@ -12,11 +12,12 @@
 #include "cmd/talk.h"
 #include "lib/err.h"
 #include "lib/human.h"
+#include "lib/tags.h"
 
 enum { LONG, NUL, SORT, JSON, BUCKET, OPTIONS };
 
 const struct option_row ls_options[] = {
-	[LONG] = {'l', "long", NULL, "with size, age, how long it will live still, how often it was served"},
+	[LONG] = {'l', "long", NULL, "with size, age, how long it will live still, how often it was served, tags"},
 	[NUL] = {'0', "null", NULL, "a NUL behind each key, instead of the end of a line"},
 	[SORT] = {0, "sort", "key|age|size|hits", "by key (bytewise), or the youngest, largest, or most served first"},
 	[JSON] = {0, "json", NULL, "one object a line, with all that is known of the entry"},
@@ -44,19 +45,22 @@ static void print_long(const struct msg *m)
 	char size[32], age[32], left[32];
 	uint64_t life = m->ttl == SC_FOREVER ? SC_FOREVER : m->ttl - m->age;
 
-	printf("%6s  %6s old  %7s left  %4llu hit%s  ", human_format_size(m->out_len + m->err_len, size),
+	printf("%6s  %6s old  %7s left  %4llu hit%s  %-7.*s  ", human_format_size(m->out_len + m->err_len, size),
 	       human_format_duration(m->age, age), human_format_duration(life, left), (unsigned long long)m->hits,
-	       m->hits == 1 ? " " : "s");
+	       m->hits == 1 ? " " : "s", m->tags.n ? (int)m->tags.n : 1, m->tags.n ? (const char *)m->tags.p : "-");
 	print_key(m);
 }
 
 static void print_json(const struct msg *m)
 {
-	json_t *o = json_object();
+	json_t *o = json_object(), *tags = json_array();
+	struct bytes rest = m->tags, tag;
 	char bucket[SC_BUCKET_MAX + 1], hex[SC_GEN_HEX];
 
 	snprintf(bucket, sizeof bucket, "%.*s", (int)m->bucket.n, (const char *)m->bucket.p);
 	gen_format(&m->gen, hex);
+	while (tags_next(&rest, &tag))
+		json_array_append_new(tags, json_stringn((const char *)tag.p, tag.n));
 	row_set_key(o, m->key);
 	json_object_set_new(o, "bucket", row_text(bucket));
 	json_object_set_new(o, "generation", row_text(hex));
@@ -70,6 +74,7 @@ static void print_json(const struct msg *m)
 	json_object_set_new(o, "stale", row_seconds(m->stale));
 	json_object_set_new(o, "took", row_seconds(m->estimate));
 	json_object_set_new(o, "hits", row_number(m->hits));
+	json_object_set_new(o, "tags", tags);
 	row_print(o);
 }
 

@@ -12,6 +12,7 @@
 #include "lib/err.h"
 #include "lib/human.h"
 #include "lib/limits.h"
+#include "lib/tags.h"
 
 #define FAILED (-1)
 
@@ -251,6 +252,16 @@ bool options_key(const struct options *o, const char *key)
 	if (n > SC_KEY_MAX)
 		return options_error(o, "KEY has %zu bytes, %d are the most", n, SC_KEY_MAX) == 0;
 	return true;
+}
+
+bool options_tag(const struct options *o, const char *tag)
+{
+	char shown[128];
+
+	if (tags_is_tag(tag))
+		return true;
+	return options_error(o, "--tag: '%s' is no tag (say 1 to %d characters of ASCII without space and comma)",
+			     human_escape(tag, strlen(tag), shown, sizeof shown), SC_TAG_MAX) == 0;
 }
 
 bool options_duration(const struct options *o, const struct option_row *row, unsigned long long *ms)

@@ -22,11 +22,12 @@
 #include "lib/object.h"
 #include "lib/page.h"
 
-enum { TTL, MOVE, BUCKET, QUIET, OPTIONS };
+enum { TTL, MOVE, TAG, BUCKET, QUIET, OPTIONS };
 
 const struct option_row put_options[] = {
 	[TTL] = {'t', "ttl", "DUR", "keep it for DUR (default 1h)"},
 	[MOVE] = {0, "move", NULL, "FILE goes into the cache, where that is possible without a copy, and is gone afterwards"},
+	[TAG] = {0, "tag", "T", TAG_HELP},
 	[BUCKET] = {'b', "bucket", "NAME", BUCKET_HELP},
 	[QUIET] = {'q', "quiet", NULL, "no messages of " SC_BIN "'s own"},
 	[OPTIONS] = {0},
@@ -57,7 +58,10 @@ static bool parse(struct put *p, const struct command *self, int argc, char **ar
 			p->moves = true;
 		else if (row - put_options == BUCKET)
 			p->req.bucket = o.value;
-		else if (options_duration(&o, row, &ms))
+		else if (row - put_options == TAG) {
+			if (!request_add_tag(&p->req, &o))
+				return false;
+		} else if (options_duration(&o, row, &ms))
 			p->req.ttl_ms = ms;
 		else
 			return false;

@@ -9,11 +9,13 @@
 #include "cmd/request.h"
 #include "cmd/talk.h"
 #include "lib/human.h"
+#include "lib/tags.h"
 
-enum { PREFIX, ALL, NUL, BUCKET, OPTIONS };
+enum { PREFIX, TAG, ALL, NUL, BUCKET, OPTIONS };
 
 const struct option_row rm_options[] = {
 	[PREFIX] = {0, "prefix", "P", "every key that begins with P"},
+	[TAG] = {0, "tag", "T", "every key whose entry or run has the tag T; of more than one, any of them"},
 	[ALL] = {0, "all", NULL, "every key of the bucket; with --bucket '*' of every bucket"},
 	[NUL] = {'0', "null", NULL, "the keys that stdin names, each with a NUL behind it"},
 	[BUCKET] = {'b', "bucket", "NAME", BUCKET_HELP},
@@ -22,6 +24,7 @@ const struct option_row rm_options[] = {
 
 struct remove {
 	const char *bucket, *prefix;
+	char tags[SC_TAGS_SIZE + 1];
 	bool all, null;
 	bool every; /* bucket */
 	struct session s;
@@ -46,6 +49,20 @@ static int remove_one(struct remove *r, const char *key)
 	struct msg q = {.type = MSG_REMOVE, .bucket = bytes_of(r->bucket), .key = bytes_of(key)};
 
 	return ask(r, key, &q);
+}
+
+static int remove_tagged(struct remove *r)
+{
+	struct msg q = {.type = MSG_CLEAR, .bucket = bytes_of(r->bucket)};
+	struct bytes rest = bytes_of(r->tags);
+	char what[SC_TAG_MAX + 1];
+	int status = 0;
+
+	while (status == 0 && tags_next(&rest, &q.tags)) {
+		snprintf(what, sizeof what, "%.*s", (int)q.tags.n, (const char *)q.tags.p);
+		status = ask(r, what, &q);
+	}
+	return status;
 }
 
 /* A question of its own, not REMOVE with something added: a daemon that does not know it must not say OK. */
@@ -86,10 +103,10 @@ static int check_prefix(const struct options *o, const char *prefix)
 
 static int check(struct remove *r, const struct options *o)
 {
-	int status = 0, selectors = (o->nwords > 0) + (r->prefix != NULL) + r->all + r->null;
+	int status = 0, selectors = (o->nwords > 0) + (r->prefix != NULL) + (*r->tags != 0) + r->all + r->null;
 
 	if (selectors > 1)
-		return options_error(o, "KEYs, --prefix, --all and --null: one of them");
+		return options_error(o, "KEYs, --prefix, --tag, --all and --null: one of them");
 	if (selectors == 0)
 		return options_error(o, "KEY is missing");
 	if (r->prefix)
@@ -121,6 +138,12 @@ int run_rm(const struct command *self, int argc, char **argv)
 				return options_error(&o, "--prefix: one at a time");
 			r.prefix = o.value;
 			break;
+		case TAG:
+			if (!options_tag(&o, o.value))
+				return EXIT_USAGE;
+			if (tags_add(r.tags, o.value))
+				return options_error(&o, "--tag: %d are the most", SC_TAGS_MAX);
+			break;
 		case ALL:
 			r.all = true;
 			break;
@@ -138,6 +161,8 @@ int run_rm(const struct command *self, int argc, char **argv)
 		return status;
 	if (r.prefix || r.all)
 		status = remove_all(&r);
+	else if (*r.tags)
+		status = remove_tagged(&r);
 	else if (r.null)
 		status = remove_listed(&r, &o);
 	for (int i = 0; i < o.nwords && status == 0; i++)

@@ -10,6 +10,7 @@
 #include "lib/err.h"
 #include "lib/human.h"
 #include "lib/proto.h"
+#include "lib/tags.h"
 
 enum {
 	NO_CWD, /* of run alone: get_options begins behind it */
@@ -28,6 +29,7 @@ enum {
 	ENV,
 	STDIN,
 	PRINT_KEY,
+	TAG,
 	BUCKET,
 	WAIT,
 	STRICT,
@@ -59,6 +61,7 @@ const struct option_row run_options[] = {
 	[ENV] = {0, "env", "NAME", "part of the key: the variable's value, or that it is not set"},
 	[STDIN] = {0, "stdin", NULL, "part of the key: stdin, which is read to its end first, and which CMD gets"},
 	[PRINT_KEY] = {0, "print-key", NULL, "print the key that is asked for, and run nothing"},
+	[TAG] = {0, "tag", "T", TAG_HELP},
 	[BUCKET] = {'b', "bucket", "NAME", BUCKET_HELP},
 	[WAIT] = {'w', "wait", "DUR",
 		  "exit 124 after DUR without a byte; without CMD, wait so long for KEY (0: only what is finished)"},
@@ -129,6 +132,13 @@ static bool declare_variable(struct request *r, const struct options *o)
 	return declare(r, o, "env", o->value);
 }
 
+bool request_add_tag(struct request *r, const struct options *o)
+{
+	if (!options_tag(o, o->value))
+		return false;
+	return tags_add(r->tags, o->value) == 0 || options_error(o, "--tag: %d are the most", SC_TAGS_MAX) == 0;
+}
+
 static bool set_option(struct request *r, const struct options *o, const struct option_row *row)
 {
 	unsigned long long ms = 0;
@@ -190,6 +200,8 @@ static bool set_option(struct request *r, const struct options *o, const struct 
 	case PRINT_KEY:
 		r->print_key = true;
 		return true;
+	case TAG:
+		return request_add_tag(r, o);
 	case BUCKET:
 		r->bucket = o->value;
 		return true;
@@ -372,6 +384,7 @@ struct msg request_question(const struct request *r, const struct gen *lost)
 			    .accept = r->accept_ms,
 			    .stale = r->stale_ms,
 			    .keep = r->keep_ms,
+			    .tags = bytes_of(r->tags),
 			    .chain = request_inside(r),
 			    .gen = *lost};
 }

@@ -29,6 +29,7 @@ struct request {
 	struct key declared; /* what the key is also made of: of what is to be looked at, without a value yet */
 	bool foreground;
 	uint64_t linger_ms;
+	char tags[SC_TAGS_SIZE + 1];	/* of what is made */
 	bool atomic;			/* nothing is printed before the run has succeeded */
 	bool takes_stdin;		/* our stdin is part of the key, and the command's */
 	bool print_key;			/* and do nothing else */
@@ -51,6 +52,7 @@ bool request_read_bucket(const char **bucket, const struct options *o, const cha
 /* The pieces of it that put shares: what holds without an option (of the bucket nothing yet), and the first word as KEY, of at most so many
  * bytes. */
 bool request_begin(struct request *r, const struct options *o);
+bool request_add_tag(struct request *r, const struct options *o); /* the value of the option just given */
 bool request_take_key(struct request *r, const struct options *o, size_t most);
 
 /* The ASK. `lost` is the run we have just lost, or none. Points into r. */

@@ -36,7 +36,7 @@ struct chore {
 	/* a CLEAR's */
 	struct clearing *clearing;
 	uint64_t rows; /* gone */
-	uint8_t name[SC_BUCKET_MAX + SC_KEY_MAX];
+	uint8_t name[SC_BUCKET_MAX + SC_KEY_MAX + SC_TAGS_SIZE];
 };
 
 /* A WALK that goes on. The same. */
@@ -194,6 +194,15 @@ static void on_cleared(void *arg, int status, uint64_t changed)
 	go_on_clearing(r, status);
 }
 
+static int doom_runs(struct daemon *d, const struct clearing *cl, unsigned *n)
+{
+	if (cl->every)
+		return flights_doom_all(d, (struct bytes){NULL, 0}, cl->prefix, n);
+	if (cl->tag.n)
+		return flights_doom_tagged(d, cl->bucket, cl->tag, n);
+	return flights_doom_all(d, cl->bucket, cl->prefix, n);
+}
+
 static void on_clear(struct conn *c, const struct msg *m, int *fds, size_t nfds)
 {
 	struct chore *r = begin_chore(c);
@@ -215,9 +224,12 @@ static void on_clear(struct conn *c, const struct msg *m, int *fds, size_t nfds)
 		memcpy(r->name + m->bucket.n, m->text.p, m->text.n);
 	cl->bucket = (struct bytes){r->name, m->bucket.n};
 	cl->prefix = (struct bytes){r->name + m->bucket.n, m->text.n};
+	if (m->tags.n)
+		memcpy(r->name + m->bucket.n + m->text.n, m->tags.p, m->tags.n);
+	cl->tag = (struct bytes){r->name + m->bucket.n + m->text.n, m->tags.n};
 	cl->every = m->flags & CLEAR_EVERY;
 	/* Runs first: one that commits while the index removes must find itself doomed. */
-	if (flights_doom_all(c->d, cl->every ? (struct bytes){NULL, 0} : cl->bucket, cl->prefix, &r->runs)) {
+	if (doom_runs(c->d, cl, &r->runs)) {
 		free_chore(r);
 		conn_close(c, "no memory");
 		return;
@@ -306,6 +318,29 @@ static void on_list(struct conn *c, const struct msg *m, int *fds, size_t nfds)
 		return;
 	}
 	start_listing(c, m->bucket, m->text, false);
+}
+
+static void send_tag(void *arg, struct bytes tag)
+{
+	struct msg m = {.type = MSG_TAG, .tags = tag};
+
+	conn_send(arg, &m, NULL, 0);
+}
+
+/* All at once: so few of them fit a queue. */
+static void on_tags(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	struct msg end = {.type = MSG_END}, no = {.type = MSG_REFUSE, .reason = REFUSE_STORE};
+	int n = index_list_tags(c->d->index, m->bucket, m->text, SC_TAGS_OFFERED, send_tag, c);
+
+	(void)fds, (void)nfds;
+	if (n < 0) {
+		no.error = n == SC_ESYS ? (uint64_t)errno : 0;
+		no.text = bytes_of(sc_strerror(n));
+	} else {
+		end.count = (uint64_t)n;
+	}
+	conn_send(c, n < 0 ? &no : &end, NULL, 0);
 }
 
 static void on_flights(struct conn *c, const struct msg *m, int *fds, size_t nfds)
@@ -497,6 +532,7 @@ static const struct {
 	{MSG_CLEAR, CONN_READY, on_clear},
 	{MSG_TOUCH, CONN_READY, on_touch},
 	{MSG_LIST, CONN_READY, on_list},
+	{MSG_TAGS, CONN_READY, on_tags},
 	{MSG_FLIGHTS, CONN_READY, on_flights},
 	{MSG_STATUS, CONN_READY, on_status},
 	{MSG_STOP, CONN_READY, on_stop},
@@ -547,7 +583,8 @@ static int send_entry(void *arg, const struct entry *e)
 			.created = e->created_wall_ms,
 			.stale = e->stale_ms,
 			.estimate = e->took_ms,
-			.hits = e->hits + evict_untold(c->d, e)};
+			.hits = e->hits + evict_untold(c->d, e),
+			.tags = bytes_of(e->tags)};
 
 	memcpy(l->after, e->key, e->key_len);
 	l->after_len = e->key_len;

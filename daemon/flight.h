@@ -75,6 +75,9 @@ unsigned flights_doom(struct daemon *d, struct bytes bucket, struct bytes key);
  * (key_forget). SC_ENOMEM: nothing is doomed. */
 int flights_doom_all(struct daemon *d, struct bytes bucket, struct bytes prefix, unsigned *n);
 
+/* Dooms every flight of the bucket that has the tag. SC_ENOMEM: none is doomed. */
+int flights_doom_tagged(struct daemon *d, struct bytes bucket, struct bytes tag, unsigned *n);
+
 /* ---- what a writer says ---- */
 /* An awaited flight's writer is back: checks its page and objects, and makes c the flight's connection. What it keeps of fds it
  * replaces by -1. SC_ECORRUPT, SC_ESYS …: not this flight's. */

@@ -22,6 +22,7 @@ struct flightfile {
 	bool doomed; /* not to be committed */
 	bool finish; /* not to be stopped when nobody reads */
 	bool renewal;
+	char tags[SC_TAGS_SIZE + 1];
 };
 
 /* Makes the file and, on a description of its own, the lock that goes to the writer. *lock_fd is the caller's. SC_ESYS: nothing is

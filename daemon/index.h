@@ -35,8 +35,9 @@ struct entry {
 	uint64_t created_wall_ms; /* when it finished */
 	uint64_t created_boot_ms; /* the same moment by CLOCK_BOOTTIME, meaningful in its boot only */
 	uint8_t boot_id[16];
-	uint64_t ttl_ms, stale_ms; /* SC_FOREVER: no end */
-	uint64_t took_ms;	   /* from LEAD to DONE */
+	uint64_t ttl_ms, stale_ms;   /* SC_FOREVER: no end */
+	uint64_t took_ms;	     /* from LEAD to DONE */
+	char tags[SC_TAGS_SIZE + 1]; /* lib/tags.h */
 
 	/* the index's: not looked at by index_commit */
 	int64_t id;    /* its row */
@@ -65,13 +66,14 @@ struct eviction {
 	uint64_t fs_size, fs_free; /* of the file system, afterwards; 0, 0: not to be had (logged) */
 };
 
-/* What is to go with a prefix, or altogether, batch by batch. It stays its owner's; the index's while a job is under way. */
+/* What is to go with a prefix, with a tag, or altogether, batch by batch. It stays its owner's; the index's while a job is under way. */
 struct clearing {
 	struct bytes bucket, prefix; /* borrowed, as long as it lasts */
+	struct bytes tag;	     /* borrowed; not empty: all entries of the bucket that have it, whatever their keys */
 	bool every;		     /* key of every bucket: those two are not looked at */
 	uint64_t max_order;	     /* rows of a higher one stay */
 
-	int64_t last_id, from_id;     /* every: the row that was looked at last; … before this batch */
+	int64_t last_id, from_id;     /* every, tag: the row that was looked at last; … before this batch */
 	bool over;		      /* nothing of it is there any more */
 	uint8_t last[SC_KEY_MAX];     /* the key that was looked at last, */
 	size_t last_len;	      /* 0: none yet */
@@ -123,6 +125,10 @@ int index_next(struct index *ix, int64_t id, struct entry *out);
 typedef int (*index_row)(void *arg, const struct entry *e);
 int index_list(struct index *ix, struct bytes bucket, struct bytes prefix, struct bytes after, unsigned limit, index_row each,
 	       void *arg);
+
+/* Up to `limit` tags of a bucket that begin with prefix, in bytewise order, each once. Returns how many were given, or an error. */
+typedef void (*index_tag)(void *arg, struct bytes tag);
+int index_list_tags(struct index *ix, struct bytes bucket, struct bytes prefix, unsigned limit, index_tag each, void *arg);
 
 /* ---- jobs ---- */
 

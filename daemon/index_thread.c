@@ -13,6 +13,7 @@
 #include "lib/killpoint.h"
 #include "lib/msg.h"
 #include "lib/object.h"
+#include "lib/tags.h"
 
 /* Jobs of one transaction: the answer to the first waits for the last. */
 #define GROUP_MAX 256
@@ -74,6 +75,9 @@ static uint64_t end_of(const struct entry *e)
 /* Whose key was asked for again counts as visited. */
 static int put_row(struct sql *q, const struct entry *e, int64_t boot, bool visited)
 {
+	struct bytes tags = bytes_of(e->tags), tag;
+	int rc;
+
 	sql_bind_name(q, SQL_PUT, 2, bytes_of(e->bucket));
 	sql_bind_blob(q, SQL_PUT, 3, e->key, e->key_len);
 	sql_bind_blob(q, SQL_PUT, 4, e->gen.b, sizeof e->gen.b);
@@ -94,7 +98,14 @@ static int put_row(struct sql *q, const struct entry *e, int64_t boot, bool visi
 	sql_bind_u64(q, SQL_PUT, 19, entry_bytes(e->out_len, e->err_len));
 	sql_bind_number(q, SQL_PUT, 20, visited);
 	sql_bind_number(q, SQL_PUT, 21, e->failed);
-	return sql_run(q, SQL_PUT);
+	sql_bind_name(q, SQL_PUT, 22, bytes_of(e->tags));
+	rc = sql_run(q, SQL_PUT);
+	while (!rc && tags_next(&tags, &tag)) {
+		sql_bind_name(q, SQL_TAG, 1, bytes_of(e->bucket));
+		sql_bind_name(q, SQL_TAG, 2, tag);
+		rc = sql_run(q, SQL_TAG);
+	}
+	return rc;
 }
 
 /* Keeps the row's place in SIEVE's order. */
@@ -254,27 +265,31 @@ static int find_range(struct sql *q, struct job *j)
 	return rc;
 }
 
-/* The next rows of all. */
-static int find_every(struct sql *q, struct job *j)
+/* The next rows of all, or of those that have the tag. */
+static int find_rows(struct sql *q, struct job *j, enum sql_statement s)
 {
 	struct clearing *cl = j->cl;
 	unsigned looked = 0, most = j->room - 1;
 	struct gen g;
 	int rc;
 
-	sql_bind_number(q, SQL_FROM, 1, cl->last_id);
-	sql_bind_u64(q, SQL_FROM, 2, most);
-	while ((rc = sql_step(q, SQL_FROM)) > 0) {
-		if (!sql_exact(q, SQL_FROM, 2, g.b, sizeof g.b)) {
+	sql_bind_number(q, s, 1, cl->last_id);
+	sql_bind_u64(q, s, 2, most);
+	if (s == SQL_TAGGED) {
+		sql_bind_name(q, s, 3, cl->bucket);
+		sql_bind_name(q, s, 4, cl->tag);
+	}
+	while ((rc = sql_step(q, s)) > 0) {
+		if (!sql_exact(q, s, 2, g.b, sizeof g.b)) {
 			rc = SC_ECORRUPT;
 			break;
 		}
-		cl->last_id = sql_number(q, SQL_FROM, 0);
+		cl->last_id = sql_number(q, s, 0);
 		looked++;
-		if (sql_u64(q, SQL_FROM, 1) <= cl->max_order)
+		if (sql_u64(q, s, 1) <= cl->max_order)
 			index_doom(j, cl->last_id, &g);
 	}
-	sql_done(q, SQL_FROM);
+	sql_done(q, s);
 	cl->over = looked < most;
 	return rc;
 }
@@ -287,7 +302,12 @@ static int do_clear(struct index *ix, struct job *j)
 	int rc;
 
 	j->cl->last_id = j->cl->from_id;
-	rc = j->cl->every ? find_every(q, j) : find_range(q, j);
+	if (j->cl->every)
+		rc = find_rows(q, j, SQL_FROM);
+	else if (j->cl->tag.n)
+		rc = find_rows(q, j, SQL_TAGGED);
+	else
+		rc = find_range(q, j);
 	for (unsigned i = 0; i < j->ndead && !rc; i++)
 		rc = index_delete_row(q, j->dead[i].id);
 	j->changed = j->ndead;

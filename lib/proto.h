@@ -26,6 +26,7 @@ enum msg_type {
 	MSG_SYNC = 21,
 	MSG_CLEAR = 22,
 	MSG_TOUCH = 23,
+	MSG_TAGS = 24,
 
 	/* the daemon's answers */
 	MSG_HIT = 30,
@@ -44,6 +45,7 @@ enum msg_type {
 	MSG_REPORT = 43,
 	MSG_ROW = 44,
 	MSG_FLAW = 45,
+	MSG_TAG = 46,
 
 	/* a writer speaks */
 	MSG_REGISTER = 60,

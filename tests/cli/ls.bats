@@ -62,7 +62,7 @@ sized() { head -c "$2" /dev/zero | "$SC" put "$1"; }
 	"$SC" get -b b --status-fd 3 k 3>"$T/status" >/dev/null 2>&1
 	"$SC" ls -b b --json >"$T/row"
 	[ "$(lines_in "$T/row")" = 1 ]
-	[ "$(jq -r 'keys_unsorted | join(" ")' "$T/row")" = 'key bucket generation exit signal bytes stderr_bytes created age ttl stale took hits' ]
+	[ "$(jq -r 'keys_unsorted | join(" ")' "$T/row")" = 'key bucket generation exit signal bytes stderr_bytes created age ttl stale took hits tags' ]
 	[ "$(jq -c '[.key, .bucket, .exit, .signal, .bytes, .ttl, .stale, .hits]' "$T/row")" = '["k","b",0,null,5,90,60,1]' ]
 	[ "$(field generation "$T/row")" = "$(field generation "$T/status")" ]
 	[ "$(field stderr_bytes "$T/row")" = "$(stat -c %s "$SC_DIR"/objects/*/"$(field generation "$T/row")".err)" ]
@@ -108,16 +108,16 @@ sized() { head -c "$2" /dev/zero | "$SC" put "$1"; }
 	"$SC" ls --sort size | cmp - "$T/want"
 }
 
-@test "ls -l: size, age, time left, hits, key; the same words in each row" {
+@test "ls -l: size, age, time left, hits, tags, key; the same words in each row" {
 	"$SC" get -t 2h k -- flood 3000000 >/dev/null
 	"$SC" get -t forever l -- printf x >/dev/null
 	"$SC" get l >/dev/null
 	"$SC" get l >/dev/null
 	"$SC" get l >/dev/null
 	"$SC" ls -l >"$T/rows"
-	[ "$(awk '{ print NF, $NF }' "$T/rows")" = $'8 k\n8 l' ]
-	[[ "$(awk '{ $1 = $1; print }' "$T/rows" | sed -n 1p)" =~ ^2\.9M\ [0-9]+(ms|s)\ old\ 1h59m[0-9]*s?\ left\ 0\ hits\ k$ ]]
-	[[ "$(awk '{ $1 = $1; print }' "$T/rows" | sed -n 2p)" =~ ^1\ [0-9]+(ms|s)\ old\ forever\ left\ 3\ hits\ l$ ]]
+	[ "$(awk '{ print NF, $NF }' "$T/rows")" = $'9 k\n9 l' ]
+	[[ "$(awk '{ $1 = $1; print }' "$T/rows" | sed -n 1p)" =~ ^2\.9M\ [0-9]+(ms|s)\ old\ 1h59m[0-9]*s?\ left\ 0\ hits\ -\ k$ ]]
+	[[ "$(awk '{ $1 = $1; print }' "$T/rows" | sed -n 2p)" =~ ^1\ [0-9]+(ms|s)\ old\ forever\ left\ 3\ hits\ -\ l$ ]]
 	"$SC" ls --long k | diff - <(sed -n 1p "$T/rows") || [ "$("$SC" ls --long k | awk '{ print $NF }')" = k ]
 }
 

@@ -132,9 +132,10 @@ options_mark() { if rows | grep -q "^option$(printf '\034')$1$(printf '\034')"; 
 	refuse 2 rm --all a
 	refuse 2 touch --ttl 0 a
 	refuse 2 rm --null --all
+	refuse 2 rm --tag a --all
 	refuse 2 rm --bucket '*' a
 	refuse 2 daemon status --now
 	[ "$(sed -n '/^# OPTIONS THAT/,/^# EXIT/p' "$ROOT/cmd/sc.1.scd" | grep -c '^- ')" = 9 ]
-	[ "$n" = 21 ]
+	[ "$n" = 22 ]
 	no_daemon
 }
