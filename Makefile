@@ -67,6 +67,7 @@ CMD_SRC = \
 	cmd/give.c \
 	cmd/hashes.c \
 	cmd/help.c \
+	cmd/hold.c \
 	cmd/key.c \
 	cmd/list.c \
 	cmd/logged.c \
@@ -115,9 +116,11 @@ DAEMON_SRC = \
 	daemon/index_thread.c \
 	daemon/jobs.c \
 	daemon/key.c \
+	daemon/lease.c \
 	daemon/listener.c \
 	daemon/main.c \
 	daemon/nesting.c \
+	daemon/room.c \
 	daemon/sieve.c \
 	daemon/sql.c \
 	daemon/ticker.c \

@@ -8,6 +8,7 @@
 /* Exit statuses that are ours, not the command's. */
 enum {
 	EXIT_NO_KEY = 1,
+	EXIT_EXISTS = 1,   /* of put --if-absent */
 	EXIT_PROBLEM = 1,  /* of doctor: something is to be mended */
 	EXIT_USAGE = 2,	   /* of verbs that run no command */
 	EXIT_WAITED = 124, /* --wait is over */
@@ -50,6 +51,7 @@ int run_get(const struct command *self, int argc, char **argv);
 int run_run(const struct command *self, int argc, char **argv);
 int run_warm(const struct command *self, int argc, char **argv);
 int run_put(const struct command *self, int argc, char **argv);
+int run_hold(const struct command *self, int argc, char **argv);
 int run_rm(const struct command *self, int argc, char **argv);
 int run_touch(const struct command *self, int argc, char **argv);
 int run_ls(const struct command *self, int argc, char **argv);
@@ -66,8 +68,8 @@ int run_table(const struct command *self, int argc, char **argv);
 
 /* Those of get and warm begin behind the first of run's. */
 #define get_options (run_options + 1)
-extern const struct option_row run_options[], put_options[], rm_options[], touch_options[], ls_options[], ps_options[],
-	sync_options[], config_options[], doctor_options[], verify_options[], daemon_options[], version_options[];
+extern const struct option_row run_options[], put_options[], hold_options[], rm_options[], touch_options[], ls_options[],
+	ps_options[], sync_options[], config_options[], doctor_options[], verify_options[], daemon_options[], version_options[];
 
 /* `sc: what: why (what to do)`, one line on stderr. A NULL mend leaves the parentheses away. */
 void complain(const char *what, const char *why, const char *mend);

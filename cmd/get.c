@@ -338,6 +338,10 @@ static int refused(struct get *g, const struct msg *m)
 			 why_unkept((int)m->error, &mend));
 		return get_bypass(g, why, mend);
 	}
+	if (m->reason == REFUSE_HELD) {
+		snprintf(why, sizeof why, "is held by %s", human_escape(m->text.p, m->text.n, text, sizeof text));
+		return get_bypass(g, why, NULL);
+	}
 	snprintf(why, sizeof why, "the cache cannot take it: %s",
 		 m->error ? strerror((int)m->error) : human_escape(m->text.p, m->text.n, text, sizeof text));
 	return get_bypass(g, why, m->error == ENOSPC ? "free some space" : NULL);
@@ -356,6 +360,8 @@ static const char *reason_to_wait(const struct msg *m)
 		return "the next run";
 	case WAIT_HEIRS:
 		return "somebody who can run the command again";
+	case WAIT_HELD:
+		return "whoever begins to hold the key";
 	default:
 		return "the key to begin to exist";
 	}

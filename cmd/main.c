@@ -16,6 +16,8 @@ const struct command commands[] = {
 	 true, run_run, .words_are_cmd = true},
 	{"warm", "make it in the background, print nothing", "KEY -- CMD [ARG...]", get_options, true, run_warm},
 	{"put", "store FILE, or stdin; readers can follow while it arrives", "KEY [FILE]", put_options, false, run_put},
+	{"hold", "KEY exists, and is VALUE, while CMD runs; of many callers one holds it", "KEY [VALUE] -- CMD [ARG...]",
+	 hold_options, true, run_hold},
 	{"rm", "remove keys", "KEY... | --prefix P | --tag T | --all | --null", rm_options, false, run_rm},
 	{"touch", "let finished entries be as if they had been made just now", "KEY...", touch_options, false, run_touch},
 	{"ls", "list the keys of finished entries", "[PREFIX]", ls_options, false, run_ls, .group = "look"},

@@ -22,10 +22,12 @@
 #include "lib/object.h"
 #include "lib/page.h"
 
-enum { TTL, MOVE, TAG, BUCKET, QUIET, OPTIONS };
+enum { TTL, IF_ABSENT, MOVE, TAG, BUCKET, QUIET, OPTIONS };
 
 const struct option_row put_options[] = {
 	[TTL] = {'t', "ttl", "DUR", "keep it for DUR (default 1h)"},
+	[IF_ABSENT] = {0, "if-absent", NULL,
+		       "only if there is neither an entry nor a run of KEY, else exit 1; of many callers one stores"},
 	[MOVE] = {0, "move", NULL, "FILE goes into the cache, where that is possible without a copy, and is gone afterwards"},
 	[TAG] = {0, "tag", "T", TAG_HELP},
 	[BUCKET] = {'b', "bucket", "NAME", BUCKET_HELP},
@@ -38,6 +40,7 @@ struct put {
 	const char *file;   /* NULL: stdin */
 	struct session session;
 	int source_fd;
+	bool if_absent;
 	bool moves;
 	struct move move; /* then this is FILE */
 };
@@ -56,6 +59,8 @@ static bool parse(struct put *p, const struct command *self, int argc, char **ar
 			p->req.quiet = true;
 		else if (row - put_options == MOVE)
 			p->moves = true;
+		else if (row - put_options == IF_ABSENT)
+			p->if_absent = true;
 		else if (row - put_options == BUCKET)
 			p->req.bucket = o.value;
 		else if (row - put_options == TAG) {
@@ -121,7 +126,7 @@ static int open_moved(struct put *p)
 }
 
 /* Whoever gives it to us may count on being heard. */
-static int cannot_store(const struct put *p, const char *why, const char *mend)
+static void hear_out(const struct put *p)
 {
 	static char buffer[64 * 1024];
 	ssize_t n;
@@ -130,6 +135,11 @@ static int cannot_store(const struct put *p, const char *why, const char *mend)
 		do {
 			n = read(p->source_fd, buffer, sizeof buffer);
 		} while (n > 0 || (n < 0 && errno == EINTR));
+}
+
+static int cannot_store(const struct put *p, const char *why, const char *mend)
+{
+	hear_out(p);
 	return fail(p, why, mend);
 }
 
@@ -221,8 +231,11 @@ static int store(struct put *p, const struct msg *m, const int *fds)
 	bool gives;
 	int error;
 
-	if (page_map(&run.page, fds[LEAD_PAGE], &m->gen))
+	if (page_map(&run.page, fds[LEAD_PAGE], &m->gen)) {
+		if (p->moves)
+			move_undo(&p->move, -1);
 		return cannot_store(p, "the daemon's page is not usable", NULL);
+	}
 	gives = make_gift(p, fds[LEAD_OUT], &gift);
 	/* We do not read what we write, but for its sum. */
 	if (!gives)
@@ -251,8 +264,16 @@ static int refused(const struct put *p, const struct msg *m)
 {
 	char why[320], text[256];
 
+	if (m->type == MSG_REFUSE && m->reason == REFUSE_EXISTS) {
+		hear_out(p);
+		return EXIT_EXISTS;
+	}
 	if (m->type == MSG_REFUSE && m->reason == REFUSE_NESTED)
 		return cannot_store(p, "two runs of it wait for us", NULL);
+	if (m->type == MSG_REFUSE && m->reason == REFUSE_HELD) {
+		snprintf(why, sizeof why, "is held by %s", human_escape(m->text.p, m->text.n, text, sizeof text));
+		return cannot_store(p, why, NULL);
+	}
 	snprintf(why, sizeof why, "the cache cannot take it: %s",
 		 m->error ? strerror((int)m->error) : human_escape(m->text.p, m->text.n, text, sizeof text));
 	return cannot_store(p, why, m->error == ENOSPC ? "free some space" : NULL);
@@ -294,7 +315,7 @@ int run_put(const struct command *self, int argc, char **argv)
 	if (rc)
 		return rc;
 	q = request_question(&p.req, &(struct gen){{0}});
-	q.flags |= ASK_COMMAND | ASK_PUT | ASK_DETACHED;
+	q.flags |= ASK_COMMAND | ASK_PUT | ASK_DETACHED | (p.if_absent ? ASK_IF_ABSENT : 0u);
 	rc = p.moves ? ask_with_file(&p, &q, &m, fds, &nfds) : SC_ENOENT;
 	if (rc == SC_ENOENT)
 		rc = hear_answer(&p, &q, &m, fds, &nfds);

@@ -40,7 +40,12 @@ static int ask(struct remove *r, const char *what, const struct msg *q)
 		return EXIT_FAILED;
 	if (m.type == MSG_OK)
 		return 0;
-	complainf(what, "could not be removed: %s", human_escape(m.text.p, m.text.n, text, sizeof text));
+	human_escape(m.text.p, m.text.n, text, sizeof text);
+	if (m.type == MSG_REFUSE && m.reason == REFUSE_HELD) {
+		complainf(what, "is held by %s", text);
+		return EXIT_FAILED;
+	}
+	complainf(what, "could not be removed: %s", text);
 	return EXIT_FAILED;
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -399,7 +400,7 @@ fail:
 /* What is ignored stays ignored: it is neither caught nor passed on. */
 static void waited_signals(sigset_t *set)
 {
-	static const int ours[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+	static const int ours[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
 	struct sigaction was;
 
 	sigemptyset(set);
@@ -456,4 +457,117 @@ int spawn_and_wait(char *const argv[], int stdin_fd, int out_fd, struct ended *h
 	sigaction(SIGCHLD, &child_was, NULL);
 	errno = saved;
 	return pid < 0 ? SC_ESYS : 0;
+}
+
+/* ---- the command of a hold ---- */
+
+static void beside_becomes(const struct beside *b, char *const argv[], const char *chain, int gate_fd, pid_t parent)
+{
+	char text[1024], go;
+	int status;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* The end of the gate without a word: it is not to be. */
+	if (getppid() != parent || read(gate_fd, &go, 1) != 1)
+		_exit(EXIT_FAILED);
+	sigaction(SIGCHLD, &b->child_was, NULL);
+	sigprocmask(SIG_SETMASK, &b->mask_was, NULL);
+	setenv("SC_FLIGHTS", chain, 1);
+	execvp(argv[0], argv);
+	status = spawn_explain(argv[0], errno, text, sizeof text);
+	fputs(text, stderr);
+	_exit(status);
+}
+
+int spawn_beside(struct beside *b, char *const argv[], const char *chain)
+{
+	struct sigaction plain = {.sa_handler = SIG_DFL};
+	struct ended how = {.exit = 0};
+	pid_t parent = getpid();
+	int gate[2], saved;
+	sigset_t set;
+
+	*b = (struct beside){.pid = -1, .pidfd = -1, .signal_fd = -1, .gate_fd = -1};
+	if (pipe2(gate, O_CLOEXEC) < 0)
+		return SC_ESYS;
+	waited_signals(&set);
+	sigaction(SIGCHLD, &plain, &b->child_was); /* ignored, it would take the exit status away */
+	sigprocmask(SIG_BLOCK, &set, &b->mask_was);
+	b->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	b->pid = b->signal_fd < 0 ? -1 : fork();
+	if (b->pid == 0) {
+		close(gate[1]);
+		beside_becomes(b, argv, chain, gate[0], parent);
+	}
+	saved = errno;
+	close(gate[0]);
+	b->gate_fd = gate[1];
+	if (b->pid > 0) {
+		b->pidfd = (int)syscall(SYS_pidfd_open, b->pid, 0);
+		saved = errno;
+	}
+	if (b->pidfd >= 0)
+		return 0;
+	if (b->pid > 0)
+		kill(b->pid, SIGKILL);
+	spawn_end(b, &how);
+	errno = saved;
+	return SC_ESYS;
+}
+
+void spawn_let_go(struct beside *b)
+{
+	while (write(b->gate_fd, "", 1) < 0 && errno == EINTR)
+		;
+	close(b->gate_fd);
+	b->gate_fd = -1;
+}
+
+void spawn_pass_on(struct beside *b, struct ended *how)
+{
+	struct signalfd_siginfo info;
+
+	while (read(b->signal_fd, &info, sizeof info) == sizeof info) {
+		if (info.ssi_signo == SIGCHLD)
+			continue;
+		if (!how->caught)
+			how->caught = (int)info.ssi_signo;
+		/* Not the terminal's: that has told the whole group. */
+		if (info.ssi_code <= 0)
+			spawn_signal(b, (int)info.ssi_signo);
+	}
+}
+
+void spawn_signal(const struct beside *b, int sig)
+{
+	if (b->pid > 0)
+		kill(b->pid, sig);
+}
+
+void spawn_wait(struct beside *b, struct ended *how)
+{
+	int status = 0;
+
+	if (b->pid <= 0)
+		return;
+	while (waitpid(b->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	b->pid = -1; /* the number may be anybody's now */
+	how->exit = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+	how->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+void spawn_end(struct beside *b, struct ended *how)
+{
+	int fds[] = {b->pidfd, b->signal_fd, b->gate_fd};
+
+	spawn_wait(b, how);
+	if (b->signal_fd >= 0)
+		spawn_pass_on(b, how);
+	for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	b->pidfd = b->signal_fd = b->gate_fd = -1;
+	sigprocmask(SIG_SETMASK, &b->mask_was, NULL);
+	sigaction(SIGCHLD, &b->child_was, NULL);
 }

@@ -65,14 +65,35 @@ void spawn_no_stdout(void);
  * cannot. */
 int spawn_become(char *const argv[], int stdin_fd);
 
-/* The same beside us, in our own process group and killed with us, its stdout to out_fd; waited for. SIGINT, SIGTERM, SIGHUP and
- * SIGQUIT do not end us meanwhile: what somebody sent to us alone is passed on, what the terminal sends reaches it anyway. SC_ESYS:
+/* The same beside us, in our own process group and killed with us, its stdout to out_fd; waited for. SIGINT, SIGTERM, SIGHUP, SIGQUIT
+ * and the two of users do not end us meanwhile: what somebody sent to us alone is passed on, what the terminal sends reaches it anyway. SC_ESYS:
  * no process to be had. */
 struct ended {
 	int exit, signal; /* 0, or of the command */
 	int caught;	  /* the first signal that came for us, or 0 */
 };
 int spawn_and_wait(char *const argv[], int stdin_fd, int out_fd, struct ended *how);
+
+/* A command that keeps all that is ours, also stdin and our process group, and is killed with us. Born waiting: it becomes the command
+ * when it is let go. From its birth to spawn_end what would end us (as above) comes by signal_fd. */
+struct beside {
+	pid_t pid;
+	int pidfd;     /* readable when it is dead */
+	int signal_fd; /* readable: spawn_pass_on */
+	int gate_fd;
+	sigset_t mask_was;
+	struct sigaction child_was;
+};
+/* chain: what SC_FLIGHTS is to be. SC_ESYS: nothing is left of it. */
+int spawn_beside(struct beside *b, char *const argv[], const char *chain);
+void spawn_let_go(struct beside *b);
+/* What came is passed on as above; the first of it is how->caught. */
+void spawn_pass_on(struct beside *b, struct ended *how);
+void spawn_signal(const struct beside *b, int sig);
+/* Waits for its death: exit and signal of *how. Once. */
+void spawn_wait(struct beside *b, struct ended *how);
+/* … and after that, signals are as they were before its birth; what has come meanwhile is in how->caught. */
+void spawn_end(struct beside *b, struct ended *how);
 
 /* 126 or 127, and one line that says why. */
 int spawn_explain(const char *name, int error, char *text, size_t size);

@@ -8,6 +8,7 @@
 #include "cmd/talk.h"
 #include "lib/err.h"
 #include "lib/human.h"
+#include "lib/lockfile.h"
 
 const struct option_row sync_options[] = {{0}};
 
@@ -20,6 +21,23 @@ static int fail(int error, struct bytes text)
 	else
 		complain("sync", error ? strerror(error) : human_escape(text.p, text.n, shown, sizeof shown), NULL);
 	return EXIT_FAILED;
+}
+
+/* Nobody is there whom the kernel's word could be passed on to, and it says it once. */
+static int sync_alone(struct session *s)
+{
+	struct lockfile l;
+	int error;
+
+	if (s->place.dir_fd < 0 || syncfs(s->place.dir_fd) == 0)
+		return 0;
+	error = errno;
+	if (lockfile_open(&l, s->place.dir_fd) == 0) {
+		if (!lockfile_doubt(&l))
+			complainf("sync", "the next daemon cannot be told of it: %s (run sc verify --repair)", strerror(errno));
+		lockfile_close(&l);
+	}
+	return fail(error, bytes_of(""));
 }
 
 int run_sync(const struct command *self, int argc, char **argv)
@@ -37,7 +55,7 @@ int run_sync(const struct command *self, int argc, char **argv)
 		status = m.type == MSG_OK ? 0 : fail((int)m.error, m.text);
 	/* No daemon is needed for it: the next one reads the WAL, which is on the disk like everything else. */
 	else if (rc == SC_ENOENT)
-		status = s.place.dir_fd < 0 || syncfs(s.place.dir_fd) == 0 ? 0 : fail(errno, bytes_of(""));
+		status = sync_alone(&s);
 	session_release(&s);
 	return status;
 }

@@ -13,6 +13,7 @@
 #include "daemon/flight.h"
 #include "daemon/index.h"
 #include "daemon/key.h"
+#include "daemon/lease.h"
 #include "daemon/nesting.h"
 #include "daemon/trust.h"
 #include "lib/clock.h"
@@ -73,7 +74,7 @@ static int open_whole(int dir_fd, const struct entry *e, enum stream stream, uin
  * had now, which proves nothing about them. */
 static int open_entry(int dir_fd, const struct entry *e, int fds[2], size_t *n)
 {
-	int rc = open_whole(dir_fd, e, STREAM_OUT, e->out_len, &fds[0]);
+	int rc = open_whole(dir_fd, e, STREAM_OUT, e->out_len, &fds[0]); /* NOLINT: decided for is only what was looked up */
 
 	*n = 1;
 	if (rc || e->err_len == 0)
@@ -97,7 +98,7 @@ static void say_hit(struct conn *c, const struct entry *e, uint64_t age_ms, unsi
 			.age = age_ms,
 			.ttl = e->ttl_ms,
 			.created = e->created_wall_ms,
-			.flags = flags | (trust_wants_proof(e, fds, n) ? HIT_VERIFY : 0u),
+			.flags = flags | (trust_wants_proof(c->d, e, fds, n) ? HIT_VERIFY : 0u),
 			.out_sum = {e->out_sum, SC_SUM_SIZE},
 			.err_sum = {e->err_sum, SC_SUM_SIZE}};
 
@@ -138,6 +139,22 @@ static void follow(struct conn *c, const struct ask *ask, struct flight *f)
 		say_refused(c, REFUSE_STORE, rc == SC_ESYS ? errno : 0, sc_strerror(rc));
 }
 
+static void hold(struct conn *c, const struct ask *ask)
+{
+	int rc = lease_begin(c, ask);
+
+	if (rc)
+		say_refused(c, REFUSE_STORE, rc == SC_ENOMEM ? ENOMEM : errno, sc_strerror(rc));
+}
+
+static void give_value(struct conn *c, const struct lease *l)
+{
+	int rc = lease_give(l, c);
+
+	if (rc)
+		say_refused(c, REFUSE_STORE, rc == SC_ESYS ? errno : 0, sc_strerror(rc));
+}
+
 static bool find(struct conn *c, const struct ask *ask, bool failed, struct entry *e)
 {
 	struct bytes bucket = bytes_of(ask->bucket), key = {ask->key, ask->key_len};
@@ -173,6 +190,19 @@ static bool is_hit(const struct verdict *v)
 	return v->kind == VERDICT_HIT || v->kind == VERDICT_STALE || v->kind == VERDICT_FAILURE;
 }
 
+/* Whoever is given nothing, and waits for nobody, is in nobody's way. */
+static bool may_wait(const struct verdict *v)
+{
+	return !is_hit(v) && v->kind != VERDICT_MISS && v->kind != VERDICT_ALONE && v->kind != VERDICT_EXISTS &&
+	       v->kind != VERDICT_HELD && v->kind != VERDICT_VALUE;
+}
+
+/* Only a row whose objects are there is an entry. */
+static bool wants_entry(const struct verdict *v)
+{
+	return is_hit(v) || (v->kind == VERDICT_EXISTS && v->by_entry);
+}
+
 /* Opens what was decided for, *e. A hit by its row but not by its file is looked past: decided again, until it is none or one of those
  * there are is good. 0, or SC_ESYS: it is not to be had now. */
 static int open_hit(struct conn *c, const struct ask *ask, struct known *k, struct entry *good, struct entry *failure,
@@ -180,7 +210,8 @@ static int open_hit(struct conn *c, const struct ask *ask, struct known *k, stru
 {
 	int rc = 0;
 
-	while (is_hit(v)) {
+	while (wants_entry(v)) {
+		BUG_ON(v->kind == VERDICT_FAILURE ? !k->has_failure : !k->has_entry);
 		*e = v->kind == VERDICT_FAILURE ? failure : good;
 		rc = open_entry(c->d->place.dir_fd, *e, fds, n);
 		if (rc == 0 || rc == SC_ESYS)
@@ -198,20 +229,33 @@ static int open_hit(struct conn *c, const struct ask *ask, struct known *k, stru
 static void answer(struct conn *c, struct ask *ask)
 {
 	struct bytes bucket = bytes_of(ask->bucket), key = {ask->key, ask->key_len};
+	struct lease *lease = lease_find(c->d, bucket, key);
 	struct flight *run = NULL;
-	struct known k = {0};
+	struct known k = {.held = !lease ? HELD_NOT : lease_is_there(lease) ? HELD_THERE : HELD_BEGUN};
+	char who[128];
 	int fds[2], rc;
 	size_t nfds = 0;
 	struct verdict v;
-	struct entry good, failure, *e = NULL;
+	struct entry good, failure = {.failed = true}, *e = NULL;
 
+	/* Who is inside of what holds it would wait for itself. */
+	k.nested = ask->q.hold && lease && lease_is_among(lease, ask->chain, ask->nchain);
 	look_up(c, ask, &good, &k);
 	look_up_failure(c, ask, &failure, &k);
 	flights_known(c->d, bucket, key, &k, &run);
 	v = decide(&ask->q, &k);
 	KILLPOINT("ask_decided");
 	rc = open_hit(c, ask, &k, &good, &failure, &v, &e, fds, &nfds);
-	if (!is_hit(&v) && v.kind != VERDICT_MISS && v.kind != VERDICT_ALONE) {
+	if (is_hit(&v) && rc) {
+		say_refused(c, REFUSE_STORE, errno, sc_strerror(rc));
+		return;
+	}
+	if (is_hit(&v)) {
+		say_hit(c, e, v.kind == VERDICT_FAILURE ? k.failure_age_ms : k.age_ms,
+			(v.kind == VERDICT_STALE ? HIT_STALE : 0u) | (v.renew ? HIT_RENEW : 0u), fds, nfds);
+		return;
+	}
+	if (may_wait(&v)) {
 		if (nesting_locate(c, ask->chain, ask->nchain)) {
 			say_refused(c, REFUSE_BUSY, ENOMEM, "");
 			return;
@@ -220,19 +264,15 @@ static void answer(struct conn *c, struct ask *ask)
 		ask->early = v.kind == VERDICT_FOLLOW && flights_are_early(c->d) && nesting_is_inside(c);
 		if (ask->early)
 			k.run = RUN_AWAITED;
-		k.nested = (v.kind != VERDICT_LEAD || k.run != RUN_NONE) && nesting_by_key(c, bucket, key, &ask->q);
+		if (!ask->q.hold)
+			k.nested = (v.kind != VERDICT_LEAD || k.run != RUN_NONE) && nesting_by_key(c, bucket, key, &ask->q);
 		v = decide(&ask->q, &k);
 	}
 	switch (v.kind) {
 	case VERDICT_HIT:
 	case VERDICT_STALE:
 	case VERDICT_FAILURE:
-		if (rc)
-			say_refused(c, REFUSE_STORE, errno, sc_strerror(rc));
-		else
-			say_hit(c, e, v.kind == VERDICT_FAILURE ? k.failure_age_ms : k.age_ms,
-				(v.kind == VERDICT_STALE ? HIT_STALE : 0u) | (v.renew ? HIT_RENEW : 0u), fds, nfds);
-		break;
+		BUG("a hit without an entry");
 	case VERDICT_FOLLOW:
 		follow(c, ask, run);
 		break;
@@ -247,6 +287,20 @@ static void answer(struct conn *c, struct ask *ask)
 		break;
 	case VERDICT_NESTED:
 		say_refused(c, REFUSE_NESTED, 0, "");
+		break;
+	case VERDICT_EXISTS:
+		for (size_t i = 0; v.by_entry && rc == 0 && i < nfds; i++)
+			close(fds[i]);
+		say_refused(c, REFUSE_EXISTS, 0, "");
+		break;
+	case VERDICT_HELD:
+		say_refused(c, REFUSE_HELD, 0, lease_describe(lease, who));
+		break;
+	case VERDICT_VALUE:
+		give_value(c, lease);
+		break;
+	case VERDICT_HOLD:
+		hold(c, ask);
 		break;
 	case VERDICT_ALONE:
 		say_refused(c, REFUSE_UNKEPT, k.unkept, "");
@@ -273,6 +327,7 @@ void answer_ask(struct conn *c, const struct msg *m)
 				  .finished = m->flags & ASK_FINISHED,
 				  .wait = m->flags & ASK_WAIT,
 				  .put = m->flags & ASK_PUT,
+				  .if_absent = m->flags & ASK_IF_ABSENT,
 				  .lost = !ask.given && !gen_is_none(&m->gen),
 				  .renew = m->flags & ASK_RENEW,
 				  .order = c->d->order,
@@ -294,6 +349,20 @@ void answer_ask(struct conn *c, const struct msg *m)
 	answer(c, &ask);
 	/* Only now: if it was told to lead, those who waited for that are its followers. */
 	key_drop_heir(c);
+}
+
+void answer_hold(struct conn *c, const struct msg *m)
+{
+	struct ask ask = {.key_len = m->key.n,
+			  .ttl_ms = m->ttl,
+			  .nchain = m->chain.n / SC_GEN_SIZE,
+			  .q = {.hold = true, .wait = m->flags & HOLD_WAIT, .order = c->d->order}};
+
+	memcpy(ask.bucket, m->bucket.p, m->bucket.n);
+	memcpy(ask.key, m->key.p, m->key.n);
+	if (m->chain.n)
+		memcpy(ask.chain, m->chain.p, m->chain.n);
+	answer(c, &ask);
 }
 
 void answer_again(struct conn *c)

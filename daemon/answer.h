@@ -8,6 +8,9 @@ struct msg;
 /* A new question. */
 void answer_ask(struct conn *c, const struct msg *m);
 
+/* Somebody wants to hold a key. */
+void answer_hold(struct conn *c, const struct msg *m);
+
 /* Something about the key c waits for has changed. */
 void answer_again(struct conn *c);
 

@@ -24,6 +24,7 @@ enum conn_state {
 	CONN_WRITING = 16,  /* a writer: the flight's own connection */
 	CONN_LISTING = 32,  /* rows are on their way to it */
 	CONN_STOPPING = 64, /* asked the daemon to stop */
+	CONN_HOLDING = 128, /* holds a key, or begins to */
 };
 
 /* What an ASK said, kept while it is unanswered. */
@@ -75,6 +76,7 @@ struct conn {
 	struct gen holds; /* the generation it was given to read: it is not evicted meanwhile */
 
 	struct flight *leads; /* the flight this peer writes */
+	struct lease *lease;  /* what this peer holds */
 	bool blameless;	      /* closed because we could not hear it */
 
 	struct listing *listing; /* owned; while CONN_LISTING */

@@ -17,6 +17,7 @@ struct evict;
 struct flights;
 struct index;
 struct key;
+struct leases;
 struct listener;
 struct lockfile;
 struct ticker;
@@ -28,6 +29,7 @@ struct daemon {
 	struct log *log;
 	struct index *index;
 	struct flights *flights;
+	struct leases *leases;
 	struct evict *evict;
 	struct key *keys; /* those that are run, waited for, or remembered … */
 	struct memos {

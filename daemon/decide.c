@@ -80,18 +80,47 @@ static struct verdict refresh(const struct question *q, const struct known *k)
 	return begin(k);
 }
 
-/* Never shares what others run: theirs is not what it has. */
-static struct verdict put(const struct known *k)
+/* Whatever its asker would take: to whom it has not been given it is there all the same. */
+static bool is_unexpired(const struct known *k)
 {
+	return k->has_entry && k->ttl_ms > 0 && k->age_ms <= k->ttl_ms;
+}
+
+/* Never shares what others run: theirs is not what it has. A run that was removed, or overtaken, will leave nothing. */
+static struct verdict put(const struct question *q, const struct known *k)
+{
+	if (q->if_absent && (k->live > 0 || is_unexpired(k)))
+		return (struct verdict){.kind = VERDICT_EXISTS, .by_entry = k->live == 0};
 	if (k->runs < 2)
 		return verdict(VERDICT_LEAD);
 	return k->nested ? verdict(VERDICT_NESTED) : waiting(WAIT_REFRESHING);
 }
 
+/* Whoever holds a key decides alone what it is: nobody makes anything of it beside that, and what a reader would take from others, or
+ * keep, is all the same. */
+static struct verdict held(const struct question *q, const struct known *k)
+{
+	if (q->hold && k->nested)
+		return verdict(VERDICT_NESTED);
+	if (q->hold)
+		return q->wait ? waiting(WAIT_HELD) : verdict(VERDICT_HELD);
+	if (q->put && q->if_absent)
+		return verdict(VERDICT_EXISTS);
+	if (q->put || q->refresh)
+		return verdict(VERDICT_HELD);
+	if (q->renew || (q->finished && k->held == HELD_BEGUN))
+		return verdict(VERDICT_MISS);
+	return k->held == HELD_BEGUN ? waiting(WAIT_HELD) : verdict(VERDICT_VALUE);
+}
+
 struct verdict decide(const struct question *q, const struct known *k)
 {
+	if (k->held != HELD_NOT)
+		return held(q, k);
+	if (q->hold)
+		return verdict(VERDICT_HOLD);
 	if (q->put)
-		return put(k);
+		return put(q, k);
 	if (q->refresh)
 		return refresh(q, k);
 	if (q->renew)

@@ -14,6 +14,7 @@
 #include "daemon/flight.h"
 #include "daemon/index.h"
 #include "daemon/key.h"
+#include "daemon/lease.h"
 #include "daemon/nesting.h"
 #include "daemon/ticker.h"
 #include "daemon/trust.h"
@@ -80,6 +81,12 @@ static void on_ask(struct conn *c, const struct msg *m, int *fds, size_t nfds)
 {
 	(void)fds, (void)nfds;
 	answer_ask(c, m);
+}
+
+static void on_hold(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	(void)fds, (void)nfds;
+	answer_hold(c, m);
 }
 
 static void on_attach(struct conn *c, const struct msg *m, int *fds, size_t nfds)
@@ -151,11 +158,27 @@ static void on_removed(void *arg, int status, uint64_t changed)
 	end_chore(r, status, changed + r->runs);
 }
 
+/* What somebody holds goes when that one lets go, and not before. */
+static bool refuse_held(struct conn *c, const struct lease *l)
+{
+	char who[128];
+	struct msg no = {.type = MSG_REFUSE, .reason = REFUSE_HELD};
+
+	if (!l)
+		return false;
+	no.text = bytes_of(lease_describe(l, who));
+	conn_send(c, &no, NULL, 0);
+	return true;
+}
+
 static void on_remove(struct conn *c, const struct msg *m, int *fds, size_t nfds)
 {
-	struct chore *r = begin_chore(c);
+	struct chore *r;
 
 	(void)fds, (void)nfds;
+	if (refuse_held(c, lease_look(c->d, m->bucket, m->key)))
+		return;
+	r = begin_chore(c);
 	if (!r)
 		return;
 	/* Before those who wait are asked again. */
@@ -194,6 +217,16 @@ static void on_cleared(void *arg, int status, uint64_t changed)
 	go_on_clearing(r, status);
 }
 
+/* All that is asked about goes, or nothing. What is held has no tag: it has no entry, and is no run. */
+static const struct lease *find_obstacle(struct daemon *d, const struct msg *m)
+{
+	static const struct bytes any = {NULL, 0};
+
+	if (m->flags & CLEAR_EVERY)
+		return lease_look_prefix(d, any, any);
+	return m->tags.n ? NULL : lease_look_prefix(d, m->bucket, m->text);
+}
+
 static int doom_runs(struct daemon *d, const struct clearing *cl, unsigned *n)
 {
 	if (cl->every)
@@ -205,10 +238,13 @@ static int doom_runs(struct daemon *d, const struct clearing *cl, unsigned *n)
 
 static void on_clear(struct conn *c, const struct msg *m, int *fds, size_t nfds)
 {
-	struct chore *r = begin_chore(c);
 	struct clearing *cl;
+	struct chore *r;
 
 	(void)fds, (void)nfds;
+	if (refuse_held(c, find_obstacle(c->d, m)))
+		return;
+	r = begin_chore(c);
 	if (!r)
 		return;
 	cl = r->clearing = calloc(1, sizeof *cl);
@@ -277,6 +313,8 @@ static void on_synced(void *arg, int status, uint64_t changed)
 	struct chore *r = arg;
 
 	(void)changed;
+	if (status == SC_ESYS)
+		trust_nothing(r->d);
 	end_chore(r, status, index_count(r->d->index));
 }
 
@@ -519,6 +557,21 @@ static void on_grown(struct conn *c, const struct msg *m, int *fds, size_t nfds)
 		flight_grown(c->leads, m->out_len, m->err_len);
 }
 
+/* ---- holders ---- */
+
+static void on_holding(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	(void)nfds;
+	lease_holding(c, m, fds[0]);
+	fds[0] = -1;
+}
+
+static void on_release(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	(void)fds, (void)nfds;
+	lease_release(c, m);
+}
+
 static const struct {
 	enum msg_type type;
 	unsigned states; /* in which it may come */
@@ -540,6 +593,9 @@ static const struct {
 	{MSG_NEXT, CONN_READY | CONN_READING, on_next},
 	{MSG_WALK, CONN_READY | CONN_READING, on_walk},
 	{MSG_SYNC, CONN_READY, on_sync},
+	{MSG_HOLD, CONN_READY, on_hold},
+	{MSG_HOLDING, CONN_READY | CONN_HOLDING, on_holding},
+	{MSG_RELEASE, CONN_HOLDING, on_release},
 	{MSG_REGISTER, CONN_READY, on_register},
 	{MSG_STARTED, CONN_WRITING, on_started},
 	{MSG_DONE, CONN_WRITING, on_done},
@@ -664,5 +720,7 @@ void dispatch_gone(struct conn *c)
 	key_drop_heir(c);
 	if (c->leads)
 		flight_writer_gone(c);
+	if (c->lease)
+		lease_holder_gone(c);
 	evict_let_go(c);
 }

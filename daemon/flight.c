@@ -311,7 +311,7 @@ static int prove_object(struct flight *f, enum stream s, int theirs, int *ours)
 	return rc ? rc : object_same(*ours, theirs);
 }
 
-static void become_streaming(struct flight *f, int error)
+void flight_become_streaming(struct flight *f, int error)
 {
 	char why[128];
 
@@ -357,7 +357,7 @@ int flight_register(struct flight *f, struct conn *c, const struct msg *m, int *
 	KILLPOINT("run_registered");
 	conn_send(c, &answer, NULL, 0);
 	if (m->flags & REGISTER_STREAMING)
-		become_streaming(f, page_unkept(f->page));
+		flight_become_streaming(f, page_unkept(f->page));
 	/* Its readers come back within the bound of their sleep; then it is told if none did. */
 	ticker_start(f->d->flights->census, 2 * SC_PAGE_WAIT_MS);
 	if (f->key)
@@ -381,7 +381,7 @@ void flight_streaming(struct flight *f, int error)
 {
 	if (f->state == FLIGHT_COMMITTING || f->state == FLIGHT_SETTLED)
 		return; /* it has said that it is whole, or that it is over */
-	become_streaming(f, error);
+	flight_become_streaming(f, error);
 	evict_look(f->d, f->bucket); /* it may be that others have filled the disk */
 	key_changed(f->d, f->key);
 }

@@ -1,7 +1,7 @@
 /* The end of a run: with its writer's word (committed, failed, not to be kept) or without (lost, cancelled). In this order: what
- * is left of the command is dead; the index has the row, and the flight's file is gone; the flight is out of the tables; only then the page says
- * so and waiters are asked again, so that nobody who is woken meets a run that is over. Called by dispatch.c (what a writer says,
- * its end) and flight_table.c (those that do not come back). */
+ * is left of the command is dead; the index has the row, and the flight's file is gone; the flight is out of the tables; only
+ * then the page says so and waiters are asked again, so that nobody who is woken meets a run that is over. Called by dispatch.c
+ * (what a writer says, its end) and flight_table.c (those that do not come back). */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -294,9 +294,14 @@ void flight_done(struct flight *f, const struct msg *m)
 	f->exit = (uint32_t)m->exit;
 	f->signal = (uint32_t)m->signal;
 	f->end = m->outcome == OUTCOME_CANCELLED ? PAGE_CANCELLED : good ? PAGE_COMPLETE : PAGE_FAILED;
+	/* It may have ended before it could say so: the next one would share what cannot be kept. */
+	if (m->error && !f->streaming) {
+		flight_become_streaming(f, (int)m->error);
+		evict_look(f->d, f->bucket);
+	}
 	if (f->state == FLIGHT_STOPPING || f->end == PAGE_CANCELLED || (!good && !is_to_be_kept(f))) {
 		settle(f, 0, good ? "nobody reads" : "failed");
-	} else if (m->error || f->streaming) {
+	} else if (f->streaming) {
 		settle(f, 0, "could not be stored");
 	} else if (f->doomed || !is_to_be_kept(f)) {
 		settle(f, SETTLED_OVERTAKEN, f->doomed ? "doomed" : "not to be kept");

@@ -79,6 +79,9 @@ struct flight *flight_new(struct daemon *d, const struct flightfile *file);
 
 void flight_free(struct flight *f);
 
+/* What it prints cannot be stored any more, because of this errno: nobody joins it, nor, for a while, the next ones of its key. */
+void flight_become_streaming(struct flight *f, int error);
+
 /* ms since LEAD. */
 uint64_t flight_age(const struct flight *f);
 

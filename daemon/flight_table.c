@@ -8,6 +8,7 @@
 #include "daemon/flight_parts.h"
 #include "daemon/flightfile.h"
 #include "daemon/index.h"
+#include "daemon/lease.h"
 #include "daemon/nesting.h"
 #include "daemon/ticker.h"
 #include "lib/clock.h"
@@ -53,7 +54,7 @@ void flights_known(struct daemon *d, struct bytes bucket, struct bytes key, stru
 
 	*run = NULL;
 	k->run = RUN_NONE;
-	k->runs = 0;
+	k->runs = k->live = 0;
 	/* Those that came to a daemon before us come back by and by. */
 	k->heirs = flights_are_early(d);
 	if (!at)
@@ -63,6 +64,7 @@ void flights_known(struct daemon *d, struct bytes bucket, struct bytes key, stru
 	k->quiet = key_recall(at, MEMO_QUIET, clock_run_ms());
 	DL_FOREACH (at->flights, f) {
 		k->runs++;
+		k->live += !f->doomed;
 		if (f->doomed || f->streaming || (*run && (*run)->order > f->order))
 			continue;
 		*run = f;
@@ -243,7 +245,9 @@ static void on_found(void *arg, const char *name)
 	}
 	if (file.order > d->order)
 		d->order = file.order;
-	if (is_committed(d, &file)) {
+	if (file.lease) {
+		lease_found(d, &file, locked);
+	} else if (is_committed(d, &file)) {
 		/* The index is first in the order of ending: this is a leftover, whoever still holds it. */
 		KILLPOINT("leftover_found");
 		flightfile_unlink(d->place.dir_fd, &file.gen);

@@ -35,7 +35,7 @@ static int encode(struct buf *b, const struct flightfile *f)
 			.key = {f->key, f->key_len},
 			.gen = f->gen,
 			.order = f->order,
-			.kind = KIND_RUN,
+			.kind = f->lease ? KIND_LEASE : KIND_RUN,
 			.flags = f->renewal ? RECORD_RENEWAL : 0u,
 			.ttl = f->ttl_ms,
 			.stale = f->stale_ms,
@@ -47,6 +47,7 @@ static int encode(struct buf *b, const struct flightfile *f)
 
 	head[MARK_DOOMED] = f->doomed;
 	head[MARK_FINISH] = f->finish;
+	head[MARK_HELD] = f->held;
 	rc = buf_append(b, head, sizeof head);
 	return rc ? rc : msg_encode(b, &m);
 }
@@ -160,6 +161,7 @@ static int decode(struct flightfile *f, const uint8_t *p, size_t n)
 	memcpy(f->key, m.key.p, m.key.n);
 	f->key_len = m.key.n;
 	f->order = m.order;
+	f->lease = m.kind == KIND_LEASE;
 	f->renewal = m.flags & RECORD_RENEWAL;
 	f->ttl_ms = m.ttl;
 	f->stale_ms = m.stale;
@@ -170,6 +172,7 @@ static int decode(struct flightfile *f, const uint8_t *p, size_t n)
 	f->tags[m.tags.n] = '\0';
 	f->doomed = p[MARK_DOOMED] != 0;
 	f->finish = p[MARK_FINISH] != 0;
+	f->held = p[MARK_HELD] != 0;
 	return 0;
 }
 

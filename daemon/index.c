@@ -623,6 +623,16 @@ int index_sync(struct index *ix, index_done done, void *arg)
 	return 0;
 }
 
+int index_doubt(struct index *ix, index_done done, void *arg)
+{
+	struct job *j = job_new(JOB_DOUBT, 0, done, arg);
+
+	if (!j)
+		return SC_ENOMEM;
+	jobs_put(&ix->jobs, j);
+	return 0;
+}
+
 int index_walk(struct index *ix, struct walk_order *order, index_done done, void *arg)
 {
 	struct job *j = job_new(JOB_WALK, WALK_ROWS, done, arg);

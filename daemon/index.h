@@ -179,6 +179,9 @@ int index_evict(struct index *ix, struct eviction *ev, index_done done, void *ar
  * row is of another generation by now. */
 int index_prove(struct index *ix, const struct entry *e, index_done done, void *arg);
 
+/* Nothing is known any more of the bytes of any entry: `proved` is false of all. */
+int index_doubt(struct index *ix, index_done done, void *arg);
+
 /* One step of a walk (walk.h): the first one if none is under way. `order` stays until the callback of the step after which it is
  * over (order->over), or has failed (status), or the index is closed. */
 int index_walk(struct index *ix, struct walk_order *order, index_done done, void *arg);

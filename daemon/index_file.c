@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "daemon/index_parts.h"
+#include "daemon/room.h"
 #include "lib/err.h"
 
 #define APPLICATION_ID 0x53436978 /* as schema.sql says */
@@ -16,6 +17,11 @@
 
 /* Corrupt files that are kept for people to look at; later ones take the last one's place. */
 #define BAD_MAX 8
+
+/* What an opening needs of a disk is 32 KiB of shared memory and a few pages of WAL; more where others take it meanwhile, and where the
+ * WAL a killed daemon left must go into the file first: four times as much each time, 4 MiB at last. */
+#define ROOM_BYTES (64 * 1024)
+#define ROOM_ROUNDS 4
 
 static const char schema[] =
 #include "gen/schema.inc"
@@ -243,25 +249,43 @@ static int move_aside(struct index *ix)
 	return 0;
 }
 
+bool index_wants_room(int rc)
+{
+	return rc == SC_ESYS && (errno == ENOSPC || errno == EDQUOT);
+}
+
+static int try_to_open(struct index *ix, bool *bad)
+{
+	int rc = *bad ? move_aside(ix) : check_files(ix);
+
+	if (!rc) {
+		*bad = false;
+		rc = make_file(ix);
+	}
+	if (!rc)
+		remember_file(ix);
+	return rc ? rc : begin_writing(ix);
+}
+
 int index_open_writer(struct index *ix, bool bad)
 {
+	unsigned tries = 0, rounds = 0;
 	int rc;
 
-	for (int tries = 0;; tries++) {
+	for (;;) {
 		sql_abandon(ix->writer);
 		ix->writer = NULL;
-		rc = bad ? move_aside(ix) : check_files(ix);
-		if (!rc)
-			rc = make_file(ix);
-		if (!rc)
-			remember_file(ix);
-		if (!rc)
-			rc = begin_writing(ix);
+		rc = try_to_open(ix, &bad);
 		if (!rc)
 			return 0;
 		sql_abandon(ix->writer);
 		ix->writer = NULL;
-		if (rc != SC_ECORRUPT || tries > 1)
+		if (index_wants_room(rc) && rounds < ROOM_ROUNDS &&
+		    room_make(ix->dir_fd, ix->log, (uint64_t)ROOM_BYTES << 2 * rounds)) {
+			rounds++;
+			continue;
+		}
+		if (rc != SC_ECORRUPT || tries++ > 1)
 			return rc;
 		bad = true;
 	}

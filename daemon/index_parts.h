@@ -14,6 +14,12 @@
 /* Rows of one step of the walk. */
 #define WALK_ROWS 256
 
+/* Where a walk is among the rows. What it saw in a transaction that is rolled back it has to see again. */
+struct walked {
+	int64_t row; /* the last one it looked at; -1: it is among the objects */
+	uint64_t rows, bad_rows;
+};
+
 struct index {
 	int dir_fd; /* borrowed */
 	struct log *log;
@@ -27,10 +33,10 @@ struct index {
 	bool listing;	     /* a statement of the reader is in use */
 
 	/* the index thread; before it is born and after it has died the loop's */
-	struct sql *writer; /* NULL: could not be opened anew; the next job tries */
-	char why[128];	    /* the file is bad; empty: corrupt */
-	struct walk *walk;  /* NULL: none is under way */
-	int64_t walked;	    /* … and the last row it looked at; -1: it is among the objects */
+	struct sql *writer;	       /* NULL: could not be opened anew; the next job tries */
+	char why[128];		       /* the file is bad; empty: corrupt */
+	struct walk *walk;	       /* NULL: none is under way */
+	struct walked walked, walking; /* … and how far it is: by what is committed, and in the transaction under way */
 
 	/* both */
 	pthread_t thread;
@@ -44,8 +50,11 @@ struct index {
 /* Where SQLite finds index.db in dir_fd. Before anything else. SC_ESYS. */
 int index_locate(struct index *ix);
 /* Opens the writing connection anew, makes the file and its tables if need be, sets order, count, boot and epoch. What is
- * there is moved aside if it is bad, or known to be. SC_ECORRUPT only if that did not help. */
+ * there is moved aside if it is bad, or known to be. On a full disk objects make room for it (room.h). SC_ECORRUPT only if that did
+ * not help. */
 int index_open_writer(struct index *ix, bool bad);
+/* Whether it is for want of space on the disk that something failed. */
+bool index_wants_room(int rc);
 /* The id of a boot: SC_ECORRUPT if it has none. */
 int index_get_boot(struct sql *q, const uint8_t boot_id[16], int64_t *id);
 /* The same, made if it is new; inside a transaction. */

@@ -420,30 +420,35 @@ static int do_walk(struct index *ix, struct job *j)
 
 	if (!ix->walk) {
 		ix->walk = walk_new(ix->dir_fd, ix->log, ix->count, j->walk);
-		ix->walked = 0;
+		ix->walked = (struct walked){.row = 0};
 	}
 	if (!ix->walk)
 		return SC_ENOMEM;
-	if (ix->walked < 0)
+	if (ix->walked.row < 0)
 		return 0;
+	j->walk->rows = ix->walked.rows;
+	j->walk->bad_rows = ix->walked.bad_rows;
+	ix->walking = ix->walked;
 	walk_step(ix->walk);
-	sql_bind_number(q, SQL_ROWS, 1, ix->walked);
+	sql_bind_number(q, SQL_ROWS, 1, ix->walking.row);
 	sql_bind_u64(q, SQL_ROWS, 2, j->room);
 	while (go_on && (rc = sql_step(q, SQL_ROWS)) > 0) {
 		if (!sql_exact(q, SQL_ROWS, 1, g.b, sizeof g.b)) {
 			rc = SC_ECORRUPT;
 			break;
 		}
-		ix->walked = sql_number(q, SQL_ROWS, 0);
+		ix->walking.row = sql_number(q, SQL_ROWS, 0);
 		if (!walk_row(ix->walk, &g, sql_u64(q, SQL_ROWS, 2), sql_u64(q, SQL_ROWS, 3)))
-			index_doom(j, ix->walked, &g);
+			index_doom(j, ix->walking.row, &g);
 		go_on = walk_may_go_on(ix->walk);
 	}
 	sql_done(q, SQL_ROWS);
 	if (rc < 0)
 		return rc;
 	if (go_on)
-		ix->walked = -1; /* there are no more */
+		ix->walking.row = -1; /* there are no more */
+	ix->walking.rows = j->walk->rows;
+	ix->walking.bad_rows = j->walk->bad_rows;
 	if (j->walk->only_look)
 		j->ndead = 0;
 	for (unsigned i = 0; i < j->ndead; i++) {
@@ -483,6 +488,8 @@ static int do_job(struct index *ix, struct job *j, uint64_t *highest)
 		return do_prove(ix, j);
 	case JOB_EVICT:
 		return index_do_evict(ix, j);
+	case JOB_DOUBT:
+		return sql_exec(ix->writer, "UPDATE entry SET proved = 0");
 	case JOB_RENEW:
 		if (j->epoch != ix->epoch)
 			return 0;
@@ -503,6 +510,7 @@ static int transact(struct index *ix, struct job *j, unsigned n)
 
 	if (rc)
 		return rc;
+	ix->walking = ix->walked;
 	rc = sql_run(ix->writer, SQL_BEGIN);
 	KILLPOINT("transaction_begun");
 	for (; n > 0 && !rc; n--, j = j->next)
@@ -522,6 +530,7 @@ static int transact(struct index *ix, struct job *j, unsigned n)
 		return rc;
 	}
 	index_tell_meta(ix, &meta);
+	ix->walked = ix->walking;
 	return 0;
 }
 
@@ -566,18 +575,6 @@ static void unlink_flight(struct index *ix, const struct gen *g)
 	KILLPOINT("flight_unlinked");
 }
 
-/* The disk has lost something of what it took, the kernel does not say what, and says it once: from now on every entry is read before it
- * is given out. */
-static void doubt_all(struct index *ix)
-{
-	int rc = ix->writer ? 0 : index_open_writer(ix, false);
-
-	if (!rc)
-		rc = sql_exec(ix->writer, "UPDATE entry SET proved = 0");
-	if (rc)
-		log_event(ix->log, "doubt-failed", "error=%s", sc_strerror(rc));
-}
-
 /* One call for all objects there are, instead of one each for those nobody has kept count of since the last time; the WAL goes with
  * them, and then into the index, so that whoever opens it next finds nothing to recover. */
 static int sync_all(struct index *ix)
@@ -594,20 +591,15 @@ static int sync_all(struct index *ix)
 	if (!rc)
 		rc = sql_checkpoint(ix->writer);
 	KILLPOINT("index_synced");
-	if (rc) {
-		int saved = errno;
-
+	if (rc)
 		log_event(ix->log, "sync-failed", "error=%s", sc_strerror(rc));
-		doubt_all(ix);
-		errno = saved;
-	}
 	return rc;
 }
 
 /* A walk that met an error is over: what it has noted may not be all. */
 static void go_on_walking(struct index *ix, struct job *j)
 {
-	if (!j->status && ix->walked < 0)
+	if (!j->status && ix->walked.row < 0)
 		j->walk->over = !walk_objects(ix->walk);
 	if (j->status || j->walk->over) {
 		walk_free(ix->walk);
@@ -615,13 +607,29 @@ static void go_on_walking(struct index *ix, struct job *j)
 	}
 }
 
+/* Objects whose rows commits of this group have replaced. */
+struct replaced {
+	struct gen gens[GROUP_MAX * JOB_COMMIT_ROOM];
+	unsigned n;
+};
+
+static void unlink_replaced(struct index *ix, struct replaced *old)
+{
+	for (unsigned i = 0; i < old->n; i++) {
+		KILLPOINT("before_older_unlinked");
+		unlink_objects(ix, &old->gens[i]);
+	}
+	old->n = 0;
+}
+
 /* In order. Commits are answered before the older objects go, because somebody's prompt waits for them and a large file takes
- * its time, but after the run's own file has gone: who is told of the entry must not find the run. Everything else is answered after. A
- * job that failed has changed no row, so nothing goes. */
+ * its time, but after the run's own file has gone: who is told of the entry must not find the run. Everything else is answered after, and
+ * a walk meets no older objects. A job that failed has changed no row, so nothing goes. */
 static void answer(struct index *ix, struct job *first)
 {
-	struct gen later[GROUP_MAX * JOB_COMMIT_ROOM];
-	unsigned nlater = 0;
+	struct replaced old;
+
+	old.n = 0;
 
 	for (struct job *j = first, *next; j; j = next) {
 		next = j->next;
@@ -636,12 +644,13 @@ static void answer(struct index *ix, struct job *first)
 			j->err = j->status == SC_ESYS ? errno : 0;
 		} else if (j->kind == JOB_COMMIT && !j->status) {
 			for (unsigned i = 0; i < j->ndead; i++)
-				later[nlater++] = j->dead[i].gen;
+				old.gens[old.n++] = j->dead[i].gen;
 		} else if (!j->status) {
 			for (unsigned i = 0; i < j->ndead; i++)
 				unlink_objects(ix, &j->dead[i].gen);
 		}
 		if (j->kind == JOB_WALK) {
+			unlink_replaced(ix, &old);
 			DISK_WORK("walk");
 			go_on_walking(ix, j);
 		}
@@ -652,21 +661,13 @@ static void answer(struct index *ix, struct job *first)
 		jobs_answer(&ix->jobs, j);
 	}
 	KILLPOINT("jobs_answered");
-	for (unsigned i = 0; i < nlater; i++) {
-		KILLPOINT("before_older_unlinked");
-		unlink_objects(ix, &later[i]);
-	}
+	unlink_replaced(ix, &old);
 }
 
 /* No transaction is needed for it. */
 static bool is_of_files(const struct index *ix, const struct job *j)
 {
-	return j->kind == JOB_DISCARD || j->kind == JOB_SYNC || (j->kind == JOB_WALK && ix->walk && ix->walked < 0);
-}
-
-static bool wants_room(int rc)
-{
-	return rc == SC_ESYS && (errno == ENOSPC || errno == EDQUOT);
+	return j->kind == JOB_DISCARD || j->kind == JOB_SYNC || (j->kind == JOB_WALK && ix->walk && ix->walked.row < 0);
 }
 
 /* On a full disk there is no room for taking a row away either, and the cache could never give way. What would go behind the row goes
@@ -687,7 +688,7 @@ static int do_alone(struct index *ix, struct job *j)
 
 	j->ndead = 0; /* what a group that has failed meant to take */
 	rc = transact_anew(ix, j, 1);
-	return wants_room(rc) && only_takes && j->ndead ? give_way(ix, j) : rc;
+	return index_wants_room(rc) && only_takes && j->ndead ? give_way(ix, j) : rc;
 }
 
 /* A group that fails is tried again one by one, so that a bad job fails alone. */
@@ -705,7 +706,7 @@ static void work(struct index *ix, struct job *group)
 		rc = transact_anew(ix, group, n);
 	}
 	for (struct job *j = group; j; j = j->next) {
-		j->status = rc && (n > 1 || wants_room(rc)) ? do_alone(ix, j) : rc;
+		j->status = rc && (n > 1 || index_wants_room(rc)) ? do_alone(ix, j) : rc;
 		j->err = j->status == SC_ESYS ? errno : 0;
 	}
 	if (rc)

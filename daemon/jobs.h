@@ -23,6 +23,7 @@ enum job_kind {
 	JOB_EVICT,
 	JOB_RENEW,
 	JOB_WALK,
+	JOB_DOUBT,
 	JOB_SYNC
 };
 

@@ -54,7 +54,7 @@ struct key *key_get(struct daemon *d, struct bytes bucket, struct bytes key)
 
 void key_drop_if_unused(struct daemon *d, struct key *k)
 {
-	if (k->flights || k->waiters || k->heirs)
+	if (k->flights || k->lease || k->waiters || k->heirs)
 		return;
 	for (unsigned what = 0; what < MEMOS; what++)
 		if (k->memo[what].until_ms)

@@ -1,4 +1,4 @@
-/* A key that somebody runs or waits for: its flights, a line of peers that are asked again whenever something about it has
+/* A key that somebody runs, holds or waits for: its flights, its lease, a line of peers that are asked again whenever something about it has
  * changed, those that may lead a lost run again, and what is remembered of its last runs for a while. Lives as long as it has any of
  * them. */
 #ifndef SC_DAEMON_KEY_H
@@ -13,6 +13,7 @@
 struct conn;
 struct daemon;
 struct flight;
+struct lease;
 
 /* What is remembered. */
 enum memo {
@@ -22,6 +23,7 @@ enum memo {
 };
 
 struct key {
+	struct lease *lease;	/* whose it is to say what the key is; NULL: nobody's */
 	struct flight *flights; /* doomed ones too */
 	struct conn *waiters;	/* first come first */
 	unsigned heirs;		/* peers that have lost a run of it, can lead, and have not asked again yet */

@@ -19,6 +19,7 @@
 #include "daemon/flight.h"
 #include "daemon/index.h"
 #include "daemon/key.h"
+#include "daemon/lease.h"
 #include "daemon/listener.h"
 #include "daemon/ticker.h"
 #include "daemon/trust.h"
@@ -90,7 +91,7 @@ void daemon_reckon(struct daemon *d)
 		return;
 	}
 	d->visited |= d->nconns > 0;
-	if (d->nconns || flights_count(d) || d->config.idle_exit_ms == SC_FOREVER)
+	if (d->nconns || flights_count(d) || leases_count(d) || d->config.idle_exit_ms == SC_FOREVER)
 		ticker_stop(d->idle);
 	else if (!ticker_is_running(d->idle))
 		ticker_start(d->idle, idle_ms(d));
@@ -166,7 +167,7 @@ static void on_expiry(struct daemon *d, void *arg)
 static void on_idle(struct daemon *d, void *arg)
 {
 	(void)arg;
-	if (d->nconns || flights_count(d))
+	if (d->nconns || flights_count(d) || leases_count(d))
 		return;
 	daemon_stop(d, "idle");
 }
@@ -336,6 +337,7 @@ static int open_store(struct main *m, char *why, size_t size)
 		return rc;
 	}
 	d->order = index_order(d->index);
+	trust_open(d);
 	KILLPOINT("index_opened");
 	return 0;
 }
@@ -398,6 +400,8 @@ static int start(struct main *m, const char *path, char *why, size_t size)
 	rc = open_loop(m);
 	/* Before anybody is let in: a run that is going on must not be taken for none. */
 	if (rc == 0)
+		rc = leases_open(d);
+	if (rc == 0)
 		rc = flights_open(d);
 	if (rc == 0)
 		rc = evict_open(d);
@@ -444,6 +448,7 @@ static void finish(struct main *m)
 		conn_close(c, NULL);
 	}
 	flights_close(d);
+	leases_close(d);
 	keys_forget_all(d);
 	evict_close(d);
 	ticker_free(d->idle);

@@ -134,7 +134,8 @@ static int add_edges(struct circle *g, const struct conn *c)
 	for (size_t i = 0; i < n && rc == 0; i++) {
 		if (c->reads)
 			rc = circle_add(g, in[i]->number, c->reads->number);
-		if (!c->waits_for)
+		/* Who wants to hold a key waits for whoever does, and for no run of it. */
+		if (!c->waits_for || c->ask->q.hold)
 			continue;
 		DL_FOREACH (c->waits_for->flights, f)
 			if (rc == 0 && is_waited_for(f, waits_for_all(&c->ask->q)))
@@ -204,6 +205,8 @@ static struct conn *find_nested(struct daemon *d, pid_t session, bool readers)
 
 	DL_FOREACH (d->conns, c) {
 		if ((session && c->session != session) || !(c->waits_for || (readers && c->reads)))
+			continue;
+		if (c->waits_for && c->ask->q.hold)
 			continue;
 		if (closes(c, c->reads, c->waits_for, c->ask && waits_for_all(&c->ask->q)))
 			return c;

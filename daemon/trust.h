@@ -19,13 +19,21 @@ struct entry;
 struct msg;
 
 /* Whether a reader has to verify the entry whose objects these are. */
-bool trust_wants_proof(const struct entry *e, const int *fds, size_t nfds);
+bool trust_wants_proof(const struct daemon *d, const struct entry *e, const int *fds, size_t nfds);
+
+/* The disk has lost something of what it took: every entry has to be verified, from now on, until it has been. */
+void trust_nothing(struct daemon *d);
+/* The same if somebody has left word of it that nobody has obeyed yet. */
+void trust_open(struct daemon *d);
 
 /* Found bad before. */
 bool trust_is_bad(const struct daemon *d, const struct gen *g);
 
 /* A reader has compared: bad entries are logged and counted, and their rows go. */
 void trust_proved(struct conn *c, const struct msg *m);
+
+/* Now and then: rows that could not be removed are tried again, and those that have gone by another way are forgotten. Some at a time. */
+void trust_look(struct daemon *d);
 
 void trust_close(struct daemon *d); /* after index_close */
 

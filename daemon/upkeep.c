@@ -7,6 +7,7 @@
 #include "daemon/index.h"
 #include "daemon/listener.h"
 #include "daemon/ticker.h"
+#include "daemon/trust.h"
 #include "daemon/walk.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -130,6 +131,7 @@ static void on_look(struct daemon *d, void *arg)
 
 	ticker_start(u->look, listener_watches(d->listener) && !FAULT("walk") ? LOOK_MS : LOOK_OFTEN_MS);
 	listener_check(d->listener);
+	trust_look(d);
 	gone = !index_is_there(d->index);
 	/* Not at the first look: somebody may just be removing the directory, and be in need of an empty one. */
 	if (gone && u->index_gone)

@@ -5,14 +5,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/flightfile.h"
-#include "lib/beneath.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/killpoint.h"
@@ -21,8 +19,6 @@
 /* A step ends after so many rows, names or directories, or when this time is over: cold inodes of a slow disk take 10 ms each. */
 #define STEP_THINGS 256
 #define STEP_MS 5
-
-#define DIRECTORIES 256
 
 /* Room is made for no more rows at once than this, 64 MiB: how many there are says a file that may have been altered. */
 #define FORESEEN_MAX (4 * 1024 * 1024)
@@ -170,16 +166,6 @@ bool walk_row(struct walk *w, const struct gen *g, uint64_t out_len, uint64_t er
 
 /* ---- objects ---- */
 
-/* "<32 hex>.out" or ".err", in the directory that its first two digits say. */
-static bool is_ours(const struct walk *w, const char *name, struct gen *g)
-{
-	char hex[3];
-
-	snprintf(hex, sizeof hex, "%02x", w->in & 0xff);
-	return strlen(name) == SC_GEN_HEX - 1 + 4 && memcmp(name, hex, 2) == 0 && gen_parse(name, SC_GEN_HEX - 1, g) == 0 &&
-	       (strcmp(name + SC_GEN_HEX - 1, ".out") == 0 || strcmp(name + SC_GEN_HEX - 1, ".err") == 0);
-}
-
 static bool is_old(const struct walk *w, const struct stat *st)
 {
 	uint64_t changed = (uint64_t)st->st_ctim.tv_sec * 1000 + (uint64_t)st->st_ctim.tv_nsec / 1000000;
@@ -194,7 +180,7 @@ static void look_at(struct walk *w, const char *name)
 	struct stat st;
 	struct gen g;
 
-	if (!is_ours(w, name, &g))
+	if (!object_is_name(w->in, name, &g))
 		return;
 	w->order->files++;
 	/* In this order: see walk.h. */
@@ -216,19 +202,10 @@ static void look_at(struct walk *w, const char *name)
 /* False: it was the last. One that is missing, a link, or not to be opened is passed over. */
 static bool open_next(struct walk *w)
 {
-	char name[16];
-	int fd;
-
-	if (w->next == DIRECTORIES)
+	if (w->next == SC_OBJECT_DIRS)
 		return false;
 	w->in = w->next++;
-	snprintf(name, sizeof name, "objects/%02x", w->in & 0xff);
-	fd = beneath_open(w->dir_fd, name, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0);
-	if (fd < 0)
-		return true;
-	w->dir = fdopendir(fd);
-	if (!w->dir)
-		close(fd);
+	w->dir = object_opendir(w->dir_fd, w->in);
 	return true;
 }
 

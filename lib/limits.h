@@ -45,6 +45,9 @@
 #define SC_REGISTER_MS 3000
 /* A writer without a daemon looks for the next one this often; several times within SC_REGISTER_MS. */
 #define SC_RECONNECT_MS 200
+/* How long the next daemon believes in a holder that lives and does not come to it: as often as it would have come meanwhile, it can
+ * only be stopped. */
+#define SC_LEASE_MS 10000
 /* Between the first signal to a command nobody reads any more, and SIGKILL. */
 #define SC_GRACE_MS 5000
 /* Longest sleep on a page: a peer may have died between two steps (lost wake-up), so look again. */

@@ -18,7 +18,7 @@
 /* Locked bytes. */
 enum { BYTE_LIFE = 0, BYTE_START = 1 };
 /* Fields. */
-enum { AT_PULSE = 0, AT_CRASHES = 64, AT_DEATH = 128, LOCK_SIZE = 4096 };
+enum { AT_PULSE = 0, AT_CRASHES = 64, AT_DOUBTS = 80, AT_DEATH = 128, LOCK_SIZE = 4096 };
 
 /* Between two tries: at first, and at most, so that hundreds who wait leave some of the machine to the one they wait for. */
 #define POLL_MS 5
@@ -102,7 +102,10 @@ int lockfile_hold(struct lockfile *l, uint64_t wait_ms)
 
 	if (rc)
 		return rc;
-	if (fstat(l->fd, &st) < 0 || (st.st_size < LOCK_SIZE && ftruncate(l->fd, LOCK_SIZE) < 0))
+	if (fstat(l->fd, &st) < 0)
+		return SC_ESYS;
+	/* Not only as long: a hole that a full disk cannot fill is a SIGBUS at the first step. */
+	if (st.st_size < LOCK_SIZE && (errno = posix_fallocate(l->fd, 0, LOCK_SIZE)))
 		return SC_ESYS;
 	at = mmap(NULL, LOCK_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, l->fd, 0);
 	if (at == MAP_FAILED)
@@ -170,6 +173,33 @@ bool lockfile_death(const struct lockfile *l, char words[SC_LAST_WORDS])
 void lockfile_forget_death(struct lockfile *l)
 {
 	memset((char *)l->page + AT_DEATH, 0, SC_LAST_WORDS);
+}
+
+bool lockfile_doubt(struct lockfile *l)
+{
+	uint64_t doubts = 0;
+
+	if (pread(l->fd, &doubts, sizeof doubts, AT_DOUBTS) < 0)
+		doubts = 0;
+	if (++doubts == 0)
+		doubts = 1;
+	return pwrite(l->fd, &doubts, sizeof doubts, AT_DOUBTS) == sizeof doubts;
+}
+
+static _Atomic uint64_t *doubts_of(const struct lockfile *l)
+{
+	return (_Atomic uint64_t *)(void *)((char *)l->page + AT_DOUBTS);
+}
+
+uint64_t lockfile_doubts(const struct lockfile *l)
+{
+	return l->page ? atomic_load(doubts_of(l)) : 0;
+}
+
+void lockfile_trust(struct lockfile *l, uint64_t doubts)
+{
+	if (l->page)
+		atomic_compare_exchange_strong(doubts_of(l), &doubts, 0);
 }
 
 unsigned lockfile_failed_starts(const struct lockfile *l, uint64_t boot_ms)

@@ -45,6 +45,14 @@ void lockfile_note_death(struct lockfile *l, const char *words);
 bool lockfile_death(const struct lockfile *l, char words[SC_LAST_WORDS]);
 void lockfile_forget_death(struct lockfile *l); /* the daemon's, once they are in the log */
 
+/* The mark of a disk that has lost something: said once by the kernel to whoever syncs, with or without a daemon, and obeyed by the next
+ * one if this one cannot. By any user of the file; visible to a daemon at once. False: it could not be written. */
+bool lockfile_doubt(struct lockfile *l);
+/* The daemon's. 0: there is no mark; else which one, for lockfile_trust. No system call. */
+uint64_t lockfile_doubts(const struct lockfile *l);
+/* It has been obeyed; one that has come since stays. */
+void lockfile_trust(struct lockfile *l, uint64_t doubts);
+
 /* How many starts in a row have failed within the window, or not answered anybody yet. */
 unsigned lockfile_failed_starts(const struct lockfile *l, uint64_t boot_ms);
 

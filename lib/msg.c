@@ -113,6 +113,8 @@ static const struct row rows[] = {
 	{MSG_CLEAR, "CLEAR", SENDER_CLIENT, 0, 0, {F_bucket, F_text, F_flags, F_tags}},
 	{MSG_TOUCH, "TOUCH", SENDER_CLIENT, 0, 0, {F_bucket, F_key, F_ttl}},
 	{MSG_TAGS, "TAGS", SENDER_CLIENT, 0, 0, {F_bucket, F_text}},
+	{MSG_HOLD, "HOLD", SENDER_CLIENT, 0, 0, {F_bucket, F_key, F_flags, F_ttl, F_chain}},
+	{MSG_RELEASE, "RELEASE", SENDER_CLIENT, 0, 0, {F_gen}},
 
 	{MSG_HIT, "HIT", SENDER_DAEMON, 1, F_err_len,
 	 {F_gen, F_order, F_exit, F_signal, F_out_len, F_err_len, F_age, F_ttl, F_created, F_flags, F_out_sum, F_err_sum}},
@@ -137,6 +139,7 @@ static const struct row rows[] = {
 	 {F_row, F_bucket, F_key, F_gen, F_out_len, F_err_len, F_out_sum, F_err_sum}},
 	{MSG_FLAW, "FLAW", SENDER_DAEMON, 0, 0, {F_row, F_bucket, F_key, F_gen, F_reason, F_error}},
 	{MSG_TAG, "TAG", SENDER_DAEMON, 0, 0, {F_tags}},
+	{MSG_HELD, "HELD", SENDER_DAEMON, 2, 0, {F_gen, F_order}},
 
 	{MSG_REGISTER, "REGISTER", SENDER_WRITER, 3, F_pid, {F_bucket, F_key, F_gen, F_pid, F_flags}},
 	{MSG_STARTED, "STARTED", SENDER_WRITER, 1, 0, {F_gen, F_pid, F_flags}},
@@ -145,6 +148,7 @@ static const struct row rows[] = {
 	{MSG_MAY_STOP, "MAY_STOP", SENDER_WRITER, 0, 0, {F_gen}},
 	{MSG_GROWN, "GROWN", SENDER_WRITER, 0, 0, {F_gen, F_out_len, F_err_len}},
 	{MSG_STREAMING, "STREAMING", SENDER_WRITER, 0, 0, {F_gen, F_error}},
+	{MSG_HOLDING, "HOLDING", SENDER_WRITER, 1, 0, {F_gen}},
 
 	{MSG_REGISTERED, "REGISTERED", SENDER_DAEMON, 0, 0, {F_gen, F_flags}},
 	{MSG_LONELY, "LONELY", SENDER_DAEMON, 0, 0, {F_gen, F_signal}},

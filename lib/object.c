@@ -176,6 +176,31 @@ int object_unlink(int dir_fd, const struct gen *g)
 	return rc;
 }
 
+DIR *object_opendir(int dir_fd, unsigned number)
+{
+	char name[16];
+	DIR *dir;
+	int fd;
+
+	snprintf(name, sizeof name, "objects/%02x", number & 0xff);
+	fd = beneath_open(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0);
+	if (fd < 0)
+		return NULL;
+	dir = fdopendir(fd);
+	if (!dir)
+		close(fd);
+	return dir;
+}
+
+bool object_is_name(unsigned number, const char *name, struct gen *g)
+{
+	char hex[3];
+
+	snprintf(hex, sizeof hex, "%02x", number & 0xff);
+	return strlen(name) == SC_GEN_HEX - 1 + 4 && memcmp(name, hex, 2) == 0 && gen_parse(name, SC_GEN_HEX - 1, g) == 0 &&
+	       (strcmp(name + SC_GEN_HEX - 1, ".out") == 0 || strcmp(name + SC_GEN_HEX - 1, ".err") == 0);
+}
+
 static void put_le(uint8_t *p, uint64_t v, int n)
 {
 	for (int i = 0; i < n; i++)

@@ -4,6 +4,8 @@
 #ifndef SC_OBJECT_H
 #define SC_OBJECT_H
 
+#include <dirent.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -24,7 +26,8 @@ int object_create(int dir_fd, const struct gen *g, enum stream s, int *fd);
  * cannot be done … */
 int object_link(int dir_fd, const struct gen *g, enum stream s, int at_dir, const char *name);
 
-/* Anew, read-only, and so that reading leaves no trace in it. *size: bytes now. SC_ENOENT · SC_EUNSAFE: a link, a FIFO, not ours … · SC_ESYS. */
+/* Anew, read-only, and so that reading leaves no trace in it. *size: bytes now. SC_ENOENT · SC_EUNSAFE: a link, a FIFO, not
+ * ours … · SC_ESYS. */
 int object_open(int dir_fd, const struct gen *g, enum stream s, int *fd, uint64_t *size);
 
 /* Whether it is there and could be opened, without doing so. The same results. */
@@ -41,6 +44,13 @@ int object_append(int fd, const void *bytes, size_t n);
 
 /* Both streams; one that is not there is no error. SC_ESYS. */
 int object_unlink(int dir_fd, const struct gen *g);
+
+/* The directories of objects, counted from 0: objects/00 … ff. NULL: missing, a link, or not to be opened. */
+#define SC_OBJECT_DIRS 256
+DIR *object_opendir(int dir_fd, unsigned number);
+
+/* Whether a name in one of them is of our pattern: "<32 hex>.out" or ".err", where its first two digits say. */
+bool object_is_name(unsigned number, const char *name, struct gen *g);
 
 /* The error stream is a row of records: u64 position in the output, u32 length, both little-endian, and that many bytes.
  * A record is to be printed when exactly `position` bytes of output have been. */

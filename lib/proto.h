@@ -27,6 +27,8 @@ enum msg_type {
 	MSG_CLEAR = 22,
 	MSG_TOUCH = 23,
 	MSG_TAGS = 24,
+	MSG_HOLD = 25,
+	MSG_RELEASE = 26,
 
 	/* the daemon's answers */
 	MSG_HIT = 30,
@@ -46,6 +48,7 @@ enum msg_type {
 	MSG_ROW = 44,
 	MSG_FLAW = 45,
 	MSG_TAG = 46,
+	MSG_HELD = 48,
 
 	/* a writer speaks */
 	MSG_REGISTER = 60,
@@ -54,6 +57,7 @@ enum msg_type {
 	MSG_MAY_STOP = 63,
 	MSG_GROWN = 64,
 	MSG_STREAMING = 65,
+	MSG_HOLDING = 66, /* of a lease */
 
 	/* the daemon to a writer */
 	MSG_REGISTERED = 70,
@@ -73,16 +77,20 @@ enum { HELLO_LOOKS = 1u << 0 }; /* I only look: an older daemon is to stay */
 
 /* ASK.flags */
 enum {
-	ASK_COMMAND = 1u << 0,	/* I can run a command: may be answered LEAD */
-	ASK_REFRESH = 1u << 1,	/* only a run begun after this question will do */
-	ASK_FINISH = 1u << 2,	/* let the run end although nobody reads any more */
-	ASK_FINISHED = 1u << 3, /* only what is finished: never FOLLOW */
-	ASK_WAIT = 1u << 4,	/* without a command: WAIT until the key begins to exist, instead of MISS */
-	ASK_DETACHED = 1u << 5, /* if I am to lead: nobody is waited for by the run, nor ends it by leaving */
-	ASK_PUT = 1u << 6,	/* what I have is the run: only LEAD will do */
-	ASK_GIVEN = 1u << 7,	/* … and the object of `gen` is it, whole: lead with that */
-	ASK_RENEW = 1u << 8,	/* I have just been given a stale entry: lead, detached, unless somebody renews it by now */
+	ASK_COMMAND = 1u << 0,	 /* I can run a command: may be answered LEAD */
+	ASK_REFRESH = 1u << 1,	 /* only a run begun after this question will do */
+	ASK_FINISH = 1u << 2,	 /* let the run end although nobody reads any more */
+	ASK_FINISHED = 1u << 3,	 /* only what is finished: never FOLLOW */
+	ASK_WAIT = 1u << 4,	 /* without a command: WAIT until the key begins to exist, instead of MISS */
+	ASK_DETACHED = 1u << 5,	 /* if I am to lead: nobody is waited for by the run, nor ends it by leaving */
+	ASK_PUT = 1u << 6,	 /* what I have is the run: only LEAD will do */
+	ASK_GIVEN = 1u << 7,	 /* … and the object of `gen` is it, whole: lead with that */
+	ASK_RENEW = 1u << 8,	 /* I have just been given a stale entry: lead, detached, unless somebody renews it by now */
+	ASK_IF_ABSENT = 1u << 9, /* with PUT: only if there is neither an unexpired entry nor a run */
 };
+
+/* HOLD.flags */
+enum { HOLD_WAIT = 1u << 0 }; /* WAIT until nobody else holds it, instead of REFUSE */
 
 /* ATTACH.flags */
 enum { ATTACH_COMMAND = 1u << 0 }; /* I can run a command, should the run be lost */
@@ -98,6 +106,7 @@ enum wait_reason {
 	WAIT_ABSENT = 4,      /* ASK_WAIT: nothing there yet */
 	WAIT_DRAINING = 5,    /* STOP: flights are still going on; `count` of them */
 	WAIT_HEIRS = 6,	      /* the run was lost; somebody else who read it may lead it again */
+	WAIT_HELD = 7,	      /* somebody holds it, or begins to */
 };
 
 /* REFUSE.reason */
@@ -107,6 +116,8 @@ enum refusal {
 	REFUSE_VERSION = 3, /* we do not speak the same protocol */
 	REFUSE_BUSY = 4,    /* too many at once */
 	REFUSE_UNKEPT = 5,  /* what it prints could not be stored a moment ago (`errno`): do not share it */
+	REFUSE_HELD = 7,    /* somebody holds it: `text` says who */
+	REFUSE_EXISTS = 6,  /* ASK_IF_ABSENT: there is an entry or a run */
 };
 
 /* How a run ended: DONE.outcome, ENDED.outcome. */
@@ -164,12 +175,13 @@ enum { STOP_NOW = 1u << 0 };
 enum flight_mark {
 	MARK_DOOMED = 8, /* not to be committed, not to be joined */
 	MARK_FINISH = 9, /* not to be stopped when nobody reads */
+	MARK_HELD = 10,	 /* of a lease: VALUE is whole */
 };
 
 /* RECORD.flags */
 enum { RECORD_RENEWAL = 1u << 0 }; /* of an entry that is served meanwhile */
 
 /* RECORD.kind */
-enum flight_kind { KIND_RUN = 1 };
+enum flight_kind { KIND_RUN = 1, KIND_LEASE = 2 };
 
 #endif

@@ -98,7 +98,7 @@ only 'names in the cache and of the caller' "$(call 'unlink|unlinkat|rename|rena
 	lib/beneath.c lib/page.c lib/sock.c lib/log.c lib/lockfile.c daemon/index_file.c daemon/listener.c daemon/walk.c \
 	cmd/output.c cmd/move.c cmd/spool.c lib/object.c
 only 'what is remembered of files' '"hashes"|SC_HASHES_SIZE' cmd/hashes.c lib/limits.h
-only "a caller's trees" "$(call 'opendir|fdopendir|readdir|scandir|n?ftw|fts_open')" cmd/content.c cmd/doctor.c daemon/
+only 'directories that are read' "$(call 'opendir|fdopendir|readdir|scandir|n?ftw|fts_open')" cmd/content.c cmd/doctor.c lib/object.c daemon/
 only getenv "$(call 'getenv|secure_getenv|setenv|putenv|unsetenv')" lib/paths.c lib/config.c lib/killpoint.c cmd/
 only 'the clock' "$(call 'clock_gettime|gettimeofday|time')" lib/clock.c
 only stdout "$(call 'v?printf|puts|putchar')|STDOUT_FILENO|[^a-z_]stdout[^a-z_]" cmd/ daemon/main.c

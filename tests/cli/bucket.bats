@@ -145,3 +145,25 @@ in_bucket() { "$SC" get -b "$1" "$2"; }
 	[ "$("$SC" complete bash ls --bucket=elsewhere '' | tail -n +2 | cut -f 1)" = there ]
 	[ "$("$SC" complete bash rm '' | tail -n +2 | cut -f 1)" = here ]
 }
+
+@test "hold: the same key is held in two buckets by two; rm --all is refused in the one where it is, of every bucket too, and rm --tag is not" {
+	mkfifo "$T/go"
+	bg a "$SC" hold -b a k of-a -- cat "$T/go"
+	wait_until '[ "$("$SC" get -b a k)" = of-a ]'
+	run -0 "$SC" hold --bucket b k of-b -- "$SC" get -b b k
+	assert_output of-b
+	run -1 "$SC" get k
+	printf x | "$SC" put -b a --tag t other
+	printf x | "$SC" put -b b --tag t other
+	run -125 "$SC" rm -b a --all
+	run -125 "$SC" rm -b '*' --all
+	[ "$("$SC" ls -b a)$("$SC" ls -b b)" = otherother ]
+	run -0 "$SC" rm -b a --tag t
+	run -0 "$SC" rm -b b --all
+	run -1 "$SC" touch -b a k
+	run -125 "$SC" hold -b A k -- touch "$T/ran"
+	echo >"$T/go"
+	assert_rc 0 a
+	run -0 "$SC" rm -b '*' --all
+	[ ! -e "$T/ran" ]
+}

@@ -125,12 +125,14 @@ end_child() { step "$G:child" exit 0; }
 	wait_until '[ -s "$T/a.out" ]'
 	step "$G" fork child
 	kill -STOP "$(pid_of a)"
-	step "$G" fill $((1048576 + 262144 + 200000)) # a window, a piece, and the rest stays in the pipe
+	step "$G" fill $((1048576 + 4096))
+	wait_until 'grep -q futex "/proc/$(parent_of "$(gate_pid)")/wchan"' # what comes now stays in the pipe
+	step "$G" fill 60000
 	step "$G" exit 0
 	wait_until '[ "$(flights)" = 0 ]'
 	kill -CONT "$(pid_of a)"
 	assert_rc 0 a
-	is_flood "$T/a.out" $((1048576 + 262144 + 200001))
+	is_flood "$T/a.out" $((1048576 + 4096 + 60001))
 	end_child
 }
 

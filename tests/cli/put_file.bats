@@ -354,6 +354,22 @@ go_on() { kill -CONT "$(pid_of p)"; }
 	assert_output x
 }
 
+@test "put --move: a page that cannot be used: 125, and FILE is as it was" {
+	local nr
+	use_test_build
+	printf x | "$SC" put any # there is a daemon
+	export ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0
+	printf one >"$T/one" && printf two >"$T/two" && chmod 640 "$T/two"
+	strace -o "$T/trace" -e trace=fcntl "$SC" put --move one "$T/one"
+	nr=$(grep -n F_GET_SEALS "$T/trace" | head -n 1 | cut -d : -f 1)
+	run -125 --separate-stderr strace -o "$T/trace" -e trace=fcntl -e inject=fcntl:error=EIO:when="$nr" "$SC" put --move two "$T/two"
+	assert_regex "$stderr" 'page is not usable'
+	is_file "$T/two" two
+	[ "$(stat -c %a "$T/two")" = 640 ]
+	run -1 "$SC" get two
+	wait_until '[ "$(stat -c %h "$T/two")" = 1 ]'
+}
+
 @test "put --move: followers read it while it is taken" {
 	flood 20M >"$T/file"
 	start_daemon

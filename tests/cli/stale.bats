@@ -187,6 +187,8 @@ source_of() { # source_of ARG…: of a call that prints to $T/served
 	mkfifo "$T/pipe"
 	exec {held}<>"$T/pipe"
 	bg_sh a '"$SC" get -t 1h --stale 1d k -- gate "$G" >"$T/pipe"'
+	gate_up
+	"$SC" ps | grep '  0 readers' # it reads something else
 	step "$G" fill 40M
 	step "$G" exit 0
 	wait_until '[ "$(source_of k)" = hit ]'

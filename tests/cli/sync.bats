@@ -98,6 +98,25 @@ watch_daemon() { # KEY… -- [STRACE OPTION…]
 	assert_output x
 }
 
+@test "B08: after a sync without a daemon that has failed the next daemon has every entry held against its sum, also if it is the second" {
+	entry good 'good\n'
+	entry bad 'what it was\n'
+	kill_daemon
+	printf X | dd of="$(grep -l 'what it was' "$SC_DIR"/objects/*/*.out)" conv=notrunc status=none
+	use_test_build
+	run -125 env ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0" strace -o "$T/trace" -e trace=syncfs -e inject=syncfs:error=EIO "$SC" sync
+	grep -q 'syncfs.* = -1 EIO' "$T/trace"
+	no_daemon
+	SC_KILLAT=transaction_begun:1 run -137 "$SCD_TEST" "$SC_DIR"
+	run -1 "$SC" get bad
+	run -0 "$SC" get good
+	assert_output good
+	# Once is enough: what was compared is right.
+	kill_daemon
+	run -0 "$SC" get good
+	[ "$(sqlite3 -readonly "$SC_DIR/index.db" 'SELECT count(*) FROM entry WHERE proved <> 0')" = 1 ]
+}
+
 @test "sync: takes no words; a run in progress is not waited for" {
 	run -2 "$SC" sync k
 	bg a "$SC" get k -- gate "$G"

@@ -16,7 +16,7 @@ set_clocks() {
 # A suspend: both clocks go on by it.
 let_pass() {
 	passed=$((${passed:-0} + $1))
-	set_clocks $passed $passed ${awake:-0}
+	set_clocks $passed $passed "${awake:-0}"
 }
 
 # Just so much time, awake: all clocks go on by it.

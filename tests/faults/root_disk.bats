@@ -217,3 +217,73 @@ kept
 the last is there
 verify 0'
 }
+
+# starts_full HOW: five entries, a daemon that is gone by HOW, and others who have filled the disk before the next one starts.
+starts_full() {
+	export HOW=$1
+	in_small size=4m '
+		for nr in {1..5}; do flood 300K | "$SC_TEST" put "k$nr"; done
+		eval "$HOW"
+		flood 8M >"$SMALL/theirs" 2>/dev/null
+		echo $(df --output=avail -B1 "$SMALL" | tail -n 1)
+		"$SC_TEST" get --strict k5 2>&1 | cmp - <(flood 300K) && echo "k5 is whole"
+		flood 8M >>"$SMALL/theirs" 2>/dev/null
+		"$SC_TEST" rm k5 2>&1
+		echo "rm $?"
+		"$SC_TEST" get k5
+		echo "get $?"
+		flood 8M >>"$SMALL/theirs" 2>/dev/null
+		"$SC_TEST" rm --prefix k 2>&1
+		echo "prefix $?"
+		"$SC_TEST" ls
+		"$SC_TEST" verify
+		echo "verify $?"
+		"$SC_TEST" get --strict k -- echo kept
+		"$SC_TEST" get k
+		"$SC_TEST" daemon stop'
+	assert_output '0
+k5 is whole
+rm 0
+get 1
+prefix 0
+verify 0
+kept
+kept'
+}
+
+@test "B04: a disk that others have filled to the last byte: a daemon starts on it, hits are served, rm makes room" {
+	starts_full '"$SC_TEST" daemon stop'
+}
+
+@test "B04: the same after a daemon that was killed" {
+	export -f kill_daemon daemon_pid daemon_pids dead
+	starts_full kill_daemon
+}
+
+@test "B04: the same in the next boot, whose first row needs room of its own" {
+	starts_full '"$SC_TEST" daemon stop; export SC_FAULT=boot'
+}
+
+# Their rows are in a WAL that has yet to go into the file, which grows by it.
+@test "B04: a full disk, a killed daemon, and entries so small that many must go for one to start" {
+	export -f kill_daemon daemon_pid daemon_pids dead
+	in_small size=16m '
+		mkdir -m 700 "$SC_DIR" && echo "min-free = none" >"$SC_DIR/config"
+		for nr in {1..200}; do echo "value $nr" | "$SC" put "k$nr"; done
+		kill_daemon
+		flood 20M >"$SMALL/theirs" 2>/dev/null
+		"$SC" get --strict k200 2>&1
+		flood 20M >>"$SMALL/theirs" 2>/dev/null
+		[ "$("$SC" ls | while read -r k; do "$SC" get "$k" 2>/dev/null; done | wc -l)" -ge 150 ] && echo "most are there"
+		flood 20M >>"$SMALL/theirs" 2>/dev/null
+		"$SC" rm --prefix k 2>&1
+		echo "prefix $?"
+		"$SC" get --strict k -- echo kept
+		"$SC" get k
+		"$SC" daemon stop'
+	assert_output 'value 200
+most are there
+prefix 0
+kept
+kept'
+}

@@ -196,6 +196,18 @@ scene_refresh() { # an entry is replaced
 	judge a b c d
 }
 
+scene_renew() { # an entry whose time is over is served, and made anew in the background
+	old_out=$'stdout, piece 1 of 4\n'
+	orphans=1
+	scd daemon
+	"$SC" get -t 1ms --stale 1d k -- printf %s "$old_out" >"$T/entry.out" 2>&1 || struck
+	client a leader get -t 1h --stale 1d k -- "${command[@]}"
+	for name in b c d; do client "$name" others get -t 1h --stale 1d k -- "${command[@]}"; done
+	judge a b c d
+	wait_until '[ "$(runs)" -ge 1 ] || struck'
+	go
+}
+
 scene_remove() { # an entry is removed
 	orphans=1
 	scd daemon
@@ -225,6 +237,65 @@ scene_move() { # FILE is given away
 	else
 		cmp -s "$T/given" <(printf %s "$OUT") || fault "put --move: neither FILE nor entry"
 	fi
+}
+
+# CMD of a hold: says who it is, looks whether another one's lives, and ends when it may.
+holding='for p in $(cat "$0/holders" 2>/dev/null); do
+	! grep -q "^State:[[:space:]]*[RSDTt]" "/proc/$p/status" 2>/dev/null || : >"$0/holders.twice"
+done
+echo $$ >>"$0/holders"
+until [ -e "$0/go" ]; do sleep 0.01; done'
+holder() { # NAME KIND ARG…
+	client "$1" "$2" hold "${@:3}" -- sh -c "$holding" "$T"
+	wait_until "[ -s '$T/holders' ] || [ -e '$T/$1.rc' ]"
+}
+is_held() { # as long as its CMD lives the key is there
+	local got
+	got=$("$SC" get k 2>>"$T/.quiet") || true
+	[ "$got" = v ] || [ -e "$T/x.rc" ] || struck || fault "hold: CMD runs, but the key is '$got'"
+}
+let_go() { # both have ended; who was to be killed with 137
+	local got
+	go
+	got=$(rc x) || fault "I1: hold has not ended"
+	case $got:$victim in
+	0:* | 137:other | 137:killed) ;;
+	*) fault "hold: status $got" ;;
+	esac
+	got=$(rc y) || fault "I1: the hold that waits has not ended"
+	[ "$got" = 0 ] || fault "hold --wait: status $got"
+	[ ! -e "$T/holders.twice" ] || fault "hold: two held it at once"
+	absent
+}
+
+scene_hold() { # a key is held; another one waits for it
+	scd daemon
+	holder x other k v
+	client y others hold -w 1h k w -- sh -c "$holding" "$T"
+	is_held
+	let_go
+}
+
+scene_hold_restart() { # the daemon is killed while a key is held, the next one is there at once
+	scd daemon
+	holder x other k v
+	kill_it "$(daemon_pid)"
+	scd next
+	client y others hold -w 1h k w -- sh -c "$holding" "$T"
+	is_held
+	wait_until 'grep -q "its holder is back" "$SC_DIR/scd.log" || struck || [ -e "$T/x.rc" ]'
+	is_held
+	let_go
+}
+
+scene_hold_killed() { # the holder is killed: its command dies before the other one's begins
+	scd daemon
+	holder x other k v
+	client y others hold -w 1h k w -- sh -c "$holding" "$T"
+	kill -9 "$(pid_of x)" 2>>"$T/.quiet" || true
+	[[ $(rc x) =~ ^(0|137)$ ]] || fault "hold: status $(rc x)"
+	victim=killed
+	let_go
 }
 
 scene_sync() { # the disk is written to

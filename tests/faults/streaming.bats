@@ -166,6 +166,17 @@ is_held() { grep -q pipe_write "/proc/$(gate_pid)/wchan"; }
 	assert_output shared
 }
 
+@test "G15: a run that ends with the very bytes that cannot be stored is remembered all the same" {
+	mkdir -m 700 "$SC_DIR" && echo 'max-entry = 4K' >"$SC_DIR/config"
+	for status in 0 3; do
+		run -$status --separate-stderr "$SC" get "k$status" -- sh -c 'head -c 5000 /dev/zero | tr "\\0" x; exit '$status
+		[ "${#output}" = 5000 ]
+		run -0 --separate-stderr "$SC" get "k$status" -- echo own
+		assert_output own
+		assert_regex "$stderr" 'not shared'
+	done
+}
+
 @test "G15: a put of a key that could not be stored is stored, and ends that" {
 	unkept a k -- gate "$G"
 	gate_up

@@ -32,10 +32,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/proto.h"
+
 #define PATIENCE_MS 20000
 
 static const char *path;
-static const uint8_t hello[] = {6, 0, 0, 0, 0x94, 1, 1, 0xc4, 0, 0};
+static const uint8_t hello[] = {6, 0, 0, 0, 0x94, 1, SC_PROTO_VERSION, 0xc4, 0, 0};
 
 static void die(const char *what)
 {

@@ -207,7 +207,7 @@ static bool wait_closed(void)
 
 static void stray(int way, int n)
 {
-	static const uint8_t bytes[] = {6, 0, 0, 0, 0x94, 1, 1, 0xc4, 0, 0, 2, 0, 0, 0, 0x91, 16, 2, 0, 0};
+	static const uint8_t bytes[] = {6, 0, 0, 0, 0x94, 1, SC_PROTO_VERSION, 0xc4, 0, 0, 2, 0, 0, 0, 0x91, 16, 2, 0, 0};
 	static const size_t cuts[3][2] = {{0, 10}, {10, 16}, {16, 19}}; /* HELLO · STATUS · the beginning of another */
 	union {
 		char bytes[CMSG_SPACE(sizeof(int) * STRAYS_MAX)];

@@ -62,14 +62,51 @@ static bool is_in_the_way(const struct model *r)
 	return goes_on(r) && !is_streaming(r);
 }
 
+static uint64_t age_of_row(const struct key_model *k)
+{
+	return k->has_row ? life.d.started_ms + sim.now - life.born - k->row.created_boot_ms : 0;
+}
+
+static bool is_unexpired(const struct key_model *k)
+{
+	const struct model *r = k->row_run;
+
+	return k->has_row && r->object[0] && (!k->row.err_len || r->object[1]) && k->row.ttl_ms &&
+	       age_of_row(k) <= k->row.ttl_ms;
+}
+
 bool check_is_fresh(const struct client *c)
+{
+	return is_unexpired(c->key) && c->accept && age_of_row(c->key) <= c->accept;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+bool check_is_stale(const struct client *c)
 {
 	const struct key_model *k = c->key;
 	uint64_t age = k->has_row ? life.d.started_ms + sim.now - life.born - k->row.created_boot_ms : 0;
-	const struct model *r = k->row_run;
+	uint64_t ttl = least(k->row.ttl_ms, c->accept);
 
-	return k->has_row && r->object[0] && (!k->row.err_len || r->object[1]) && k->row.ttl_ms && c->accept &&
-	       age <= k->row.ttl_ms && age <= c->accept;
+	/* That its objects are there is seen when they are opened; who renews does not open them again. */
+	return k->has_row && ttl && age > ttl && !c->detached && age - ttl <= least(k->row.stale_ms, c->stale);
+}
+
+static bool is_quiet(const struct key_model *k)
+{
+	return k->quiet_life == life.proc.number && sim.now < k->quiet_until;
+}
+
+/* A renewal has come to nothing, and not because somebody wanted a newer one, or none. */
+static void note_not_renewed(struct model *r)
+{
+	if (!r->renewal || r->mark_doomed || r->removing || r->removed || r->superseded || r->overdue)
+		return;
+	r->key->quiet_until = sim.now + SC_QUIET_MS;
+	r->key->quiet_life = life.proc.number;
 }
 
 struct model *check_in_the_way(const struct key_model *k, unsigned from)
@@ -115,6 +152,11 @@ void check_doomed(struct model *r)
 	for (unsigned i = r->number; i < world.nruns; i++)
 		if (world.runs[i]->key == r->key && world.runs[i]->leader)
 			return; /* a newer one is led */
+	for (unsigned i = r->number; i < world.nruns; i++)
+		if (world.runs[i]->key == r->key && world.runs[i]->lease) {
+			r->removed = true; /* by whoever holds the key, or began to */
+			return;
+		}
 	if (!is_overdue(r))
 		sim_fail("run %u is doomed for no reason", r->number);
 	r->overdue = true;
@@ -130,6 +172,8 @@ void check_page_end(struct model *r, enum page_state state, bool by_daemon)
 {
 	if (by_daemon && (state == PAGE_LOST || state == PAGE_CANCELLED))
 		conns_inherit(r);
+	if (by_daemon && state != PAGE_COMPLETE)
+		note_not_renewed(r);
 	if (by_daemon && check_can_be_finished(r))
 		sim_fail("the daemon ends the page of run %u, whose writer lives", r->number);
 	if (by_daemon && check_is_known(r))
@@ -183,6 +227,7 @@ static void forget_unkept(struct key_model *k)
 void check_kept(struct key_model *k)
 {
 	forget_unkept(k);
+	k->quiet_until = 0;
 }
 
 /* ---- what the daemon hears and says ---- */
@@ -207,14 +252,21 @@ void check_heard(struct endpoint *e, const struct msg *m)
 	e->asked = m->type == MSG_ATTACH ? run_of(&m->gen) : NULL;
 	if (m->type == MSG_ASK && c) {
 		c->runs_at_ask = world.nruns;
+		c->renews = m->flags & ASK_RENEW;
 	} else if (m->type == MSG_REMOVE && c) {
 		c->runs_at_remove = world.nruns;
+		c->unkept = c->key->unkept;
 		forget_unkept(c->key);
 		for (unsigned i = 0; i < world.nruns; i++)
 			if (world.runs[i]->key == c->key)
 				world.runs[i]->removing = true;
 	} else if (m->type == MSG_DONE && (r = run_of(&m->gen))) {
 		r->done_life = life.proc.number;
+		/* It may have had no time to say so before. */
+		if (m->error && e->run == r && !is_streaming(r))
+			heard_streaming(r, (int)m->error);
+	} else if (m->type == MSG_HOLDING && (r = run_of(&m->gen))) {
+		r->pidfd_life = life.proc.number;
 	} else if (m->type == MSG_LEAVE) {
 		e->heir = NULL;
 	} else if (m->type == MSG_STARTED && e->run && gen_equal(&e->run->gen, &m->gen)) {
@@ -258,9 +310,9 @@ static void check_all_dead(const struct client *c)
 	for (unsigned i = 0; i < world.nruns; i++) {
 		const struct model *o = world.runs[i];
 
-		if (o->key != c->key || !o->command_alive || o->writer->proc.alive || o->pidfd_life != life.proc.number ||
-		    o->mark_doomed || o->removing || o->removed || o->superseded || o->disowned || is_streaming(o) ||
-		    (o->killed_at && sim.now - o->killed_at >= KILLED_MS))
+		if (o->lease || o->key != c->key || !o->command_alive || o->writer->proc.alive ||
+		    o->pidfd_life != life.proc.number || o->mark_doomed || o->removing || o->removed || o->superseded ||
+		    o->disowned || is_streaming(o) || (o->killed_at && sim.now - o->killed_at >= KILLED_MS))
 			continue;
 		sim_fail("client %u leads while the command of the lost run %u is alive", c->proc.number, o->number);
 	}
@@ -272,18 +324,120 @@ static void check_estimate(const struct client *c, const struct msg *m)
 		sim_fail("client %u is told that the last run took %llu ms", c->proc.number, (unsigned long long)m->estimate);
 }
 
+static void check_renewal(const struct client *c)
+{
+	if (!check_is_stale(c))
+		sim_fail("client %u is to renew what is not stale", c->proc.number);
+	if (check_in_the_way(c->key, 0))
+		sim_fail("client %u is to renew what is being made", c->proc.number);
+	if (is_quiet(c->key))
+		sim_fail("client %u is to renew what a moment ago could not be renewed", c->proc.number);
+}
+
+/* ---- keys that are held ---- */
+
+/* This daemon has promised it, and nothing that it has heard of ends it. A holder that has been away for as long as its -t is none. */
+static struct model *lease_of(const struct key_model *k)
+{
+	for (unsigned i = 0; i < world.nruns; i++) {
+		struct model *r = world.runs[i];
+
+		if (r->lease && r->key == k && r->holder && r->held_life == life.proc.number && !r->let_go &&
+		    r->ttl_ms == SC_FOREVER && (r->holder->proc.alive || r->command_alive))
+			return r;
+	}
+	return NULL;
+}
+
+/* In the daemon's tables. */
+static bool is_known_lease(const struct key_model *k)
+{
+	const struct key *at = key_find(&life.d, bytes_of("default"), bytes_of(k->name));
+
+	return at && at->lease;
+}
+
+static void check_not_held(const struct key_model *k, const char *what)
+{
+	const struct model *r = lease_of(k);
+
+	if (r)
+		sim_fail("%s, but key %s is held by holder %u", what, k->name, r->holder->proc.number);
+}
+
+static void said_held(struct model *r)
+{
+	check_not_held(r->key, "somebody is told HELD");
+	if (r->key->has_row)
+		sim_fail("holder of lease %u is told HELD, but there is an entry", r->number);
+	/* What was made before is never served again. */
+	for (unsigned i = 0; i + 1 < r->number; i++)
+		if (world.runs[i]->key == r->key)
+			world.runs[i]->gone = true;
+}
+
+static void said_to_holder(struct endpoint *e, const struct msg *m)
+{
+	struct model *r = e->lease;
+
+	if (m->type != MSG_OK)
+		return;
+	if (e->oks++) {
+		r->let_go = true;
+		return;
+	}
+	if (r->let_go)
+		sim_fail("lease %u was let go, and is held again", r->number);
+	r->held_life = life.proc.number;
+}
+
+static void said_value(const struct client *c, const struct model *r, const struct msg *m)
+{
+	if (r->key != c->key || c->refresh || c->put)
+		sim_fail("client %u is given lease %u, which is not for it", c->proc.number, r->number);
+	if (!r->done || m->out_len != r->len[0])
+		sim_fail("client %u is given lease %u, whose VALUE is not whole", c->proc.number, r->number);
+	if (r->let_go || (r->held_life != life.proc.number && !run_is_locked(r) && !r->command_alive))
+		sim_fail("client %u is given lease %u, which was let go", c->proc.number, r->number);
+}
+
+void check_holds(const struct model *r)
+{
+	if (r->ttl_ms != SC_FOREVER)
+		return; /* it may have been stopped until its lease was another's, and learns of that next */
+	for (unsigned i = 0; i < world.nruns; i++) {
+		const struct model *o = world.runs[i];
+
+		/* One that no daemon could see: its death is on its way. */
+		if (o == r || !o->lease || o->key != r->key || !o->begun || !o->command_alive || o->ttl_ms != SC_FOREVER ||
+		    o->pidfd_life != life.proc.number)
+			continue;
+		sim_fail("the command of lease %u begins, but that of lease %u is alive", r->number, o->number);
+	}
+	if (!r->held_life)
+		sim_fail("the command of lease %u begins, but nobody has said that it is held", r->number);
+}
+
 static void said_lead(struct client *c, struct model *r, const struct msg *m)
 {
 	struct model *o = check_in_the_way(c->key, c->refresh ? c->runs_at_ask : 0);
+	bool renews = c->renews, detached = c->detached || renews;
 
+	check_not_held(c->key, "a client is to lead");
+	if (renews)
+		check_renewal(c);
+	if (renews != r->renewal)
+		sim_fail("client %u leads run %u, which is %s renewal", c->proc.number, r->number, r->renewal ? "a" : "no");
 	if (!c->command)
 		sim_fail("client %u is to lead and has no command", c->proc.number);
-	if (o && o != r && !c->put)
+	if (o && o != r && (!c->put || c->if_absent))
 		sim_fail("client %u leads run %u beside run %u, which it could have joined", c->proc.number, r->number,
 			 o->number);
 	if (!c->refresh && !c->put && check_is_fresh(c))
 		sim_fail("client %u leads run %u, but run %u is a fresh entry", c->proc.number, r->number,
 			 c->key->row_run->number);
+	if (c->if_absent && is_unexpired(c->key))
+		sim_fail("client %u puts run %u although there is the entry", c->proc.number, r->number);
 	if (check_unkept(c->key) && !c->put)
 		sim_fail("client %u leads run %u for others, but a moment ago one could not be stored", c->proc.number,
 			 r->number);
@@ -292,16 +446,17 @@ static void said_lead(struct client *c, struct model *r, const struct msg *m)
 	if (!c->refresh && !c->put)
 		check_all_dead(c);
 	check_estimate(c, m);
-	if (c->detached && r->window != SC_FOREVER)
+	if (detached && r->window != SC_FOREVER)
 		sim_fail("run %u is detached, but waits for its readers", r->number);
 	r->leader = c;
 	r->registered_life = life.proc.number;
-	r->to_finish = c->finish || c->detached;
+	r->to_finish = c->finish || detached;
 	c->told_at = sim.now;
 }
 
 static void said_follow(struct client *c, struct model *r, const struct msg *m)
 {
+	check_not_held(c->key, "a client is to follow");
 	if (c->put)
 		sim_fail("client %u has a result of its own, but follows run %u", c->proc.number, r->number);
 	if (is_streaming(r))
@@ -333,22 +488,50 @@ static void said_follow(struct client *c, struct model *r, const struct msg *m)
 	c->told_at = sim.now;
 }
 
+/* Somebody has to renew it: this one, if nothing is known that keeps it from that. */
+static void said_stale(const struct client *c, const struct model *r, const struct msg *m)
+{
+	const struct key *k = key_find(&life.d, bytes_of("default"), bytes_of(c->key->name));
+
+	if (!check_is_stale(c))
+		sim_fail("client %u is given run %u as stale, which it is not, or too old", c->proc.number, r->number);
+	if (!(m->flags & HIT_RENEW) && c->command && !(k && k->flights) && !check_unkept(c->key) &&
+	    !key_recall(k, MEMO_QUIET, clock_run_ms()))
+		sim_fail("client %u is given the stale run %u, and nobody renews it", c->proc.number, r->number);
+}
+
 static void said_hit(struct client *c, struct model *r, const struct msg *m)
 {
+	if (r->lease) {
+		said_value(c, r, m);
+		return;
+	}
+	check_not_held(c->key, "a client is given an entry");
 	if (!r->done || m->out_len != r->len[0] || m->err_len != r->len[1] || r->key != c->key)
 		sim_fail("client %u is given run %u, which is not what the row says", c->proc.number, r->number);
 	if (r->gone)
 		sim_fail("client %u is given run %u, which was removed", c->proc.number, r->number);
 	if (c->refresh || c->put)
 		sim_fail("client %u wants a newer run, but is given run %u", c->proc.number, r->number);
-	if (!check_is_fresh(c))
+	if (m->flags & HIT_RENEW)
+		check_renewal(c);
+	if (m->flags & HIT_STALE)
+		said_stale(c, r, m);
+	else if (!check_is_fresh(c) || (m->flags & HIT_RENEW))
 		sim_fail("client %u is given run %u, which is too old", c->proc.number, r->number);
 }
 
 static void said_miss(const struct client *c)
 {
-	struct model *o = check_in_the_way(c->key, 0);
+	struct model *o = check_in_the_way(c->key, 0), *l = lease_of(c->key);
 
+	if (c->renews)
+		return;
+	if (l)
+		sim_fail("client %u is told MISS, but its key is held", c->proc.number);
+	/* Somebody begins to hold it: what was there goes, and nothing is finished. */
+	if (c->finished && is_known_lease(c->key))
+		return;
 	if (c->command || c->wait)
 		sim_fail("client %u is told MISS", c->proc.number);
 	if (check_is_fresh(c) || (o && !c->finished))
@@ -370,6 +553,11 @@ static void said_wait(const struct client *c, const struct msg *m)
 /* To a REMOVE: from now on nothing that was begun before it is ever served. */
 static void said_ok(const struct client *c)
 {
+	const struct model *l = lease_of(c->key);
+
+	/* One that began after the question is not asked about. */
+	if (l && l->number <= c->runs_at_remove)
+		check_not_held(c->key, "a key is removed");
 	for (unsigned i = 0; i < c->runs_at_remove; i++)
 		if (world.runs[i]->key == c->key)
 			world.runs[i]->gone = true;
@@ -391,6 +579,8 @@ static void said_settled(struct model *r, const struct msg *m)
 	if (!m->flags && r->good && !sim.faults && !r->writer->stopping && r->stop_life != life.proc.number)
 		sim_fail("the writer of run %u is told that it could not be kept", r->number);
 	r->settled_life = life.proc.number;
+	if (!r->good || !r->ttl_ms || !m->flags)
+		note_not_renewed(r);
 	if (m->flags && r->spilled)
 		sim_fail("the writer of run %u is told that all is well, but not all of it is stored", r->number);
 	if (r->writer->stopping)
@@ -427,13 +617,47 @@ static void said_alone(const struct client *c, const struct msg *m)
 		sim_fail("client %u is to run alone, but there is something for it", c->proc.number);
 }
 
-static void said_refuse(const struct endpoint *e, const struct msg *m)
+/* To a put that was only to be if there is nothing. */
+static void said_exists(const struct client *c)
+{
+	bool there = is_unexpired(c->key) || is_known_lease(c->key);
+
+	for (unsigned i = 0; i < world.nruns; i++) {
+		const struct model *r = world.runs[i];
+
+		there |= r->key == c->key && check_is_known(r) && !r->mark_doomed && !r->removing && !r->removed;
+	}
+	if (!c->if_absent || !there)
+		sim_fail("client %u is told that its key exists, and it does not", c->proc.number);
+}
+
+/* A REMOVE that was refused has changed nothing. */
+static void not_removed(const struct client *c)
+{
+	c->key->unkept = c->unkept;
+	for (unsigned i = 0; i < world.nruns; i++)
+		if (world.runs[i]->key == c->key)
+			world.runs[i]->removing = false;
+}
+
+static void said_refuse(struct endpoint *e, const struct msg *m)
 {
 	const struct client *c = e->client;
 	const struct model *r = e->run;
 
 	if (c && m->reason == REFUSE_UNKEPT) {
 		said_alone(c, m);
+		return;
+	}
+	if (c && m->reason == REFUSE_HELD) {
+		if (!is_known_lease(c->key))
+			sim_fail("client %u is told that its key is held, and nobody does", c->proc.number);
+		if (c->errand == RM)
+			not_removed(c);
+		return;
+	}
+	if (c && m->reason == REFUSE_EXISTS) {
+		said_exists(c);
 		return;
 	}
 
@@ -448,6 +672,7 @@ static void said_refuse(const struct endpoint *e, const struct msg *m)
 		sim_fail("client %u is refused, and nothing has failed", c->proc.number);
 	if (r && r->key->has_row && r->key->row_run == r)
 		sim_fail("the writer of run %u is refused, but its run is the entry", r->number);
+	e->run = NULL; /* what it says from now on is about nothing */
 }
 
 static void said_registered(struct model *r)
@@ -505,12 +730,16 @@ void check_said(struct endpoint *e, const struct msg *m)
 	note_heir(e, r, m);
 
 	if (m->type == MSG_LEAD || m->type == MSG_FOLLOW)
-		e->counted = r;
+		e->counted = e->client && e->client->renews ? NULL : r; /* who renews reads what it was given */
 	else if (m->type == MSG_OK && e->asked)
 		e->counted = e->asked;
 	else if (m->type == MSG_LOST || m->type == MSG_ENDED)
 		e->counted = NULL;
-	if (m->type == MSG_REFUSE)
+	if (e->lease)
+		said_to_holder(e, m);
+	else if (m->type == MSG_HELD)
+		said_held(r);
+	else if (m->type == MSG_REFUSE)
 		said_refuse(e, m);
 	else if (m->type == MSG_LEFT)
 		said_left(e, m);

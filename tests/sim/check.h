@@ -10,6 +10,7 @@
 bool check_can_be_finished(const struct model *r);
 /* The entry of its key is one for this client. */
 bool check_is_fresh(const struct client *c);
+bool check_is_stale(const struct client *c); /* … and may be served all the same */
 /* The newest run of the key, of those numbered above `from`, beside which nobody may lead; NULL. */
 struct model *check_in_the_way(const struct key_model *k, unsigned from);
 /* errno: this daemon has heard a moment ago that a run of the key could not be stored; 0: as far as it knows it can. */
@@ -43,6 +44,8 @@ bool check_is_known(const struct model *r);
 void check_command(struct writer *w);
 /* A client has LEAD in its hands. */
 void check_led(struct client *c, struct model *r);
+/* The command of a hold begins. */
+void check_holds(const struct model *r);
 /* A writer begins to stop its command. */
 void check_stop(struct writer *w);
 /* A client sees that its run has ended. */

@@ -3,6 +3,7 @@
 #include <utlist.h>
 
 #include "daemon/flight_parts.h"
+#include "daemon/lease.h"
 #include "lib/clock.h"
 #include "tests/sim/check.h"
 
@@ -76,7 +77,8 @@ static void check_key(const struct key *k)
 {
 	const struct key_model *m = model_of(k);
 
-	if (!k->flights && !k->waiters && !k->heirs && !k->memo[MEMO_UNKEPT].until_ms && !k->memo[MEMO_QUIET].until_ms)
+	if (!k->flights && !k->lease && !k->waiters && !k->heirs && !k->memo[MEMO_UNKEPT].until_ms &&
+	    !k->memo[MEMO_QUIET].until_ms)
 		sim_fail("a key that nobody runs, waits for or has lost is left in the table");
 	if (key_recall(k, MEMO_UNKEPT, clock_run_ms()) != check_unkept(m))
 		sim_fail("of key %s it is known that it could not be stored (%d), which is so no more (%d)", m->name,
@@ -155,6 +157,8 @@ static void check_waiters(void)
 
 		if (!c->waits_for || (c->ask->early && flights_are_early(&life.d)))
 			continue;
+		if (c->waits_for->lease)
+			k.held = lease_is_there(c->waits_for->lease) ? HELD_THERE : HELD_BEGUN;
 		flights_known(&life.d, bytes_of(c->ask->bucket), (struct bytes){c->ask->key, c->ask->key_len}, &k, &run);
 		v = decide(&c->ask->q, &k);
 		if (v.kind != VERDICT_WAIT)
@@ -214,6 +218,9 @@ void check_rest(void)
 	for (unsigned i = 0; i < nclients; i++)
 		if (clients[i]->proc.alive && !may_wait(clients[i]))
 			sim_fail("nothing moves any more, but %s is left", client_describe(clients[i]));
+	for (unsigned i = 0; i < nholders; i++)
+		if (holders[i]->proc.alive)
+			sim_fail("nothing moves any more, but holder %u is left", holders[i]->proc.number);
 	for (unsigned i = 0; i < nwriters; i++)
 		if (writers[i]->proc.alive)
 			sim_fail("nothing moves any more, but the writer of run %u is left", writers[i]->run->number);
@@ -227,6 +234,8 @@ void check_empty(void)
 		sim_fail("no daemon at rest");
 	if (d->flights->by_gen || d->flights->count || d->flights->awaited)
 		sim_fail("runs are left in the daemon's tables");
+	if (leases_count(d))
+		sim_fail("leases are left in the daemon's tables");
 	for (const struct key *k = d->keys; k; k = k->hh.next)
 		if (k->flights || k->waiters || k->heirs)
 			sim_fail("somebody runs, waits for or has lost key %s, and there is nobody", model_of(k)->name);

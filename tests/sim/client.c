@@ -74,12 +74,14 @@ const char *client_describe(const struct client *c)
 {
 	static char text[240];
 	static const char *const errands[] = {"get", "rm", "list", "stop"};
-	static const char *const states[] = {"asking",	"joining",    "following", "attaching", "asking whether it is needed",
-					     "leaving", "seeing off", "gone"};
+	static const char *const states[] = {"asking",	  "renewing",	"joining",
+					     "following", "attaching",	"asking whether it is needed",
+					     "leaving",	  "seeing off", "gone"};
 
 	snprintf(text, sizeof text, "client %u (%s %s%s%s%s%s%s%s%s, ttl %lld, inside of %u, chain %zu, session %d, %s)",
 		 c->proc.number,
-		 c->put	       ? "put"
+		 c->if_absent  ? "put --if-absent"
+		 : c->put      ? "put"
 		 : c->detached ? "warm"
 			       : errands[c->errand],
 		 c->key->name, c->command ? " -- C" : "", c->refresh ? " --refresh" : "", c->finish ? " --finish" : "",
@@ -102,18 +104,25 @@ struct bytes client_chain(const struct client *c)
 	return (struct bytes){c->chain[0].b, c->nchain * SC_GEN_SIZE};
 }
 
+static struct msg question(const struct client *c)
+{
+	return (struct msg){.type = MSG_ASK,
+			    .bucket = bytes_of("default"),
+			    .key = bytes_of(c->key->name),
+			    .flags = (c->command ? ASK_COMMAND : 0u) | (c->refresh ? ASK_REFRESH : 0u) |
+				     (c->finish ? ASK_FINISH : 0u) | (c->finished ? ASK_FINISHED : 0u) |
+				     (c->wait ? ASK_WAIT : 0u) | (c->detached ? ASK_DETACHED : 0u) | (c->put ? ASK_PUT : 0u) |
+				     (c->if_absent ? ASK_IF_ABSENT : 0u),
+			    .ttl = c->ttl,
+			    .accept = c->accept,
+			    .stale = c->stale,
+			    .chain = client_chain(c),
+			    .gen = c->gen};
+}
+
 static void ask(struct client *c)
 {
-	struct msg q = {.type = MSG_ASK,
-			.bucket = bytes_of("default"),
-			.key = bytes_of(c->key->name),
-			.flags = (c->command ? ASK_COMMAND : 0u) | (c->refresh ? ASK_REFRESH : 0u) |
-				 (c->finish ? ASK_FINISH : 0u) | (c->finished ? ASK_FINISHED : 0u) | (c->wait ? ASK_WAIT : 0u) |
-				 (c->detached ? ASK_DETACHED : 0u) | (c->put ? ASK_PUT : 0u),
-			.ttl = c->ttl,
-			.accept = c->accept,
-			.chain = client_chain(c),
-			.gen = c->gen};
+	struct msg q = question(c);
 
 	c->state = ASKING;
 	c->asked = sim.now;
@@ -171,6 +180,26 @@ void client_finish(struct client *c, const struct model *r)
 		client_end(c, c->differs || (c->first && r->len[0] < c->first_len) ? END_INCOMPLETE : END_STATUS);
 }
 
+static void print_hit(struct client *c)
+{
+	if (c->stdout_closed) {
+		client_end(c, END_STDOUT);
+		return;
+	}
+	client_print(c, c->run, c->run->len[0], c->run->len[1]);
+	client_finish(c, c->run);
+}
+
+static void ask_to_renew(struct client *c)
+{
+	struct msg q = question(c);
+
+	q.flags |= ASK_RENEW;
+	q.gen = (struct gen){{0}};
+	c->state = RENEWING;
+	session_ask(&c->session, START, &q);
+}
+
 static void on_hit(struct client *c, const struct msg *m, struct desc **fds)
 {
 	struct model *r = run_of(&m->gen);
@@ -182,17 +211,15 @@ static void on_hit(struct client *c, const struct msg *m, struct desc **fds)
 		client_end(c, END_DONE);
 		return;
 	}
-	if (c->stdout_closed) {
-		client_end(c, END_STDOUT);
-		return;
-	}
-	client_print(c, r, m->out_len, m->err_len);
 	c->exit = (uint32_t)m->exit;
 	c->exit_signal = (uint32_t)m->signal;
-	client_finish(c, r);
+	if (m->flags & HIT_RENEW)
+		ask_to_renew(c);
+	else
+		print_hit(c);
 }
 
-static void on_run(struct client *c, const struct msg *m, struct desc **fds, size_t nfds)
+static void take_fds(struct client *c, const struct msg *m, struct desc **fds, size_t nfds)
 {
 	struct model *r = run_of(&m->gen);
 	static const enum desc_kind kinds[] = {DESC_OBJECT, DESC_OBJECT, DESC_PAGE, DESC_OBJECT,
@@ -204,6 +231,36 @@ static void on_run(struct client *c, const struct msg *m, struct desc **fds, siz
 		c->fds[i] = fds[i];
 		fds[i] = NULL;
 	}
+}
+
+/* Whatever came of that. */
+static void on_renewal(struct client *c, const struct msg *m, struct desc **fds, size_t nfds)
+{
+	if (m && m->type != MSG_LEAD && m->type != MSG_MISS && m->type != MSG_REFUSE)
+		sim_fail("client %u asked to renew and was told %s", c->proc.number, msg_name(m->type));
+	if (!m || m->type != MSG_LEAD) {
+		print_hit(c);
+		return;
+	}
+	take_fds(c, m, fds, nfds);
+	c->renewal = run_of(&m->gen);
+	check_led(c, c->renewal);
+	client_look_in(c, late());
+}
+
+static void renew(struct client *c)
+{
+	if (!mishap(20))
+		writer_fork(c->renewal, c, c->fds);
+	drop_fds(c);
+	print_hit(c);
+}
+
+static void on_run(struct client *c, const struct msg *m, struct desc **fds, size_t nfds)
+{
+	struct model *r = run_of(&m->gen);
+
+	take_fds(c, m, fds, nfds);
 	c->run = r;
 	c->gen = m->gen;
 	c->leads = m->type == MSG_LEAD;
@@ -245,7 +302,9 @@ static void on_told(void *arg, int rc, const struct msg *m, struct desc **fds, s
 	struct client *c = arg;
 
 	trace("client %u hears %s", c->proc.number, m ? msg_name(m->type) : "nothing any more");
-	if (c->state == ATTACHING) {
+	if (c->state == RENEWING) {
+		on_renewal(c, rc ? NULL : m, fds, nfds);
+	} else if (c->state == ATTACHING) {
 		client_on_attached(c, m);
 	} else if (c->state == LEAVING || c->state == NEEDED) {
 		client_on_left(c, m);
@@ -262,6 +321,8 @@ static void on_told(void *arg, int rc, const struct msg *m, struct desc **fds, s
 		on_run(c, m, fds, nfds);
 	} else if (m->type == MSG_MISS) {
 		client_end(c, has_printed(c) ? END_INCOMPLETE : END_MISS);
+	} else if (m->type == MSG_REFUSE && m->reason == REFUSE_EXISTS) {
+		client_end(c, END_MISS);
 	} else if (m->type == MSG_REFUSE) {
 		client_bypass(c);
 	} else {
@@ -273,6 +334,8 @@ static void turn(struct client *c)
 {
 	if (c->state == ASKING)
 		client_end(c, END_WAITED);
+	else if (c->state == RENEWING)
+		renew(c);
 	else
 		client_read(c);
 }
@@ -308,7 +371,8 @@ void client_poll(struct client *c)
 /* Before it follows, a signal kills as it would anybody. */
 void client_signal(struct client *c, unsigned signal)
 {
-	if (c->state == ASKING || c->state == JOINING || c->state == LEAVING || c->state == SEEING_OFF) {
+	if (c->state == ASKING || c->state == RENEWING || c->state == JOINING || c->state == LEAVING ||
+	    c->state == SEEING_OFF) {
 		client_kill(c);
 		return;
 	}

@@ -119,7 +119,7 @@ void command_prepare(struct writer *w, const struct client *c)
 	w->put = c->put;
 	w->exit = !w->put && chance(20) ? 1 + (uint32_t)rnd(3) : 0;
 	w->stubborn = chance(20);
-	r->foreground = c->foreground;
+	r->foreground = c->foreground && !c->renewal;
 	r->session = r->foreground ? c->proc.session : COMMAND_PID + (pid_t)r->number;
 	/* When there are too many the outermost is forgotten. */
 	for (size_t i = c->nchain == SC_CHAIN_MAX; i < c->nchain; i++)

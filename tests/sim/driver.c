@@ -33,6 +33,8 @@ enum action {
 	LOSE_OBJECT,
 	ROGUE,
 	LULL,
+	HOLD,
+	HOLDER_KILL,
 	NOTHING,
 	ACTIONS,
 };
@@ -48,12 +50,13 @@ static const unsigned usual[ACTIONS] = {
 	[LOSE_INDEX] = 1,    [LOSE_OBJECT] = 1,
 	[PAUSE_DAEMON] = 1,  [NOTHING] = 20,
 	[ROGUE] = 1,	     [PUT_SIGNAL] = 2,
-	[LULL] = 1,
+	[LULL] = 1,	     [HOLD] = 4,
+	[HOLDER_KILL] = 3,
 };
 
 struct driver {
 	unsigned weights[ACTIONS], sum;
-	unsigned refresh, finish, command, zero, brief, crowd, put, detached, foreground, nest;
+	unsigned refresh, finish, command, zero, brief, stale, crowd, put, detached, foreground, nest;
 	unsigned people_max;
 	uint64_t gap;
 };
@@ -83,6 +86,8 @@ static void choose_ttl(struct client *c)
 {
 	if (chance(drv.zero)) {
 		c->ttl = c->accept = 0;
+		if (drv.stale && chance(50))
+			c->accept = SC_FOREVER;
 	} else if (chance(drv.brief)) {
 		c->ttl = c->accept = 1 + rnd(300);
 		if (chance(30))
@@ -90,11 +95,14 @@ static void choose_ttl(struct client *c)
 	} else if (chance(10)) {
 		c->ttl = c->accept = SC_FOREVER;
 	}
+	if (drv.stale && c->command && chance(drv.stale))
+		c->stale = chance(50) ? SC_FOREVER : 1 + rnd(3000);
 }
 
 static void choose_kind(struct client *c)
 {
 	c->put = chance(drv.put);
+	c->if_absent = c->put && chance(40);
 	c->detached = c->put || chance(drv.detached);
 	c->command |= c->detached;
 	c->refresh = c->command && !c->put && chance(drv.refresh);
@@ -186,10 +194,13 @@ static void pause_somebody(void)
 {
 	uint64_t until = sim.now + (chance(70) ? rnd(200) : rnd(8000));
 	struct client *c = some_client();
+	struct holder *h = nholders ? holders[rnd(nholders)] : NULL;
 	struct writer *w = some_writer();
 
 	sim.paused = true;
-	if (w && chance(50))
+	if (h && h->proc.alive && chance(30))
+		pause_until(&h->proc, until);
+	else if (w && chance(50))
 		pause_until(&w->proc, until);
 	else if (c)
 		pause_until(&c->proc, until);
@@ -226,6 +237,12 @@ static void disturb_writer(enum action a)
 		command_cancel(w);
 	else
 		command_kill(w->run, 9);
+}
+
+static void disturb_holder(void)
+{
+	if (nholders)
+		holder_kill(holders[rnd(nholders)]);
 }
 
 static void lose_object(void)
@@ -306,6 +323,12 @@ static void act(enum action a)
 		break;
 	case LULL:
 		pass(rnd(2 * SC_UNKEPT_MS));
+		break;
+	case HOLD:
+		holder_start(some_key());
+		break;
+	case HOLDER_KILL:
+		disturb_holder();
 		break;
 	case NOTHING:
 	case ACTIONS:
@@ -396,8 +419,10 @@ void driver_run(uint64_t seed)
 
 	daemon_begin(); /* first: what the last scenario has left is not this one's memory */
 	sim_begin(seed);
-	nclients = nwriters = 0;
+	nclients = nwriters = nholders = 0;
 	draw();
+	/* Nothing is drawn for it: the seeds that once found something mean what they meant. */
+	drv.stale = seed % 2 ? 0 : (unsigned)(seed / 2 % 100);
 	world_begin(1 + (chance(30) ? (unsigned)rnd(KEYS_MAX) : 0));
 	n = 5 + (unsigned)rnd(40);
 	join();

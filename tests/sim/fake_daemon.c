@@ -9,6 +9,7 @@
 #include "daemon/evict.h"
 #include "daemon/flight.h"
 #include "daemon/key.h"
+#include "daemon/lease.h"
 #include "daemon/ticker.h"
 #include "daemon/upkeep.h"
 #include "lib/build.h"
@@ -99,10 +100,12 @@ void daemon_turn(void (*fn)(void *arg), void *arg)
 
 static void start(void *arg)
 {
+	static struct lockfile lock = {.fd = -1}; /* of which nobody doubts */
 	struct daemon *d = &life.d;
 
 	(void)arg;
 	memset(d, 0, sizeof *d);
+	d->lock = &lock;
 	d->place.dir_fd = -1;
 	config_init(&d->config);
 	d->config.idle_exit_ms = SC_FOREVER;
@@ -110,7 +113,7 @@ static void start(void *arg)
 	d->started_ms = clock_now().boot_ms;
 	d->index = index_new();
 	d->order = index_order(d->index);
-	if (flights_open(d) || evict_open(d))
+	if (leases_open(d) || flights_open(d) || evict_open(d))
 		life.stop_wanted = true;
 	else
 		life.listening = true;
@@ -163,6 +166,7 @@ static void finish(void *arg)
 		conn_close(c, NULL);
 	}
 	flights_close(d);
+	leases_close(d);
 	keys_forget_all(d);
 	evict_close(d);
 	conns_bury();

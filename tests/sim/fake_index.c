@@ -404,6 +404,12 @@ int index_sync(struct index *index, index_done done, void *arg)
 	sim_fail("a SYNC, which changes nothing that could be looked at here");
 }
 
+int index_doubt(struct index *index, index_done done, void *arg)
+{
+	(void)index, (void)done, (void)arg;
+	sim_fail("a doubt, for which nobody has a reason here");
+}
+
 int index_discard(struct index *index, const struct gen *g, index_done done, void *arg)
 {
 	struct job *j;

@@ -157,12 +157,16 @@ int flightfile_create(int dir_fd, const struct flightfile *f, int *lock_fd)
 	r->key = key_model_of((struct bytes){f->key, f->key_len});
 	r->order = f->order;
 	r->ttl_ms = f->ttl_ms;
+	r->stale_ms = f->stale_ms;
+	r->keep_ms = f->keep_ms;
+	r->renewal = f->renewal;
 	r->created_wall_ms = f->created_wall_ms;
 	r->file = r->torn = true;
 	daemon_point();
 	r->torn = false;
 	r->mark_doomed = f->doomed;
 	r->mark_finish = f->finish;
+	r->lease = f->lease;
 	check_born(r);
 	daemon_point();
 	r->lock = desc_new(DESC_LOCK, r);
@@ -178,11 +182,16 @@ int flightfile_mark(int dir_fd, const struct gen *g, enum flight_mark mark)
 	daemon_point();
 	if (!r->file)
 		return SC_ENOENT;
-	trace("run %u: its file is marked %s", r->number, mark == MARK_DOOMED ? "doomed" : "finish");
-	if (mark == MARK_DOOMED)
+	trace("run %u: its file is marked %s", r->number,
+	      mark == MARK_DOOMED ? "doomed"
+	      : mark == MARK_HELD ? "held"
+				  : "finish");
+	if (mark == MARK_DOOMED && !r->lease)
 		check_doomed(r);
 	if (mark == MARK_DOOMED)
 		r->mark_doomed = true;
+	else if (mark == MARK_HELD)
+		r->mark_held = true;
 	else
 		r->mark_finish = true;
 	return 0;
@@ -208,9 +217,14 @@ int flightfile_read(int dir_fd, const char *name, struct flightfile *f, bool *lo
 	memcpy(f->key, r->key->name, f->key_len);
 	f->order = r->order;
 	f->ttl_ms = r->ttl_ms;
+	f->stale_ms = r->stale_ms;
+	f->keep_ms = r->keep_ms;
+	f->renewal = r->renewal;
 	f->created_wall_ms = r->created_wall_ms;
 	f->doomed = r->mark_doomed;
 	f->finish = r->mark_finish;
+	f->lease = r->lease;
+	f->held = r->mark_held;
 	return 0;
 }
 
@@ -249,7 +263,7 @@ int flightfile_scan(int dir_fd, void (*each)(void *arg, const char *name), void 
 		if (!r->file)
 			continue;
 		gen_format(&r->gen, name);
-		life.found |= !r->torn && !(r->key->has_row && r->key->row_run == r);
+		life.found |= !r->torn && !r->lease && !(r->key->has_row && r->key->row_run == r);
 		each(arg, name);
 	}
 	return 0;

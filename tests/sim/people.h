@@ -47,6 +47,7 @@ enum errand { GET, RM, LIST, STOP };
 
 enum client_state {
 	ASKING,	   /* no answer yet, or told to wait */
+	RENEWING,  /* was given a stale entry and told to renew it: has asked, or has LEAD in its hands */
 	JOINING,   /* has FOLLOW or LEAD in its hands */
 	FOLLOWING, /* reads */
 	ATTACHING, /* asks the next daemon about its run */
@@ -74,8 +75,8 @@ struct client {
 	struct proc proc;
 	enum errand errand;
 	struct key_model *key;
-	bool command, refresh, finish, finished, wait, strict, now, detached, put, foreground;
-	uint64_t ttl, accept, wait_ms; /* wait_ms SC_FOREVER: no bound */
+	bool command, refresh, finish, finished, wait, strict, now, detached, put, if_absent, foreground;
+	uint64_t ttl, accept, stale, wait_ms; /* wait_ms SC_FOREVER: no bound */
 	struct gen chain[SC_CHAIN_MAX];
 	size_t nchain;
 	struct model *inside; /* the run whose command waits for it; NULL: none */
@@ -86,7 +87,7 @@ struct client {
 	struct gen gen; /* of the run it reads or has lost */
 	bool lost_once;
 	uint64_t asked; /* when the question that stands was first put */
-	struct model *run;
+	struct model *run, *renewal;
 	struct desc *fds[SC_FDS_MAX]; /* of LEAD, until the writer has them */
 	bool leads, slot, sleeps, woken;
 	uint64_t told_at, slot_since;
@@ -105,6 +106,8 @@ struct client {
 
 	/* as the daemon heard it: check.c's */
 	unsigned runs_at_ask, runs_at_remove;
+	bool renews;
+	int unkept; /* … of its key before its REMOVE */
 };
 
 extern struct client *clients[CLIENTS_MAX];
@@ -131,6 +134,31 @@ const char *client_describe(const struct client *c);
 /* Wakes whoever sleeps on the page. */
 void client_woken(struct model *r);
 bool client_reads(const struct client *c, const struct model *r);
+
+/* ---- holder.c: cmd/hold.c and its command ---- */
+
+#define HOLDERS_MAX 64
+
+enum holder_state { WANTING, WRITING, CONFIRMING, HOLDING, RELEASING, LEFT };
+
+struct holder {
+	struct proc proc;
+	struct key_model *key;
+	bool wait;
+	uint64_t ttl, lasts; /* how long its command takes */
+	enum holder_state state;
+	struct session session; /* until HELD */
+	struct alarm alarm, over;
+	struct model *lease;
+	struct desc *sock, *lock, *pidfd;
+	unsigned tries, oks;
+};
+
+extern struct holder *holders[HOLDERS_MAX];
+extern unsigned nholders;
+
+void holder_start(struct key_model *k);
+void holder_kill(struct holder *h);
 
 /* ---- writer.c ---- */
 

@@ -223,6 +223,7 @@ void client_read(struct client *c)
 		client_on_left(c, NULL);
 		break;
 	case ASKING:
+	case RENEWING:
 	case ATTACHING:
 	case GONE:
 		break;

@@ -76,6 +76,8 @@ struct endpoint {
 	void *arg;
 	struct client *client;	/* whose question it carries, if it is a client's */
 	struct model *run;	/* which run it is about, if it is a writer's */
+	struct model *lease;	/* what it holds, if it is a holder's */
+	unsigned oks;		/* … and was told: the first is to HOLDING, the next to RELEASE */
 	struct model *asked;	/* the run of its ATTACH */
 	struct model *counted;	/* the run that the daemon has to count it a reader of */
 	bool can_lead;		/* as it has said last */
@@ -119,9 +121,17 @@ struct model {
 	unsigned number;
 	struct gen gen;
 	struct key_model *key;
-	uint64_t order, ttl_ms, born, created_wall_ms;
+	uint64_t order, ttl_ms, stale_ms, keep_ms, born, created_wall_ms;
+	bool renewal;
 	struct client *leader; /* whom LEAD was sent to */
 	struct writer *writer;
+
+	/* no run: a key that is held, as far as this daemon has promised it */
+	bool lease, mark_held;
+	struct holder *holder;
+	unsigned held_life; /* the last daemon that has said OK to HOLDING */
+	bool let_go;	    /* a daemon has said OK to RELEASE */
+	bool begun;	    /* its command has become what it is to be */
 
 	/* its file in flights/ */
 	bool file, torn, mark_doomed, mark_finish, finish_at_birth;
@@ -191,6 +201,9 @@ struct key_model {
 	int unkept; /* errno; 0: none was heard, or it was forgotten */
 	uint64_t unkept_until;
 	unsigned unkept_life;
+	/* a renewal of it has failed, as one could see */
+	uint64_t quiet_until;
+	unsigned quiet_life;
 };
 
 struct world {

@@ -112,7 +112,9 @@ static const char *name_of(enum verdict_kind kind)
 	static const char *const names[] = {
 		[VERDICT_HIT] = "hit",	     [VERDICT_STALE] = "stale",	  [VERDICT_FAILURE] = "failure",
 		[VERDICT_FOLLOW] = "follow", [VERDICT_LEAD] = "lead",	  [VERDICT_WAIT] = "wait",
-		[VERDICT_MISS] = "miss",     [VERDICT_NESTED] = "nested", [VERDICT_ALONE] = "alone"};
+		[VERDICT_MISS] = "miss",     [VERDICT_NESTED] = "nested", [VERDICT_ALONE] = "alone",
+		[VERDICT_EXISTS] = "exists", [VERDICT_HELD] = "held",	  [VERDICT_VALUE] = "value",
+		[VERDICT_HOLD] = "hold"};
 
 	return names[kind];
 }
@@ -444,6 +446,14 @@ static void check_never(const struct facts *f, const struct question *q, const s
 		if (!f->nested)
 			complain(f, v, "only who runs inside a run is told so");
 		break;
+	case VERDICT_EXISTS:
+		complain(f, v, "only who would put something else is told that there is something");
+		break;
+	case VERDICT_HELD:
+	case VERDICT_VALUE:
+	case VERDICT_HOLD:
+		complain(f, v, "nobody holds it, nor wants to");
+		break;
 	case VERDICT_ALONE:
 		if (!f->unkept)
 			complain(f, v, "nothing is known against the key");
@@ -650,6 +660,101 @@ static void a_put_leads_whatever_is_known_but_never_a_third_run(void **state)
 		}
 }
 
+/* Any run that may still leave something counts, in whatever state, and an entry by its own time, not by the asker's. */
+static void a_put_if_absent_leads_only_where_there_is_neither_an_unexpired_entry_nor_a_run(void **state)
+{
+	static const enum run states[] = {RUN_NONE, RUN_AWAITED, RUN_GOING, RUN_STOPPING};
+
+	(void)state;
+	for (unsigned bits = 0; bits < 64; bits++)
+		for (unsigned live = 0; live < 3; live++)
+			for (unsigned doomed = 0; doomed < 3; doomed++) {
+				const struct question q = {
+					.has_command = true, .put = true, .if_absent = true, .accept_ms = bits & 1 ? 0 : 1};
+				const struct known k = {.has_entry = bits & 2,
+							.age_ms = bits & 4 ? HOUR : HOUR + 1,
+							.ttl_ms = HOUR,
+							.stale_ms = SC_FOREVER,
+							.run = live ? states[bits & 3] : RUN_NONE,
+							.runs = live + doomed,
+							.live = live,
+							.unkept = bits & 8 ? ENOSPC : 0,
+							.has_failure = bits & 16,
+							.failure_ttl_ms = HOUR,
+							.nested = bits & 32};
+				struct verdict v = decide(&q, &k);
+
+				if (live || (k.has_entry && k.age_ms <= HOUR)) {
+					assert_int_equal(v.kind, VERDICT_EXISTS);
+					assert_int_equal(v.by_entry, live == 0);
+				} else {
+					assert_int_equal(v.kind, doomed < 2 ? VERDICT_LEAD
+								 : k.nested ? VERDICT_NESTED
+									    : VERDICT_WAIT);
+				}
+			}
+}
+
+/* Whatever else is known of a key that somebody holds. */
+static void a_held_key_is_its_value_to_readers_and_nobody_makes_anything_else_of_it(void **state)
+{
+	static const enum held helds[] = {HELD_BEGUN, HELD_THERE};
+
+	(void)state;
+	for (unsigned bits = 0; bits < 8192; bits++) {
+		const bool begun = bits & 1;
+		const struct known k = {.held = helds[!begun],
+					.has_entry = bits & 2,
+					.ttl_ms = HOUR,
+					.has_failure = bits & 4,
+					.failure_ttl_ms = HOUR,
+					.run = bits & 8 ? RUN_GOING : RUN_NONE,
+					.runs = bits & 8 ? 1 : 0,
+					.live = bits & 8 ? 1 : 0,
+					.unkept = bits & 16 ? ENOSPC : 0,
+					.nested = bits & 32};
+		const struct question q = {.has_command = bits & 64,
+					   .refresh = (bits & 64) && (bits & 128),
+					   .finished = bits & 256,
+					   .wait = bits & 512,
+					   .put = bits & 1024,
+					   .if_absent = (bits & 1024) && (bits & 2048),
+					   .hold = bits & 4096,
+					   .accept_ms = bits & 2 ? 0 : SC_FOREVER,
+					   .keep_ms = SC_FOREVER};
+		struct verdict v = decide(&q, &k);
+
+		if (q.hold)
+			assert_int_equal(v.kind, k.nested ? VERDICT_NESTED : q.wait ? VERDICT_WAIT : VERDICT_HELD);
+		else if (q.put || q.refresh)
+			assert_int_equal(v.kind, q.if_absent ? VERDICT_EXISTS : VERDICT_HELD);
+		else if (begun)
+			assert_int_equal(v.kind, q.finished ? VERDICT_MISS : VERDICT_WAIT);
+		else
+			assert_int_equal(v.kind, VERDICT_VALUE);
+		if (v.kind == VERDICT_WAIT)
+			assert_int_equal(v.reason, WAIT_HELD);
+		assert_false(v.by_entry);
+	}
+}
+
+/* Whatever was made of it before: it is removed, and runs of it are doomed. */
+static void who_wants_to_hold_a_key_that_nobody_holds_holds_it(void **state)
+{
+	(void)state;
+	for (unsigned bits = 0; bits < 32; bits++) {
+		const struct known k = {.has_entry = bits & 1,
+					.ttl_ms = HOUR,
+					.run = bits & 2 ? RUN_GOING : RUN_NONE,
+					.runs = bits & 2 ? 2 : 0,
+					.unkept = bits & 4 ? ENOSPC : 0,
+					.nested = bits & 8};
+		const struct question q = {.hold = true, .wait = bits & 16};
+
+		assert_int_equal(decide(&q, &k).kind, VERDICT_HOLD);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -664,6 +769,9 @@ int main(void)
 		cmocka_unit_test(what_is_fresh_does_not_depend_on_runs_or_on_what_one_can_do),
 		cmocka_unit_test(a_refresher_that_waited_shares_the_run_that_began_meanwhile),
 		cmocka_unit_test(a_put_leads_whatever_is_known_but_never_a_third_run),
+		cmocka_unit_test(a_put_if_absent_leads_only_where_there_is_neither_an_unexpired_entry_nor_a_run),
+		cmocka_unit_test(a_held_key_is_its_value_to_readers_and_nobody_makes_anything_else_of_it),
+		cmocka_unit_test(who_wants_to_hold_a_key_that_nobody_holds_holds_it),
 		cmocka_unit_test(a_waiter_leads_when_the_run_it_waited_for_left_nothing),
 	};
 

@@ -16,6 +16,7 @@
 #include "daemon/flightfile.h"
 #include "daemon/index.h"
 #include "daemon/sql.h"
+#include "daemon/walk.h"
 #include "lib/err.h"
 #include "lib/msg.h"
 #include "lib/object.h"
@@ -1223,6 +1224,79 @@ static void a_bad_job_fails_alone(void **state)
 	assert_int_equal(index_count(r->ix), 90);
 }
 
+/* All are of entries without objects. Those before it keep the thread busy, so that the bad one comes in the walk's group. */
+static void a_walk_beside_a_bad_job_misses_no_row(void **state)
+{
+	struct room *r = *state;
+	struct walk_order order = {.grace_ms = SC_FOREVER};
+	struct said good = {0}, bad = {0}, step = {0};
+	struct entry e = make_entry("bad", 1);
+	unsigned steps = 1;
+
+	open_index(r);
+	for (unsigned i = 0; i < 200; i++) {
+		char key[16];
+
+		snprintf(key, sizeof key, "%u", i);
+		e = make_entry(key, i + 1);
+		assert_int_equal(index_commit(r->ix, &e, on_done, &good), 0);
+	}
+	assert_int_equal(index_walk(r->ix, &order, on_done, &step), 0);
+	e.key_len = 0; /* against the schema */
+	assert_int_equal(index_commit(r->ix, &e, on_done, &bad), 0);
+	await(r, &good, 200);
+	await(r, &bad, 1);
+	await(r, &step, 1);
+	while (!order.over) {
+		assert_int_equal(index_walk(r->ix, &order, on_done, &step), 0);
+		await(r, &step, ++steps);
+		assert_int_equal(step.status, 0);
+	}
+	assert_int_equal(bad.err, EINVAL);
+	assert_int_equal(index_count(r->ix), 0);
+	assert_int_equal(order.rows, 200);
+	assert_int_equal(order.bad_rows, 200);
+}
+
+/* What a newer run has replaced belongs to nobody for a moment, and goes by itself: no walk counts it. Those before it keep the thread
+ * busy, so that both come in one group. */
+static void a_walk_behind_a_commit_does_not_meet_what_that_replaced(void **state)
+{
+	struct room *r = *state;
+
+	open_index(r);
+	for (uint64_t round = 1; round <= 10; round++) {
+		struct walk_order order = {.only_look = true, .now_wall_ms = INT64_MAX};
+		struct said good = {0}, step = {0};
+		struct entry filler = make_entry("filler", 1000 * round + 1), e = make_entry("key", 1000 * round);
+		unsigned steps = 1;
+
+		filler.out_len = filler.err_len = e.out_len = e.err_len = 0;
+		e.gen.b[0] = 1; /* a walk tells them by their first bytes */
+		make_objects(r, &e.gen);
+		commit(r, &e);
+		settle(r);
+		e = make_entry("key", 1000 * round + 500);
+		e.out_len = e.err_len = 0;
+		e.gen.b[0] = 2;
+		make_objects(r, &e.gen);
+		for (unsigned i = 0; i < 40; i++, filler.gen = make_gen(++filler.order))
+			assert_int_equal(index_commit(r->ix, &filler, on_done, &good), 0);
+		assert_int_equal(index_commit(r->ix, &e, on_done, &good), 0);
+		assert_int_equal(index_walk(r->ix, &order, on_done, &step), 0);
+		await(r, &good, 41);
+		await(r, &step, 1);
+		while (!order.over) {
+			assert_int_equal(index_walk(r->ix, &order, on_done, &step), 0);
+			await(r, &step, ++steps);
+		}
+		assert_int_equal(step.status, 0);
+		assert_int_equal(order.orphans, 0);
+		assert_true(has_objects(r, &e.gen));
+	}
+	settle(r);
+}
+
 static void a_full_disk_fails_the_jobs_and_nothing_else(void **state)
 {
 	struct room *r = *state;
@@ -2323,6 +2397,8 @@ int main(void)
 		T(an_index_removed_or_replaced_while_it_is_open_is_begun_anew),
 		T(a_disk_that_cannot_be_read_does_not_cost_the_index),
 		T(a_bad_job_fails_alone),
+		T(a_walk_beside_a_bad_job_misses_no_row),
+		T(a_walk_behind_a_commit_does_not_meet_what_that_replaced),
 		T(a_full_disk_fails_the_jobs_and_nothing_else),
 		T(a_directory_that_is_gone_is_an_error),
 		T(a_renamed_directory_is_still_ours),
