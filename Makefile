@@ -49,7 +49,8 @@ LIB_SRC = \
 	lib/page.c \
 	lib/page_ring.c \
 	lib/paths.c \
-	lib/sock.c
+	lib/sock.c \
+	lib/tags.c
 
 CMD_SRC = \
 	cmd/admin.c \
@@ -77,6 +78,7 @@ CMD_SRC = \
 	cmd/output.c \
 	cmd/progress.c \
 	cmd/prove.c \
+	cmd/ps.c \
 	cmd/put.c \
 	cmd/quote.c \
 	cmd/reader.c \
@@ -93,6 +95,7 @@ CMD_SRC = \
 	cmd/status.c \
 	cmd/sync.c \
 	cmd/talk.c \
+	cmd/touch.c \
 	cmd/verify.c \
 	cmd/watch.c \
 	cmd/writer.c \

@@ -26,6 +26,11 @@ struct option_row {
 	const char *help;
 };
 
+/* Of every verb that knows keys. */
+#define BUCKET_HELP "in the bucket NAME; else in the one SC_BUCKET names, or default"
+
+#define TAG_HELP "what is made has the tag T, by which rm finds it; may be given up to 16 times"
+
 struct command {
 	const char *name;
 	const char *summary;		  /* one line */
@@ -48,6 +53,7 @@ int run_warm(const struct command *self, int argc, char **argv);
 int run_put(const struct command *self, int argc, char **argv);
 int run_hold(const struct command *self, int argc, char **argv);
 int run_rm(const struct command *self, int argc, char **argv);
+int run_touch(const struct command *self, int argc, char **argv);
 int run_ls(const struct command *self, int argc, char **argv);
 int run_ps(const struct command *self, int argc, char **argv);
 int run_stats(const struct command *self, int argc, char **argv);
@@ -65,9 +71,9 @@ int run_table(const struct command *self, int argc, char **argv);
 
 /* Those of get and warm begin behind the first of run's. */
 #define get_options (run_options + 1)
-extern const struct option_row run_options[], put_options[], hold_options[], rm_options[], ls_options[], ps_options[],
-	stats_options[], sync_options[], config_options[], doctor_options[], verify_options[], watch_options[], explain_options[],
-	daemon_options[];
+extern const struct option_row run_options[], put_options[], hold_options[], rm_options[], touch_options[], ls_options[],
+	ps_options[], stats_options[], sync_options[], config_options[], doctor_options[], verify_options[], watch_options[],
+	explain_options[], daemon_options[], version_options[];
 
 /* `sc: what: why (what to do)`, one line on stderr. A NULL mend leaves the parentheses away. */
 void complain(const char *what, const char *why, const char *mend);

@@ -136,7 +136,7 @@ static void ask(struct completion *c, const struct msg *q, bool (*each)(struct c
 	struct msg m;
 
 	rc = session_ask(&s, SESSION_LOOK, q, &m, fds, &nfds, PATIENCE_MS);
-	while (rc == 0 && (m.type == MSG_ENTRY || m.type == MSG_FLIGHT) && each(c, &m))
+	while (rc == 0 && (m.type == MSG_ENTRY || m.type == MSG_FLIGHT || m.type == MSG_TAG) && each(c, &m))
 		rc = session_hear(&s, &m, fds, &nfds, PATIENCE_MS);
 	session_release(&s);
 }
@@ -183,6 +183,26 @@ static void offer_keys(struct completion *c)
 	ask(c, &entries, each_entry);
 }
 
+static bool each_tag(struct completion *c, const struct msg *m)
+{
+	char text[SC_TAGS_SIZE + 1];
+
+	snprintf(text, sizeof text, "%.*s", (int)m->tags.n, (const char *)m->tags.p);
+	offer(c, text, "");
+	return true;
+}
+
+static void offer_tags(struct completion *c)
+{
+	struct msg q = {.type = MSG_TAGS};
+
+	if (!msg_is_bucket(bytes_of(c->bucket)) || strlen(c->word + c->at) > SC_TAG_MAX)
+		return;
+	q.bucket = bytes_of(c->bucket);
+	q.text = bytes_of(c->word + c->at);
+	ask(c, &q, each_tag);
+}
+
 static void offer_buckets(struct completion *c)
 {
 	static struct config config;
@@ -212,9 +232,9 @@ static const struct source {
 	const char *of;
 	void (*offer)(struct completion *c);
 } sources[] = {
-	{"bucket", offer_buckets}, {"env", offer_environment}, {"prefix", offer_keys},
-	{"BUCKET", offer_buckets}, {"FILE", offer_files},      {"KEY", offer_keys},
-	{"PATH", offer_files},	   {"PREFIX", offer_keys},     {"VERB", offer_verbs},
+	{"bucket", offer_buckets}, {"env", offer_environment}, {"prefix", offer_keys}, {"tag", offer_tags},
+	{"BUCKET", offer_buckets}, {"FILE", offer_files},      {"KEY", offer_keys},    {"PATH", offer_files},
+	{"PREFIX", offer_keys},	   {"VERB", offer_verbs},
 };
 
 static bool offer_from(struct completion *c, const char *name)

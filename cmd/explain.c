@@ -13,10 +13,11 @@
 #include "lib/human.h"
 #include "lib/limits.h"
 
-enum { JSON, OPTIONS };
+enum { JSON, BUCKET, OPTIONS };
 
 const struct option_row explain_options[] = {
 	[JSON] = {0, "json", NULL, "as one object: key, bucket, entry, failure, runs, last, miss"},
+	[BUCKET] = {'b', "bucket", "NAME", BUCKET_HELP},
 	[OPTIONS] = {0},
 };
 
@@ -243,12 +244,16 @@ int run_explain(const struct command *self, int argc, char **argv)
 {
 	struct explanation x = {0};
 	struct session s = SESSION_INIT;
+	const struct option_row *row;
 	struct options o;
 	int status;
 
 	options_start(&o, self, argc, argv);
-	while (options_next(&o))
-		x.json = true;
+	while ((row = options_next(&o)))
+		if (row == &explain_options[BUCKET])
+			x.bucket = o.value;
+		else
+			x.json = true;
 	if (options_failed(&o))
 		return EXIT_USAGE;
 	if (o.nwords != 1)
@@ -257,7 +262,7 @@ int run_explain(const struct command *self, int argc, char **argv)
 		return options_error(&o, "KEY is empty");
 	if (strlen(o.words[0]) > SC_KEY_MAX)
 		return options_error(&o, "KEY has %zu bytes, %d are the most", strlen(o.words[0]), SC_KEY_MAX);
-	if (!request_read_bucket(&x.bucket, &o))
+	if (!request_read_bucket(&x.bucket, &o, x.bucket))
 		return EXIT_USAGE;
 	x.key = bytes_of(o.words[0]);
 	status = explain(&s, &x);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cmd/options.h"
+#include "cmd/row.h"
 #include "lib/build.h"
 
 #define COLUMNS 80
@@ -108,14 +109,36 @@ int run_help(const struct command *self, int argc, char **argv)
 	return end_output("help");
 }
 
+const struct option_row version_options[] = {
+	{0, "json", NULL, "as an object: the build, the number of the protocol"},
+	{0},
+};
+
+static void print_version_json(void)
+{
+	json_t *o = json_object();
+
+	json_object_set_new(o, "version", row_text(sc_build));
+	json_object_set_new(o, "protocol", row_number(sc_proto_version));
+	row_print(o);
+}
+
 int run_version(const struct command *self, int argc, char **argv)
 {
+	bool json = false;
 	struct options o;
-	int status = options_words(&o, self, argc, argv, 0, "takes no words");
 
-	if (status)
-		return status;
-	printf("%s %s\n", SC_BIN, sc_build);
+	options_start(&o, self, argc, argv);
+	while (options_next(&o))
+		json = true;
+	if (options_failed(&o))
+		return EXIT_USAGE;
+	if (o.nwords)
+		return options_error(&o, "takes no words");
+	if (json)
+		print_version_json();
+	else
+		printf("%s %s\n", SC_BIN, sc_build);
 	return end_output("version");
 }
 

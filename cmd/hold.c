@@ -21,12 +21,13 @@
 #include "lib/human.h"
 #include "lib/killpoint.h"
 
-enum { TTL, WAIT, QUIET, OPTIONS };
+enum { TTL, WAIT, BUCKET, QUIET, OPTIONS };
 
 const struct option_row hold_options[] = {
 	[TTL] = {'t', "ttl", "DUR",
 		 "a daemon that follows one that died believes for DUR that we are still there (default 10s)"},
 	[WAIT] = {'w', "wait", "DUR", "while somebody else holds KEY wait so long, then exit 124 (default: at once)"},
+	[BUCKET] = {'b', "bucket", "NAME", BUCKET_HELP},
 	[QUIET] = {'q', "quiet", NULL, "no messages of " SC_BIN "'s own"},
 	[OPTIONS] = {0},
 };
@@ -76,6 +77,8 @@ static bool parse(struct hold *h, const struct command *self, int argc, char **a
 	while ((row = options_next(&o))) {
 		if (row - hold_options == QUIET)
 			h->req.quiet = true;
+		else if (row - hold_options == BUCKET)
+			h->req.bucket = o.value;
 		else if (!options_duration(&o, row, &ms))
 			return false;
 		else if (row - hold_options == TTL)
@@ -83,7 +86,8 @@ static bool parse(struct hold *h, const struct command *self, int argc, char **a
 		else
 			h->req.wait_ms = ms;
 	}
-	if (options_failed(&o) || !request_take_key(&h->req, &o, SC_KEY_MAX) || !check(&o))
+	if (options_failed(&o) || !request_take_key(&h->req, &o, SC_KEY_MAX) || !check(&o) ||
+	    !request_read_bucket(&h->req.bucket, &o, h->req.bucket))
 		return false;
 	h->value = o.nwords > 1 ? o.words[1] : NULL;
 	h->req.cmd = o.cmd;

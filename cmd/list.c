@@ -1,125 +1,234 @@
-/* `sc ls` and `sc ps`: rows as they come, nothing gathered. */
+/* `sc ls`: finished entries. Rows are printed as they come, and gathered only to be sorted: as the frames they came in, which are as
+ * small as rows get. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cmd/command.h"
 #include "cmd/key.h"
 #include "cmd/options.h"
 #include "cmd/request.h"
+#include "cmd/row.h"
 #include "cmd/talk.h"
 #include "lib/err.h"
 #include "lib/human.h"
+#include "lib/tags.h"
 
-const struct option_row ls_options[] = {{0}};
-const struct option_row ps_options[] = {{0}};
+enum { LONG, NUL, SORT, JSON, BUCKET, OPTIONS };
 
-static int each_row(struct session *s, const char *verb, const struct msg *q, enum session_how how,
-		    void (*print)(const struct msg *m))
-{
-	char text[256];
-	struct msg m;
-	int rc = talk_ask(s, how, verb, q, &m);
+const struct option_row ls_options[] = {
+	[LONG] = {'l', "long", NULL, "with size, age, how long it will live still, how often it was served, tags"},
+	[NUL] = {'0', "null", NULL, "a NUL behind each key, instead of the end of a line"},
+	[SORT] = {0, "sort", "key|age|size|hits", "by key (bytewise), or the youngest, largest, or most served first"},
+	[JSON] = {0, "json", NULL, "one object a line, with all that is known of the entry"},
+	[BUCKET] = {'b', "bucket", "NAME", BUCKET_HELP},
+	[OPTIONS] = {0},
+};
 
-	if (rc == SC_ENOENT && how != SESSION_START)
-		return 0; /* no daemon, no flights */
-	while (rc == 0 && (m.type == MSG_ENTRY || m.type == MSG_FLIGHT)) {
-		print(&m);
-		rc = talk_next(s, verb, &m);
-	}
-	if (rc == 0 && m.type != MSG_END) {
-		fflush(stdout);
-		complainf(verb, "is not complete: %s", human_escape(m.text.p, m.text.n, text, sizeof text));
-		rc = SC_EPROTO;
-	}
-	session_release(s);
-	if (rc)
-		return EXIT_FAILED;
-	return end_output(verb);
-}
+/* ---- one entry ---- */
 
-static void print_entry(const struct msg *m)
+static void print_key(const struct msg *m)
 {
 	key_print(m->key);
 	putchar('\n');
+}
+
+static void print_null(const struct msg *m)
+{
+	key_print(m->key);
+	putchar('\0');
+}
+
+/* As many words in each row, the key behind them: for awk as for people. */
+static void print_long(const struct msg *m)
+{
+	char size[32], age[32], left[32];
+	uint64_t life = m->ttl == SC_FOREVER ? SC_FOREVER : m->ttl - m->age;
+
+	printf("%6s  %6s old  %7s left  %4llu hit%s  %-7.*s  ", human_format_size(m->out_len + m->err_len, size),
+	       human_format_duration(m->age, age), human_format_duration(life, left), (unsigned long long)m->hits,
+	       m->hits == 1 ? " " : "s", m->tags.n ? (int)m->tags.n : 1, m->tags.n ? (const char *)m->tags.p : "-");
+	print_key(m);
+}
+
+static void print_json(const struct msg *m)
+{
+	json_t *o = json_object(), *tags = json_array();
+	struct bytes rest = m->tags, tag;
+	char bucket[SC_BUCKET_MAX + 1], hex[SC_GEN_HEX];
+
+	snprintf(bucket, sizeof bucket, "%.*s", (int)m->bucket.n, (const char *)m->bucket.p);
+	gen_format(&m->gen, hex);
+	while (tags_next(&rest, &tag))
+		json_array_append_new(tags, json_stringn((const char *)tag.p, tag.n));
+	row_set_key(o, m->key);
+	json_object_set_new(o, "bucket", row_text(bucket));
+	json_object_set_new(o, "generation", row_text(hex));
+	json_object_set_new(o, "exit", m->signal ? json_null() : row_number(m->exit));
+	json_object_set_new(o, "signal", m->signal ? row_number(m->signal) : json_null());
+	json_object_set_new(o, "bytes", row_number(m->out_len));
+	json_object_set_new(o, "stderr_bytes", row_number(m->err_len));
+	json_object_set_new(o, "created", row_seconds(m->created));
+	json_object_set_new(o, "age", row_seconds(m->age));
+	json_object_set_new(o, "ttl", row_seconds(m->ttl));
+	json_object_set_new(o, "stale", row_seconds(m->stale));
+	json_object_set_new(o, "took", row_seconds(m->estimate));
+	json_object_set_new(o, "hits", row_number(m->hits));
+	json_object_set_new(o, "tags", tags);
+	row_print(o);
+}
+
+/* ---- all of them ---- */
+
+static uint64_t by_age(const struct msg *m)
+{
+	return m->age;
+}
+
+static uint64_t by_size(const struct msg *m)
+{
+	return UINT64_MAX - (m->out_len + m->err_len);
+}
+
+static uint64_t by_hits(const struct msg *m)
+{
+	return UINT64_MAX - m->hits;
+}
+
+static const struct order {
+	const char *name;
+	uint64_t (*value)(const struct msg *m); /* the least comes first; NULL: as they come */
+} orders[] = {{"key", NULL}, {"age", by_age}, {"size", by_size}, {"hits", by_hits}};
+
+struct spot {
+	uint64_t value;
+	size_t at; /* of its frame */
+};
+
+struct list {
+	void (*print)(const struct msg *m);
+	uint64_t (*value)(const struct msg *m);
+	struct buf frames, spots; /* what is to be sorted: frames as on the wire, and a spot for each */
+	int rc;
+};
+
+static int compare(const void *a, const void *b)
+{
+	const struct spot *x = a, *y = b;
+
+	if (x->value != y->value)
+		return x->value < y->value ? -1 : 1;
+	/* They came by key. */
+	return x->at < y->at ? -1 : x->at > y->at;
+}
+
+static void on_entry(void *arg, const struct msg *m)
+{
+	struct list *l = arg;
+	struct spot p;
+
+	if (!l->value) {
+		l->print(m);
+		return;
+	}
+	p = (struct spot){l->value(m), l->frames.len};
+	if (l->rc == 0)
+		l->rc = msg_encode(&l->frames, m);
+	if (l->rc == 0)
+		l->rc = buf_append(&l->spots, &p, sizeof p);
+}
+
+static int print_sorted(struct list *l)
+{
+	struct spot *spots = (struct spot *)(void *)l->spots.data;
+	size_t n = l->spots.len / sizeof *spots;
+	struct msg m;
+
+	if (n)
+		qsort(spots, n, sizeof *spots, compare);
+	for (size_t i = 0; i < n && !l->rc; i++) {
+		const uint8_t *p = l->frames.data + spots[i].at;
+		size_t len = p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16 | (size_t)p[3] << 24;
+
+		l->rc = msg_decode(&m, p + 4, len);
+		if (!l->rc)
+			l->print(&m);
+	}
+	return l->rc;
+}
+
+static bool set_order(struct list *l, const struct options *o)
+{
+	for (size_t i = 0; i < sizeof orders / sizeof *orders; i++)
+		if (strcmp(o->value, orders[i].name) == 0) {
+			l->value = orders[i].value;
+			return true;
+		}
+	return options_error(o, "--sort takes key, age, size or hits") == 0;
+}
+
+static bool set_form(struct list *l, const struct options *o, void (*print)(const struct msg *m))
+{
+	if (l->print != print_key && l->print != print)
+		return options_error(o, "--long, --null and --json: one of them") == 0;
+	l->print = print;
+	return true;
+}
+
+static bool parse(struct list *l, struct options *o, const char **bucket)
+{
+	const struct option_row *row;
+	bool good = true;
+
+	while (good && (row = options_next(o)))
+		switch (row - ls_options) {
+		case LONG:
+			good = set_form(l, o, print_long);
+			break;
+		case NUL:
+			good = set_form(l, o, print_null);
+			break;
+		case JSON:
+			good = set_form(l, o, print_json);
+			break;
+		case SORT:
+			good = set_order(l, o);
+			break;
+		case BUCKET:
+			*bucket = o->value;
+			break;
+		}
+	if (!good || options_failed(o))
+		return false;
+	if (o->nwords > 1)
+		return options_error(o, "one PREFIX at most") == 0;
+	if (o->nwords && strlen(o->words[0]) > SC_KEY_MAX)
+		return options_error(o, "PREFIX is longer than any key") == 0;
+	return request_read_bucket(bucket, o, *bucket);
 }
 
 int run_ls(const struct command *self, int argc, char **argv)
 {
 	struct session s = SESSION_INIT;
 	struct msg q = {.type = MSG_LIST};
+	struct list l = {.print = print_key};
+	const char *bucket = NULL;
 	struct options o;
-	const char *bucket;
 	int status;
 
-	status = options_words(&o, self, argc, argv, 1, "one PREFIX at most");
-	if (status)
-		return status;
-	if (o.nwords && strlen(o.words[0]) > SC_KEY_MAX)
-		return options_error(&o, "PREFIX is longer than any key");
-	if (!request_read_bucket(&bucket, &o))
+	options_start(&o, self, argc, argv);
+	if (!parse(&l, &o, &bucket))
 		return EXIT_USAGE;
+	buf_init(&l.frames, SIZE_MAX);
+	buf_init(&l.spots, SIZE_MAX);
 	q.bucket = bytes_of(bucket);
 	q.text = bytes_of(o.nwords ? o.words[0] : "");
-	return each_row(&s, "ls", &q, SESSION_START, print_entry);
-}
-
-/* A number of bytes, or "-" if there is none. */
-static char *put_size(uint64_t bytes, char out[32])
-{
-	if (bytes == SC_FOREVER)
-		snprintf(out, 32, "-");
-	else
-		human_format_size(bytes, out);
-	return out;
-}
-
-static char *put_lag(const struct msg *m, char out[80])
-{
-	char least[32], most[32];
-
-	if (m->lag_least == m->lag_most)
-		snprintf(out, 80, "%s", put_size(m->lag_least, least));
-	else
-		snprintf(out, 80, "%s..%s", put_size(m->lag_least, least), put_size(m->lag_most, most));
-	return out;
-}
-
-static char *put_pid(uint64_t pid, char out[32])
-{
-	snprintf(out, 32, pid ? "%llu" : "-", (unsigned long long)pid);
-	return out;
-}
-
-/* As many words in each row, the key behind them: for awk as for people. */
-static void print_flight(const struct msg *m)
-{
-	static const char *const states[] = {"awaited", "running", "stopping", "committing", "dying"};
-	const char *state = m->flags < sizeof states / sizeof *states ? states[m->flags] : "?";
-	char age[32], size[32], rate[32], lag[80], leader[32], pid[32], hex[SC_GEN_HEX];
-	uint64_t bytes = m->out_len + m->err_len;
-
-	gen_format(&m->gen, hex);
-	human_format_size(m->age ? (uint64_t)((double)bytes * 1000 / (double)m->age) : bytes, rate);
-	printf("%.8s  %-10s  %6s  %6s  %6s/s  %3llu reader%s  lag %-11s  leader %-7s  pid %-7s  ", hex, state,
-	       human_format_duration(m->age, age), human_format_size(bytes, size), rate, (unsigned long long)m->count,
-	       m->count == 1 ? " " : "s", put_lag(m, lag), put_pid(m->leader, leader), put_pid(m->pid, pid));
-	key_print(m->key);
-	putchar('\n');
-}
-
-int run_ps(const struct command *self, int argc, char **argv)
-{
-	struct session s = SESSION_INIT;
-	struct msg q = {.type = MSG_FLIGHTS};
-	struct options o;
-	const char *bucket;
-	int status;
-
-	status = options_words(&o, self, argc, argv, 0, "takes no words");
-	if (status)
-		return status;
-	if (!request_read_bucket(&bucket, &o))
-		return EXIT_USAGE;
-	q.bucket = bytes_of(bucket);
-	return each_row(&s, "ps", &q, SESSION_LOOK, print_flight);
+	status = talk_rows(&s, SESSION_START, "ls", &q, on_entry, &l);
+	if (l.value && print_sorted(&l)) {
+		complain("ls", sc_strerror(l.rc), NULL);
+		status = EXIT_FAILED;
+	}
+	buf_release(&l.frames);
+	buf_release(&l.spots);
+	return status ? status : end_output("ls");
 }

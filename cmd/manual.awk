@@ -34,7 +34,7 @@ FNR == NR {
 		words[f[2]] = f[3]
 		summary[f[2]] = f[5]
 	} else if (f[1] == "option") {
-		options[f[2]] = options[f[2]] (f[3] ? "*-" f[3] "*, " : "") "*--" escape(f[4]) "*" \
+		options[f[2]] = options[f[2]] (f[3] != "" ? "*-" f[3] "*, " : "") "*--" escape(f[4]) "*" \
 			(f[5] ? " " (f[5] ~ /[A-Z]/ ? placeholders(f[5]) : "_" f[5] "_") : "") "\n\t" escape(f[6]) "\n\n"
 	}
 	next

@@ -11,6 +11,8 @@
 #include "cmd/progress.h"
 #include "lib/err.h"
 #include "lib/human.h"
+#include "lib/limits.h"
+#include "lib/tags.h"
 
 #define FAILED (-1)
 
@@ -239,6 +241,27 @@ bool options_want_help(const struct command *command, int argc, char **argv)
 		wanted = is_help(argv[o.failed_at - 1]);
 	free(copy);
 	return wanted;
+}
+
+bool options_key(const struct options *o, const char *key)
+{
+	size_t n = strlen(key);
+
+	if (n == 0)
+		return options_error(o, "KEY is empty") == 0;
+	if (n > SC_KEY_MAX)
+		return options_error(o, "KEY has %zu bytes, %d are the most", n, SC_KEY_MAX) == 0;
+	return true;
+}
+
+bool options_tag(const struct options *o, const char *tag)
+{
+	char shown[128];
+
+	if (tags_is_tag(tag))
+		return true;
+	return options_error(o, "--tag: '%s' is no tag (say 1 to %d characters of ASCII without space and comma)",
+			     human_escape(tag, strlen(tag), shown, sizeof shown), SC_TAG_MAX) == 0;
 }
 
 bool options_duration(const struct options *o, const struct option_row *row, unsigned long long *ms)

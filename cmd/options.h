@@ -37,6 +37,8 @@ int options_error(const struct options *o, const char *fmt, ...) __attribute__((
 int options_status(const struct options *o); /* that status alone */
 
 /* Values. Each says what is wrong and returns false. */
+bool options_key(const struct options *o, const char *key);
+bool options_tag(const struct options *o, const char *tag);
 bool options_duration(const struct options *o, const struct option_row *row, unsigned long long *ms);
 
 #endif

@@ -22,13 +22,15 @@
 #include "lib/object.h"
 #include "lib/page.h"
 
-enum { TTL, IF_ABSENT, MOVE, QUIET, OPTIONS };
+enum { TTL, IF_ABSENT, MOVE, TAG, BUCKET, QUIET, OPTIONS };
 
 const struct option_row put_options[] = {
 	[TTL] = {'t', "ttl", "DUR", "keep it for DUR (default 1h)"},
 	[IF_ABSENT] = {0, "if-absent", NULL,
 		       "only if there is neither an entry nor a run of KEY, else exit 1; of many callers one stores"},
 	[MOVE] = {0, "move", NULL, "FILE goes into the cache, where that is possible without a copy, and is gone afterwards"},
+	[TAG] = {0, "tag", "T", TAG_HELP},
+	[BUCKET] = {'b', "bucket", "NAME", BUCKET_HELP},
 	[QUIET] = {'q', "quiet", NULL, "no messages of " SC_BIN "'s own"},
 	[OPTIONS] = {0},
 };
@@ -59,7 +61,12 @@ static bool parse(struct put *p, const struct command *self, int argc, char **ar
 			p->moves = true;
 		else if (row - put_options == IF_ABSENT)
 			p->if_absent = true;
-		else if (options_duration(&o, row, &ms))
+		else if (row - put_options == BUCKET)
+			p->req.bucket = o.value;
+		else if (row - put_options == TAG) {
+			if (!request_add_tag(&p->req, &o))
+				return false;
+		} else if (options_duration(&o, row, &ms))
 			p->req.ttl_ms = ms;
 		else
 			return false;
@@ -68,7 +75,7 @@ static bool parse(struct put *p, const struct command *self, int argc, char **ar
 		return false;
 	if (o.nwords > 2)
 		return options_error(&o, "one KEY and one FILE at most") == 0;
-	if (!request_take_key(&p->req, &o, SC_KEY_MAX))
+	if (!request_take_key(&p->req, &o, SC_KEY_MAX) || !request_read_bucket(&p->req.bucket, &o, p->req.bucket))
 		return false;
 	p->file = o.nwords > 1 ? o.words[1] : NULL;
 	if (p->moves && !p->file)

@@ -10,6 +10,7 @@
 #include "lib/err.h"
 #include "lib/human.h"
 #include "lib/proto.h"
+#include "lib/tags.h"
 
 enum {
 	NO_CWD, /* of run alone: get_options begins behind it */
@@ -28,6 +29,8 @@ enum {
 	ENV,
 	STDIN,
 	PRINT_KEY,
+	TAG,
+	BUCKET,
 	WAIT,
 	STRICT,
 	STATUS_FD,
@@ -58,6 +61,8 @@ const struct option_row run_options[] = {
 	[ENV] = {0, "env", "NAME", "part of the key: the variable's value, or that it is not set"},
 	[STDIN] = {0, "stdin", NULL, "part of the key: stdin, which is read to its end first, and which CMD gets"},
 	[PRINT_KEY] = {0, "print-key", NULL, "print the key that is asked for, and run nothing"},
+	[TAG] = {0, "tag", "T", TAG_HELP},
+	[BUCKET] = {'b', "bucket", "NAME", BUCKET_HELP},
 	[WAIT] = {'w', "wait", "DUR",
 		  "exit 124 after DUR without a byte; without CMD, wait so long for KEY (0: only what is finished)"},
 	[STRICT] = {0, "strict", NULL, "the one shared run or nothing: exit 125 where CMD would be run directly"},
@@ -127,6 +132,13 @@ static bool declare_variable(struct request *r, const struct options *o)
 	return declare(r, o, "env", o->value);
 }
 
+bool request_add_tag(struct request *r, const struct options *o)
+{
+	if (!options_tag(o, o->value))
+		return false;
+	return tags_add(r->tags, o->value) == 0 || options_error(o, "--tag: %d are the most", SC_TAGS_MAX) == 0;
+}
+
 static bool set_option(struct request *r, const struct options *o, const struct option_row *row)
 {
 	unsigned long long ms = 0;
@@ -188,6 +200,11 @@ static bool set_option(struct request *r, const struct options *o, const struct 
 	case PRINT_KEY:
 		r->print_key = true;
 		return true;
+	case TAG:
+		return request_add_tag(r, o);
+	case BUCKET:
+		r->bucket = o->value;
+		return true;
 	case STRICT:
 		r->strict = true;
 		return true;
@@ -219,14 +236,15 @@ size_t request_read_chain(struct gen chain[SC_CHAIN_MAX])
 	return count;
 }
 
-bool request_read_bucket(const char **bucket, const struct options *o)
+bool request_read_bucket(const char **bucket, const struct options *o, const char *given)
 {
 	const char *name = getenv("SC_BUCKET");
 
-	*bucket = name && *name ? name : "default";
+	*bucket = given ? given : name && *name ? name : "default";
 	if (msg_is_bucket(bytes_of(*bucket)))
 		return true;
-	return options_error(o, "SC_BUCKET is no name of a bucket (say 1 to %d of a-z 0-9 . _ -)", SC_BUCKET_MAX) == 0;
+	return options_error(o, "%s is no name of a bucket (say 1 to %d of a-z 0-9 . _ -)",
+			     given ? "--bucket: NAME" : "SC_BUCKET", SC_BUCKET_MAX) == 0;
 }
 
 /* What the environment sets and an option overrides. */
@@ -238,7 +256,7 @@ static bool read_environment(struct request *r, const struct options *o)
 		return options_error(o, "SC_TTL is no duration (say 90s, 1h30m, 2d or forever)") == 0;
 	r->strict = strict && strcmp(strict, "1") == 0;
 	r->nchain = request_read_chain(r->chain);
-	return request_read_bucket(&r->bucket, o);
+	return true;
 }
 
 /* It prints nothing and does not stay. */
@@ -336,7 +354,7 @@ bool request_parse(struct request *r, const struct command *self, int argc, char
 	while ((row = options_next(&o)))
 		if (!set_option(r, &o, row))
 			return false;
-	if (options_failed(&o) || !check(r, &o) || !take_key(r, &o))
+	if (options_failed(&o) || !check(r, &o) || !take_key(r, &o) || !request_read_bucket(&r->bucket, &o, r->bucket))
 		return false;
 	r->cmd = o.cmd;
 	/* Who types the input sits at the terminal, and the command may ask for more there. */
@@ -366,6 +384,7 @@ struct msg request_question(const struct request *r, const struct gen *lost)
 			    .accept = r->accept_ms,
 			    .stale = r->stale_ms,
 			    .keep = r->keep_ms,
+			    .tags = bytes_of(r->tags),
 			    .chain = request_inside(r),
 			    .gen = *lost};
 }

@@ -16,9 +16,9 @@
 struct options;
 
 struct request {
-	const char *key; /* before what is declared is in it; of run: what stands in its place */
-	char **cmd;	 /* NULL: only look */
-	const char *bucket;
+	const char *key;	    /* before what is declared is in it; of run: what stands in its place */
+	char **cmd;		    /* NULL: only look */
+	const char *bucket;	    /* while options are read: as --bucket gives it */
 	uint64_t ttl_ms, accept_ms; /* how long it may be kept (SC_TTL_UNSET: as the daemon thinks), how old it may be */
 	uint64_t stale_ms, keep_ms; /* how much older while it is renewed, how long a failure; SC_TTL_UNSET the same */
 	uint64_t wait_ms;	    /* if wait_given */
@@ -29,6 +29,7 @@ struct request {
 	struct key declared; /* what the key is also made of: of what is to be looked at, without a value yet */
 	bool foreground;
 	uint64_t linger_ms;
+	char tags[SC_TAGS_SIZE + 1];	/* of what is made */
 	bool atomic;			/* nothing is printed before the run has succeeded */
 	bool takes_stdin;		/* our stdin is part of the key, and the command's */
 	bool print_key;			/* and do nothing else */
@@ -44,11 +45,14 @@ bool request_parse(struct request *r, const struct command *self, int argc, char
 /* The runs we are inside of, the innermost last, as SC_FLIGHTS names them: how many. */
 size_t request_read_chain(struct gen chain[SC_CHAIN_MAX]);
 
-/* The bucket: SC_BUCKET, else "default". False: a usage error, said on stderr. */
-bool request_read_bucket(const char **bucket, const struct options *o);
+/* The bucket: what --bucket gives (NULL: it was not given), else SC_BUCKET, else "default". False: a usage error, said on stderr. What is not
+ * used may be wrong. */
+bool request_read_bucket(const char **bucket, const struct options *o, const char *given);
 
-/* The pieces of it that put shares: what holds without an option, and the first word as KEY, of at most so many bytes. */
+/* The pieces of it that put shares: what holds without an option (of the bucket nothing yet), and the first word as KEY, of at most so many
+ * bytes. */
 bool request_begin(struct request *r, const struct options *o);
+bool request_add_tag(struct request *r, const struct options *o); /* the value of the option just given */
 bool request_take_key(struct request *r, const struct options *o, size_t most);
 
 /* The ASK. `lost` is the run we have just lost, or none. Points into r. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/human.h"
 #include "lib/limits.h"
@@ -61,9 +62,9 @@ void row_set_key(json_t *row, struct bytes key)
 		json_object_set_new(row, "key_b64", base64(key));
 }
 
-char *row_line(json_t *row)
+static char *make_line(json_t *row, size_t flags)
 {
-	char *line = json_dumps(row, JSON_COMPACT | JSON_REAL_PRECISION(15)), *longer;
+	char *line = json_dumps(row, JSON_COMPACT | JSON_REAL_PRECISION(15) | flags), *longer;
 	size_t n = line ? strlen(line) : 0;
 
 	json_decref(row);
@@ -76,9 +77,15 @@ char *row_line(json_t *row)
 	return longer;
 }
 
+char *row_line(json_t *row)
+{
+	return make_line(row, 0);
+}
+
 void row_print(json_t *row)
 {
-	char *line = row_line(row);
+	/* Control characters beyond ASCII are plain text to JSON, and orders to a terminal. */
+	char *line = make_line(row, isatty(1) ? JSON_ENSURE_ASCII : 0);
 
 	if (line)
 		fputs(line, stdout);

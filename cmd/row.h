@@ -19,7 +19,7 @@ void row_set_key(json_t *row, struct bytes key);
 /* The object as a line, its end of line included; the caller's to free. Takes the row. NULL: no memory. */
 char *row_line(json_t *row);
 
-/* The same to stdout. */
+/* The same to stdout; a terminal gets ASCII alone. */
 void row_print(json_t *row);
 
 #endif

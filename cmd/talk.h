@@ -11,4 +11,9 @@ int talk_ask(struct session *s, enum session_how how, const char *what, const st
 /* The next answer on the same connection. */
 int talk_next(struct session *s, const char *what, struct msg *m);
 
+/* Asks for a list and hands over each of its rows, as they come. 0, or EXIT_FAILED, which has been said, and what had come by then was
+ * handed over. How SESSION_LOOK: where no daemon lives, there are no rows. Releases the session. */
+int talk_rows(struct session *s, enum session_how how, const char *what, const struct msg *q,
+	      void (*each)(void *arg, const struct msg *m), void *arg);
+
 #endif

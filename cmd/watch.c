@@ -21,13 +21,14 @@
 /* How often it is looked whether somebody still reads us, while nothing happens. */
 #define LOOK_MS 1000
 
-enum { INITIAL, COUNT, WAIT, JSON, OPTIONS };
+enum { INITIAL, COUNT, WAIT, JSON, BUCKET, OPTIONS };
 
 const struct option_row watch_options[] = {
-	[INITIAL] = {'i', "initial", NULL, "first what there is: runs as start, entries as commit"},
+	[INITIAL] = {'i', "initial", NULL, "first what there is: runs as start, leases as hold, entries as commit"},
 	[COUNT] = {'n', "count", "N", "end after N lines, with 0"},
 	[WAIT] = {'w', "wait", "DUR", "end with 124 when nothing has happened for so long"},
 	[JSON] = {0, "json", NULL, "one object a line: event, time, bucket, key, generation, ..."},
+	[BUCKET] = {'b', "bucket", "NAME", BUCKET_HELP},
 	[OPTIONS] = {0},
 };
 
@@ -229,6 +230,8 @@ int run_watch(const struct command *self, int argc, char **argv)
 			q.flags |= WATCH_INITIAL;
 		if (row == &watch_options[JSON])
 			w.json = true;
+		if (row == &watch_options[BUCKET])
+			w.bucket = o.value;
 		if (row == &watch_options[COUNT] && human_parse_number(o.value, 1, SC_FOREVER - 1, &w.left) != 0)
 			return options_error(&o, "--count: '%s' is no number from 1 on",
 					     human_escape(o.value, strlen(o.value), shown, sizeof shown));
@@ -244,7 +247,7 @@ int run_watch(const struct command *self, int argc, char **argv)
 		return options_error(&o, "one PREFIX at most");
 	if (o.nwords && strlen(o.words[0]) > SC_KEY_MAX)
 		return options_error(&o, "PREFIX is longer than any key");
-	if (!request_read_bucket(&w.bucket, &o))
+	if (!request_read_bucket(&w.bucket, &o, w.bucket))
 		return EXIT_USAGE;
 	q.bucket = bytes_of(w.bucket);
 	q.text = bytes_of(o.nwords ? o.words[0] : "");

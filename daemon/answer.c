@@ -417,6 +417,8 @@ void answer_ask(struct conn *c, const struct msg *m)
 				  .accept_ms = m->accept};
 	memcpy(ask.bucket, m->bucket.p, m->bucket.n);
 	memcpy(ask.key, m->key.p, m->key.n);
+	if (m->tags.n)
+		memcpy(ask.tags, m->tags.p, m->tags.n);
 	if (m->chain.n)
 		memcpy(ask.chain, m->chain.p, m->chain.n);
 	ask.ttl_ms = m->ttl == SC_TTL_UNSET ? config_ttl(&c->d->config, ask.bucket) : m->ttl;

@@ -33,7 +33,7 @@
 /* … and buckets. */
 #define BUCKETS 8
 
-/* A REMOVE, CLEAR or SYNC the index is at. Outlives its peer: then c is NULL and nobody is answered. */
+/* A REMOVE, CLEAR, TOUCH or SYNC the index is at. Outlives its peer: then c is NULL and nobody is answered. */
 struct chore {
 	struct daemon *d;
 	struct conn *c;
@@ -42,7 +42,7 @@ struct chore {
 	/* a CLEAR's */
 	struct clearing *clearing;
 	uint64_t rows; /* gone */
-	uint8_t name[SC_BUCKET_MAX + SC_KEY_MAX];
+	uint8_t name[SC_BUCKET_MAX + SC_KEY_MAX + SC_TAGS_SIZE];
 };
 
 /* A WALK that goes on. The same. */
@@ -222,14 +222,32 @@ static void on_cleared(void *arg, int status, uint64_t changed)
 	go_on_clearing(r, status);
 }
 
+/* All that is asked about goes, or nothing. What is held has no tag: it has no entry, and is no run. */
+static const struct lease *find_obstacle(struct daemon *d, const struct msg *m)
+{
+	static const struct bytes any = {NULL, 0};
+
+	if (m->flags & CLEAR_EVERY)
+		return lease_look_prefix(d, any, any);
+	return m->tags.n ? NULL : lease_look_prefix(d, m->bucket, m->text);
+}
+
+static int doom_runs(struct daemon *d, const struct clearing *cl, unsigned *n)
+{
+	if (cl->every)
+		return flights_doom_all(d, (struct bytes){NULL, 0}, cl->prefix, n);
+	if (cl->tag.n)
+		return flights_doom_tagged(d, cl->bucket, cl->tag, n);
+	return flights_doom_all(d, cl->bucket, cl->prefix, n);
+}
+
 static void on_clear(struct conn *c, const struct msg *m, int *fds, size_t nfds)
 {
 	struct clearing *cl;
 	struct chore *r;
 
 	(void)fds, (void)nfds;
-	/* All that begins so, or nothing. */
-	if (refuse_held(c, lease_look_prefix(c->d, m->bucket, m->text)))
+	if (refuse_held(c, find_obstacle(c->d, m)))
 		return;
 	r = begin_chore(c);
 	if (!r)
@@ -247,14 +265,52 @@ static void on_clear(struct conn *c, const struct msg *m, int *fds, size_t nfds)
 		memcpy(r->name + m->bucket.n, m->text.p, m->text.n);
 	cl->bucket = (struct bytes){r->name, m->bucket.n};
 	cl->prefix = (struct bytes){r->name + m->bucket.n, m->text.n};
+	if (m->tags.n)
+		memcpy(r->name + m->bucket.n + m->text.n, m->tags.p, m->tags.n);
+	cl->tag = (struct bytes){r->name + m->bucket.n + m->text.n, m->tags.n};
+	cl->every = m->flags & CLEAR_EVERY;
 	/* Runs first: one that commits while the index removes must find itself doomed. */
-	if (flights_doom_all(c->d, cl->bucket, cl->prefix, &r->runs)) {
+	if (doom_runs(c->d, cl, &r->runs)) {
 		free_chore(r);
 		conn_close(c, "no memory");
 		return;
 	}
 	KILLPOINT("all_runs_doomed");
 	go_on_clearing(r, 0);
+}
+
+static void on_touched(void *arg, int status, uint64_t changed)
+{
+	struct chore *r = arg;
+
+	KILLPOINT("row_touched");
+	/* Its life may be over sooner than it was. */
+	daemon_arm_expiry(r->d);
+	end_chore(r, status, changed);
+}
+
+/* What a `get` would not be given is not there: nobody brings back what has expired. */
+static void on_touch(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	struct chore *r = begin_chore(c);
+	struct now now = clock_now();
+	struct entry e;
+	uint64_t age;
+	int rc;
+
+	(void)fds, (void)nfds;
+	if (!r)
+		return;
+	rc = index_find(c->d->index, m->bucket, m->key, false, &e);
+	if (rc == SC_ENOENT || rc == SC_ECORRUPT ||
+	    (rc == 0 && (trust_is_bad(c->d, &e.gen) || !entry_age(&e, c->d->boot_id, &now, &age) || age > e.ttl_ms)))
+		end_chore(r, 0, 0);
+	else if (rc)
+		end_chore(r, rc, 0);
+	else if (index_touch(c->d->index, m->bucket, m->key, m->ttl, &now, on_touched, r)) {
+		free_chore(r);
+		conn_close(c, "no memory");
+	}
 }
 
 static void on_synced(void *arg, int status, uint64_t changed)
@@ -305,6 +361,29 @@ static void on_list(struct conn *c, const struct msg *m, int *fds, size_t nfds)
 		return;
 	}
 	start_listing(c, m->bucket, m->text, false);
+}
+
+static void send_tag(void *arg, struct bytes tag)
+{
+	struct msg m = {.type = MSG_TAG, .tags = tag};
+
+	conn_send(arg, &m, NULL, 0);
+}
+
+/* All at once: so few of them fit a queue. */
+static void on_tags(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	struct msg end = {.type = MSG_END}, no = {.type = MSG_REFUSE, .reason = REFUSE_STORE};
+	int n = index_list_tags(c->d->index, m->bucket, m->text, SC_TAGS_OFFERED, send_tag, c);
+
+	(void)fds, (void)nfds;
+	if (n < 0) {
+		no.error = n == SC_ESYS ? (uint64_t)errno : 0;
+		no.text = bytes_of(sc_strerror(n));
+	} else {
+		end.count = (uint64_t)n;
+	}
+	conn_send(c, n < 0 ? &no : &end, NULL, 0);
 }
 
 static void on_flights(struct conn *c, const struct msg *m, int *fds, size_t nfds)
@@ -546,7 +625,9 @@ static const struct {
 	{MSG_LEAVE, CONN_READING, on_leave},
 	{MSG_REMOVE, CONN_READY, on_remove},
 	{MSG_CLEAR, CONN_READY, on_clear},
+	{MSG_TOUCH, CONN_READY, on_touch},
 	{MSG_LIST, CONN_READY, on_list},
+	{MSG_TAGS, CONN_READY, on_tags},
 	{MSG_FLIGHTS, CONN_READY, on_flights},
 	{MSG_STATUS, CONN_READY, on_status},
 	{MSG_STATS, CONN_READY, on_stats},
@@ -603,7 +684,8 @@ static int send_entry(void *arg, const struct entry *e)
 			.created = e->created_wall_ms,
 			.stale = e->stale_ms,
 			.estimate = e->took_ms,
-			.hits = e->hits};
+			.hits = e->hits + evict_untold(c->d, e),
+			.tags = bytes_of(e->tags)};
 
 	memcpy(l->after, e->key, e->key_len);
 	l->after_len = e->key_len;

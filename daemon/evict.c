@@ -96,6 +96,16 @@ void evict_visited(struct daemon *d, const struct entry *entry)
 		tell_soon(e);
 }
 
+uint32_t evict_untold(const struct daemon *d, const struct entry *entry)
+{
+	const struct evict *e = d->evict;
+	size_t i = (size_t)entry->id % VISITS;
+
+	while (e->visits[i].id && e->visits[i].id != entry->id)
+		i = (i + 1) % VISITS;
+	return e->visits[i].id && gen_equal(&e->visits[i].gen, &entry->gen) ? e->visits[i].hits : 0;
+}
+
 /* ---- who reads ---- */
 
 static int list_readers(struct daemon *d, struct eviction *b)

@@ -21,6 +21,8 @@ void evict_look(struct daemon *d, const char *bucket);
 /* The entry was served. Told to the index by and by; at once by evict_tell. */
 void evict_visited(struct daemon *d, const struct entry *e);
 void evict_tell(struct daemon *d);
+/* How often it was served and the index was not yet told so. */
+uint32_t evict_untold(const struct daemon *d, const struct entry *e);
 
 /* What c was given to read it reads no more. */
 void evict_let_go(struct conn *c);

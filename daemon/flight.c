@@ -21,6 +21,7 @@
 #include "lib/err.h"
 #include "lib/killpoint.h"
 #include "lib/object.h"
+#include "lib/tags.h"
 
 #ifndef PIDFD_SIGNAL_PROCESS_GROUP
 #define PIDFD_SIGNAL_PROCESS_GROUP (1UL << 2)
@@ -125,6 +126,7 @@ struct flight *flight_new(struct daemon *d, const struct flightfile *file)
 	f->d = d;
 	f->order = file->order;
 	memcpy(f->bucket, file->bucket, sizeof f->bucket);
+	memcpy(f->tags, file->tags, sizeof f->tags);
 	f->key_len = file->key_len;
 	memcpy(f->key_bytes, file->key, file->key_len);
 	f->doomed = file->doomed;
@@ -279,16 +281,42 @@ int flights_doom_all(struct daemon *d, struct bytes bucket, struct bytes prefix,
 	/* By name: what those who wait are answered takes keys out of the table, and brings others. */
 	rc = keys_beginning(d, bucket, prefix, &ids);
 	for (size_t at = 0; !rc && at < ids.len; at += sizeof len + len) {
-		struct bytes key;
+		struct bytes in, key;
 
 		memcpy(&len, ids.data + at, sizeof len);
-		key.p = ids.data + at + sizeof len + bucket.n + 1;
-		key.n = len - bucket.n - 1;
+		in = bytes_of((const char *)ids.data + at + sizeof len);
+		key.p = in.p + in.n + 1;
+		key.n = len - in.n - 1;
 		/* Before those who wait are asked again. */
-		key_forget(d, bucket, key, MEMO_UNKEPT);
-		*n += flights_doom(d, bucket, key);
+		key_forget(d, in, key, MEMO_UNKEPT);
+		*n += flights_doom(d, in, key);
 	}
 	buf_release(&ids);
+	return rc;
+}
+
+int flights_doom_tagged(struct daemon *d, struct bytes bucket, struct bytes tag, unsigned *n)
+{
+	struct flight *f, *next;
+	struct buf gens;
+	int rc = 0;
+
+	*n = 0;
+	buf_init(&gens, SIZE_MAX);
+	HASH_ITER (hh, d->flights->by_gen, f, next)
+		if (!rc && f->state != FLIGHT_SETTLED && strlen(f->bucket) == bucket.n &&
+		    memcmp(f->bucket, bucket.p, bucket.n) == 0 && tags_has(bytes_of(f->tags), tag))
+			rc = buf_append(&gens, &f->gen, sizeof f->gen);
+	/* By name: what those who wait are answered takes flights out of the table, and brings others. */
+	for (size_t at = 0; !rc && at < gens.len; at += sizeof f->gen) {
+		f = flight_find(d, (const struct gen *)(const void *)(gens.data + at));
+		if (!f || f->state == FLIGHT_SETTLED)
+			continue;
+		*n += !f->doomed;
+		flight_doom(f);
+		key_changed(d, f->key);
+	}
+	buf_release(&gens);
 	return rc;
 }
 

@@ -71,8 +71,12 @@ void flight_doom(struct flight *f);
 /* Dooms every flight of the key: how many. */
 unsigned flights_doom(struct daemon *d, struct bytes bucket, struct bytes key);
 
-/* The same for every key that begins so, which may be tried anew from now on (key_forget). SC_ENOMEM: nothing is doomed. */
+/* The same for every key of the bucket (n 0: of every one, whatever the prefix) that begins so, which may be tried anew from now on
+ * (key_forget). SC_ENOMEM: nothing is doomed. */
 int flights_doom_all(struct daemon *d, struct bytes bucket, struct bytes prefix, unsigned *n);
+
+/* Dooms every flight of the bucket that has the tag. SC_ENOMEM: none is doomed. */
+int flights_doom_tagged(struct daemon *d, struct bytes bucket, struct bytes tag, unsigned *n);
 
 /* ---- what a writer says ---- */
 /* An awaited flight's writer is back: checks its page and objects, and makes c the flight's connection. What it keeps of fds it

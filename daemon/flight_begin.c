@@ -111,6 +111,7 @@ int flight_begin(struct conn *c, const struct ask *ask)
 	else
 		digest_generation(&file.gen);
 	memcpy(file.bucket, ask->bucket, sizeof file.bucket);
+	memcpy(file.tags, ask->tags, sizeof file.tags);
 	memcpy(file.key, ask->key, ask->key_len);
 	file.key_len = ask->key_len;
 	file.created_wall_ms = clock_now().wall_ms;

@@ -280,6 +280,7 @@ static int commit(struct flight *f, const struct msg *m)
 			  .took_ms = flight_age(f)};
 
 	memcpy(e.bucket, f->bucket, sizeof e.bucket);
+	memcpy(e.tags, f->tags, sizeof e.tags);
 	memcpy(e.key, f->key_bytes, f->key_len);
 	memcpy(e.out_sum, m->out_sum.p, SC_SUM_SIZE);
 	memcpy(e.err_sum, m->err_sum.p, SC_SUM_SIZE);

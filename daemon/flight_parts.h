@@ -13,6 +13,7 @@ struct flight {
 	struct gen gen;
 	uint64_t order;
 	char bucket[SC_BUCKET_MAX + 1];
+	char tags[SC_TAGS_SIZE + 1];
 	struct key *key;	    /* NULL once settled */
 	struct flight *next, *prev; /* in key->flights */
 	enum flight_state state;

@@ -40,7 +40,8 @@ static int encode(struct buf *b, const struct flightfile *f)
 			.ttl = f->ttl_ms,
 			.stale = f->stale_ms,
 			.keep = f->keep_ms,
-			.created = f->created_wall_ms};
+			.created = f->created_wall_ms,
+			.tags = bytes_of(f->tags)};
 	uint8_t head[HEAD] = MAGIC;
 	int rc;
 
@@ -166,6 +167,9 @@ static int decode(struct flightfile *f, const uint8_t *p, size_t n)
 	f->stale_ms = m.stale;
 	f->keep_ms = m.keep;
 	f->created_wall_ms = m.created;
+	if (m.tags.n)
+		memcpy(f->tags, m.tags.p, m.tags.n);
+	f->tags[m.tags.n] = '\0';
 	f->doomed = p[MARK_DOOMED] != 0;
 	f->finish = p[MARK_FINISH] != 0;
 	f->held = p[MARK_HELD] != 0;
@@ -174,7 +178,7 @@ static int decode(struct flightfile *f, const uint8_t *p, size_t n)
 
 int flightfile_read(int dir_fd, const char *name, struct flightfile *f, bool *locked)
 {
-	uint8_t bytes[HEAD + 4 + SC_KEY_MAX + 512];
+	uint8_t bytes[HEAD + 4 + SC_KEY_MAX + SC_TAGS_SIZE + 512];
 	char path[NAME_MAX_], hex[SC_GEN_HEX];
 	ssize_t n;
 	int fd, rc;

@@ -22,6 +22,7 @@ struct flightfile {
 	bool doomed; /* not to be committed */
 	bool finish; /* not to be stopped when nobody reads */
 	bool renewal;
+	char tags[SC_TAGS_SIZE + 1];
 	bool lease; /* `sc hold`'s, no run; ttl_ms is its -t, and */
 	bool held;  /* … its VALUE is whole */
 };

@@ -193,10 +193,13 @@ static void tell_corrupt(struct index *ix)
 static int read_entry(struct index *ix, enum sql_statement s, struct entry *e)
 {
 	struct sql *q = ix->reader;
-	struct bytes bucket = sql_bytes(q, s, 0), key = sql_bytes(q, s, 1);
+	struct bytes bucket = sql_bytes(q, s, 0), key = sql_bytes(q, s, 1), tags = sql_bytes(q, s, 20);
 
-	if (bucket.n > SC_BUCKET_MAX || key.n < 1 || key.n > SC_KEY_MAX)
+	if (bucket.n > SC_BUCKET_MAX || key.n < 1 || key.n > SC_KEY_MAX || tags.n > SC_TAGS_SIZE)
 		return SC_ECORRUPT;
+	if (tags.n)
+		memcpy(e->tags, tags.p, tags.n);
+	e->tags[tags.n] = '\0';
 	if (bucket.n)
 		memcpy(e->bucket, bucket.p, bucket.n);
 	e->bucket[bucket.n] = '\0';
@@ -477,6 +480,55 @@ int index_list(struct index *ix, struct bytes bucket, struct bytes prefix, struc
 	return rc < 0 ? rc : given;
 }
 
+/* The next tag from `low` on, which then is that. 1; 0: there is none. */
+static int next_tag(struct index *ix, struct bytes bucket, char low[SC_TAGS_SIZE + 2])
+{
+	struct bytes tag;
+	int rc;
+
+	sql_bind_name(ix->reader, SQL_NEXT_TAG, 1, bucket);
+	sql_bind_name(ix->reader, SQL_NEXT_TAG, 2, bytes_of(low));
+	rc = sql_step(ix->reader, SQL_NEXT_TAG);
+	if (rc <= 0)
+		return rc;
+	tag = sql_bytes(ix->reader, SQL_NEXT_TAG, 0);
+	rc = tag.n < 1 || tag.n > SC_TAGS_SIZE ? SC_ECORRUPT : 1;
+	if (rc > 0) {
+		memcpy(low, tag.p, tag.n);
+		low[tag.n] = '\0';
+	}
+	sql_done(ix->reader, SQL_NEXT_TAG);
+	return rc;
+}
+
+int index_list_tags(struct index *ix, struct bytes bucket, struct bytes prefix, unsigned limit, index_tag each, void *arg)
+{
+	char low[SC_TAGS_SIZE + 2];
+	unsigned given = 0;
+	int rc = ready_reader(ix);
+
+	if (prefix.n > SC_TAGS_SIZE)
+		return 0;
+	if (prefix.n)
+		memcpy(low, prefix.p, prefix.n);
+	low[prefix.n] = '\0';
+	while (!rc && given < limit && (rc = next_tag(ix, bucket, low)) > 0) {
+		size_t n = strlen(low);
+
+		rc = 0;
+		if (n < prefix.n || memcmp(low, prefix.p, prefix.n) != 0)
+			break;
+		each(arg, (struct bytes){(uint8_t *)low, n});
+		given++;
+		/* No tag has a byte as small as this one, so behind it comes the next one, and not the same of another entry. */
+		low[n] = ' ';
+		low[n + 1] = '\0';
+	}
+	if (rc == SC_ECORRUPT)
+		tell_corrupt(ix);
+	return rc < 0 ? rc : (int)given;
+}
+
 /* In how many ms the first row of another boot is over, if that is sooner than *left. */
 static int other_end(struct index *ix, int64_t boot, const uint8_t boot_id[16], const struct now *now, uint64_t *left)
 {
@@ -589,6 +641,19 @@ int index_remove(struct index *ix, struct bytes bucket, struct bytes key, uint64
 	return 0;
 }
 
+int index_touch(struct index *ix, struct bytes bucket, struct bytes key, uint64_t ttl_ms, const struct now *now,
+		index_done done, void *arg)
+{
+	struct job *j = new_key_job(JOB_TOUCH, 0, bucket, key, done, arg);
+
+	if (!j)
+		return SC_ENOMEM;
+	j->e.ttl_ms = ttl_ms;
+	j->now = *now;
+	jobs_put(&ix->jobs, j);
+	return 0;
+}
+
 int index_drop(struct index *ix, const struct entry *e, index_done done, void *arg)
 {
 	struct job *j = new_row_job(JOB_DROP, 1, e, done, arg);
@@ -607,6 +672,7 @@ int index_clear(struct index *ix, struct clearing *cl, index_done done, void *ar
 	j = job_new(JOB_CLEAR, CLEAR_MAX + 1, done, arg);
 	if (!j)
 		return SC_ENOMEM;
+	cl->from_id = cl->last_id;
 	cl->low_len = first_key(cl->prefix, (struct bytes){cl->last_len ? cl->last : NULL, cl->last_len}, cl->low).n;
 	cl->high_len = end_key(cl->prefix, cl->high).n;
 	j->cl = cl;

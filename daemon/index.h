@@ -36,8 +36,9 @@ struct entry {
 	uint64_t created_wall_ms; /* when it finished */
 	uint64_t created_boot_ms; /* the same moment by CLOCK_BOOTTIME, meaningful in its boot only */
 	uint8_t boot_id[16];
-	uint64_t ttl_ms, stale_ms; /* SC_FOREVER: no end */
-	uint64_t took_ms;	   /* from LEAD to DONE */
+	uint64_t ttl_ms, stale_ms;   /* SC_FOREVER: no end */
+	uint64_t took_ms;	     /* from LEAD to DONE */
+	char tags[SC_TAGS_SIZE + 1]; /* lib/tags.h */
 
 	/* the index's: not looked at by index_commit */
 	int64_t id;    /* its row */
@@ -66,11 +67,14 @@ struct eviction {
 	uint64_t fs_size, fs_free; /* of the file system, afterwards; 0, 0: not to be had (logged) */
 };
 
-/* What is to go with a prefix, batch by batch. It stays its owner's; the index's while a job is under way. */
+/* What is to go with a prefix, with a tag, or altogether, batch by batch. It stays its owner's; the index's while a job is under way. */
 struct clearing {
 	struct bytes bucket, prefix; /* borrowed, as long as it lasts */
+	struct bytes tag;	     /* borrowed; not empty: all entries of the bucket that have it, whatever their keys */
+	bool every;		     /* key of every bucket: those two are not looked at */
 	uint64_t max_order;	     /* rows of a higher one stay */
 
+	int64_t last_id, from_id;     /* every, tag: the row that was looked at last; … before this batch */
 	bool over;		      /* nothing of it is there any more */
 	uint8_t last[SC_KEY_MAX];     /* the key that was looked at last, */
 	size_t last_len;	      /* 0: none yet */
@@ -140,6 +144,9 @@ struct past {
 
 /* What index_remember was told of a key. SC_ENOENT: nothing, or forgotten · SC_ECORRUPT, SC_ESYS. */
 int index_recall(struct index *ix, struct bytes bucket, struct bytes key, struct past *p);
+/* Up to `limit` tags of a bucket that begin with prefix, in bytewise order, each once. Returns how many were given, or an error. */
+typedef void (*index_tag)(void *arg, struct bytes tag);
+int index_list_tags(struct index *ix, struct bytes bucket, struct bytes prefix, unsigned limit, index_tag each, void *arg);
 
 /* ---- jobs ---- */
 
@@ -157,7 +164,7 @@ typedef void (*index_gone)(void *arg, const struct gone *g);
 void index_on_gone(struct index *ix, index_gone each, void *arg);
 
 /* status: 0 or an error. `changed`: commit: 1 if the entry is now the key's row, 0 if a row of a higher order stood there;
- * prove: 1 if the row is still there, else 0; remove, clear, expire and evict: how many rows went. */
+ * prove: 1 if the row is still there, else 0; remove, clear, expire and evict: how many rows went; touch: 1, or 0. */
 typedef void (*index_done)(void *arg, int status, uint64_t changed);
 
 /* Puts the entry in place of an older one of its key, a failure in place of an older failure, then unlinks its run's file in flights/;
@@ -168,6 +175,11 @@ int index_commit(struct index *ix, const struct entry *e, index_done done, void 
 
 /* Removes the key's rows whose order is at most `max_order`, and their objects. */
 int index_remove(struct index *ix, struct bytes bucket, struct bytes key, uint64_t max_order, index_done done, void *arg);
+
+/* What is good of the key is from `now` on as if it had finished just then, and lives as long as it was to, or ttl_ms (SC_TTL_UNSET: the
+ * former). `changed` 0: there is none. */
+int index_touch(struct index *ix, struct bytes bucket, struct bytes key, uint64_t ttl_ms, const struct now *now,
+		index_done done, void *arg);
 
 /* Removes that row, if it is still of this generation, and its objects. */
 int index_drop(struct index *ix, const struct entry *e, index_done done, void *arg);

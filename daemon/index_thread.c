@@ -11,7 +11,9 @@
 #include "daemon/index_parts.h"
 #include "lib/err.h"
 #include "lib/killpoint.h"
+#include "lib/msg.h"
 #include "lib/object.h"
+#include "lib/tags.h"
 
 /* Jobs of one transaction: the answer to the first waits for the last. */
 #define GROUP_MAX 256
@@ -127,13 +129,20 @@ static int find_row_of(struct sql *q, const struct entry *e, bool failed, struct
 	return find_standing(q, bytes_of(e->bucket), (struct bytes){e->key, e->key_len}, failed, s);
 }
 
-/* Whose key was asked for again counts as visited. */
-static int put_row(struct sql *q, const struct entry *e, int64_t boot, bool visited)
+/* Its last moment, by CLOCK_BOOTTIME of its boot. SC_FOREVER: none. */
+static uint64_t end_of(const struct entry *e)
 {
 	uint64_t life = index_life(e), end = e->created_boot_ms + life;
 
-	if (life == SC_FOREVER || end < life || end > INT64_MAX)
-		end = SC_FOREVER;
+	return life == SC_FOREVER || end < life || end > INT64_MAX ? SC_FOREVER : end;
+}
+
+/* Whose key was asked for again counts as visited. */
+static int put_row(struct sql *q, const struct entry *e, int64_t boot, bool visited)
+{
+	struct bytes tags = bytes_of(e->tags), tag;
+	int rc;
+
 	sql_bind_name(q, SQL_PUT, 2, bytes_of(e->bucket));
 	sql_bind_blob(q, SQL_PUT, 3, e->key, e->key_len);
 	sql_bind_blob(q, SQL_PUT, 4, e->gen.b, sizeof e->gen.b);
@@ -149,12 +158,19 @@ static int put_row(struct sql *q, const struct entry *e, int64_t boot, bool visi
 	sql_bind_number(q, SQL_PUT, 14, boot);
 	sql_bind_time(q, SQL_PUT, 15, e->ttl_ms);
 	sql_bind_time(q, SQL_PUT, 16, e->stale_ms);
-	sql_bind_time(q, SQL_PUT, 17, end);
+	sql_bind_time(q, SQL_PUT, 17, end_of(e));
 	sql_bind_u64(q, SQL_PUT, 18, e->took_ms);
 	sql_bind_u64(q, SQL_PUT, 19, entry_bytes(e->out_len, e->err_len));
 	sql_bind_number(q, SQL_PUT, 20, visited);
 	sql_bind_number(q, SQL_PUT, 21, e->failed);
-	return sql_run(q, SQL_PUT);
+	sql_bind_name(q, SQL_PUT, 22, bytes_of(e->tags));
+	rc = sql_run(q, SQL_PUT);
+	while (!rc && tags_next(&tags, &tag)) {
+		sql_bind_name(q, SQL_TAG, 1, bytes_of(e->bucket));
+		sql_bind_name(q, SQL_TAG, 2, tag);
+		rc = sql_run(q, SQL_TAG);
+	}
+	return rc;
 }
 
 /* Keeps the row's place in SIEVE's order. */
@@ -227,6 +243,32 @@ static int do_remove(struct index *ix, struct job *j)
 	return rc;
 }
 
+static int do_touch(struct index *ix, struct job *j)
+{
+	struct sql *q = ix->writer;
+	struct entry e = {.created_boot_ms = j->now.boot_ms, .ttl_ms = j->e.ttl_ms};
+	int rc;
+
+	sql_bind_name(q, SQL_LIFE, 1, bytes_of(j->e.bucket));
+	sql_bind_blob(q, SQL_LIFE, 2, j->e.key, j->e.key_len);
+	rc = sql_step(q, SQL_LIFE);
+	if (rc <= 0)
+		return rc;
+	e.id = sql_number(q, SQL_LIFE, 0);
+	if (e.ttl_ms == SC_TTL_UNSET)
+		e.ttl_ms = sql_time(q, SQL_LIFE, 1);
+	e.stale_ms = sql_time(q, SQL_LIFE, 2);
+	sql_done(q, SQL_LIFE);
+	sql_bind_number(q, SQL_TOUCH, 1, e.id);
+	sql_bind_u64(q, SQL_TOUCH, 2, j->now.wall_ms);
+	sql_bind_u64(q, SQL_TOUCH, 3, j->now.boot_ms);
+	sql_bind_number(q, SQL_TOUCH, 4, ix->boot);
+	sql_bind_time(q, SQL_TOUCH, 5, e.ttl_ms);
+	sql_bind_time(q, SQL_TOUCH, 6, end_of(&e));
+	j->changed = 1;
+	return sql_run(q, SQL_TOUCH);
+}
+
 /* 1: j->e is still the row, whose id is *id. */
 static int still_stands(struct index *ix, const struct job *j, int64_t *id)
 {
@@ -249,11 +291,9 @@ static int do_drop(struct index *ix, struct job *j)
 	return index_take_row(ix, j, id, ROW_DAMAGED);
 }
 
-/* The next rows of the range. All are found before any goes, because a statement that is still open must not meet its own changes.
- * Those that stay are looked at once: `last` is behind them. */
-static int do_clear(struct index *ix, struct job *j)
+/* The next rows of the range. */
+static int find_range(struct sql *q, struct job *j)
 {
-	struct sql *q = ix->writer;
 	struct clearing *cl = j->cl;
 	unsigned looked = 0, most = j->room - 1;
 	bool failed = false;
@@ -286,9 +326,55 @@ static int do_clear(struct index *ix, struct job *j)
 		if (!rc && row.id && row.order <= cl->max_order)
 			index_doom(j, row.id, &row.gen);
 	}
+	cl->over = looked < most;
+	return rc;
+}
+
+/* The next rows of all, or of those that have the tag. */
+static int find_rows(struct sql *q, struct job *j, enum sql_statement s)
+{
+	struct clearing *cl = j->cl;
+	unsigned looked = 0, most = j->room - 1;
+	struct gen g;
+	int rc;
+
+	sql_bind_number(q, s, 1, cl->last_id);
+	sql_bind_u64(q, s, 2, most);
+	if (s == SQL_TAGGED) {
+		sql_bind_name(q, s, 3, cl->bucket);
+		sql_bind_name(q, s, 4, cl->tag);
+	}
+	while ((rc = sql_step(q, s)) > 0) {
+		if (!sql_exact(q, s, 2, g.b, sizeof g.b)) {
+			rc = SC_ECORRUPT;
+			break;
+		}
+		cl->last_id = sql_number(q, s, 0);
+		looked++;
+		if (sql_u64(q, s, 1) <= cl->max_order)
+			index_doom(j, cl->last_id, &g);
+	}
+	sql_done(q, s);
+	cl->over = looked < most;
+	return rc;
+}
+
+/* All are found before any goes, because a statement that is still open must not meet its own changes. Those that stay are looked at
+ * once: what was looked at last is behind them. A batch whose transaction fails is done anew. */
+static int do_clear(struct index *ix, struct job *j)
+{
+	struct sql *q = ix->writer;
+	int rc;
+
+	j->cl->last_id = j->cl->from_id;
+	if (j->cl->every)
+		rc = find_rows(q, j, SQL_FROM);
+	else if (j->cl->tag.n)
+		rc = find_rows(q, j, SQL_TAGGED);
+	else
+		rc = find_range(q, j);
 	for (unsigned i = 0; i < j->ndead && !rc; i++)
 		rc = index_take_row(ix, j, j->dead[i].id, ROW_REMOVED);
-	cl->over = looked < most;
 	j->changed = j->ndead;
 	KILLPOINT("batch_cleared");
 	return rc;
@@ -503,6 +589,8 @@ static int do_job(struct index *ix, struct job *j, uint64_t *highest)
 		return do_drop(ix, j);
 	case JOB_CLEAR:
 		return do_clear(ix, j);
+	case JOB_TOUCH:
+		return do_touch(ix, j);
 	case JOB_EXPIRE:
 		return do_expire(ix, j);
 	case JOB_DISCARD: /* are of files only */

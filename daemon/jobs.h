@@ -16,6 +16,7 @@ enum job_kind {
 	JOB_REMOVE,
 	JOB_DROP,
 	JOB_CLEAR,
+	JOB_TOUCH,
 	JOB_EXPIRE,
 	JOB_DISCARD,
 	JOB_VISIT,
@@ -41,7 +42,8 @@ struct job {
 	index_done done; /* may be NULL */
 	void *arg;
 
-	struct entry e; /* commit: all of it; remove: bucket and key; drop, prove: those, failed and gen; discard: gen */
+	struct entry
+		e; /* commit: all of it; remove: bucket and key; touch: those, and ttl_ms; drop, prove: those, failed and gen; discard: gen */
 	uint64_t max_order;
 	struct now now;
 	struct visit *visits; /* owned */

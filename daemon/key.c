@@ -136,7 +136,7 @@ void key_changed(struct daemon *d, struct key *k)
 int keys_beginning(struct daemon *d, struct bytes bucket, struct bytes prefix, struct buf *ids)
 {
 	uint8_t id[SC_BUCKET_MAX + 1 + SC_KEY_MAX];
-	size_t n = key_id(bucket, prefix, id);
+	size_t n = bucket.n ? key_id(bucket, prefix, id) : 0;
 	struct key *k, *next;
 	int rc = 0;
 

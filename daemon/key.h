@@ -58,7 +58,8 @@ void key_changed(struct daemon *d, struct key *k);
 /* error: what is remembered, not 0. The oldest keys are forgotten when there are too many. */
 void key_remember(struct daemon *d, struct key *k, enum memo what, int error, uint64_t now_ms);
 int key_recall(const struct key *k, enum memo what, uint64_t now_ms); /* that error; 0: nothing is known */
-/* The ids of all keys of the bucket that begin so, one behind the other, each behind its length (a size_t). SC_ENOMEM. */
+/* The ids of all keys of the bucket (n 0: of every one) that begin so, one behind the other, each behind its length (a size_t).
+ * SC_ENOMEM. */
 int keys_beginning(struct daemon *d, struct bytes bucket, struct bytes prefix, struct buf *ids);
 
 /* It may be tried anew. */

@@ -343,7 +343,8 @@ const struct lease *lease_look_prefix(struct daemon *d, struct bytes bucket, str
 	struct lease *l, *next;
 
 	HASH_ITER (hh, d->leases->by_gen, l, next)
-		if (!why_over(l) && strlen(l->bucket) == bucket.n && memcmp(l->bucket, bucket.p, bucket.n) == 0 &&
+		if (!why_over(l) &&
+		    (bucket.n == 0 || (strlen(l->bucket) == bucket.n && memcmp(l->bucket, bucket.p, bucket.n) == 0)) &&
 		    l->key_len >= prefix.n && (prefix.n == 0 || memcmp(l->key_bytes, prefix.p, prefix.n) == 0))
 			return l;
 	return NULL;

@@ -42,7 +42,7 @@ void lease_found(struct daemon *d, const struct flightfile *file, bool locked);
 /* The lease of a key as it is at this moment; one that is over by now ends first, and whoever waits for that is asked again. NULL:
  * nobody holds it. */
 struct lease *lease_find(struct daemon *d, struct bytes bucket, struct bytes key);
-/* The same, and nothing ends by it; and some lease of the bucket whose key begins so. */
+/* The same, and nothing ends by it; and some lease of the bucket (n 0: of any) whose key begins so. */
 const struct lease *lease_look(struct daemon *d, struct bytes bucket, struct bytes key);
 const struct lease *lease_look_prefix(struct daemon *d, struct bytes bucket, struct bytes prefix);
 /* Whether VALUE can be given. */

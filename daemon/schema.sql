@@ -59,6 +59,7 @@ CREATE TABLE entry (
 	stale_ms        INTEGER,          -- NULL: for ever
 	took_ms         INTEGER NOT NULL, -- how long the run took, from LEAD to DONE
 	proved          INTEGER NOT NULL, -- boots.id of the boot in which its bytes were written, or last compared with their sums
+	tags            TEXT NOT NULL,    -- in bytewise order, a comma between two; each is a row of `tag`
 	purge_boot      INTEGER,          -- created_boot_ms + ttl_ms + stale_ms: its last moment. NULL: never
 	UNIQUE (bucket, key, failed)
 ) STRICT;
@@ -69,7 +70,17 @@ CREATE INDEX entry_end ON entry (boot, purge_boot);
 -- A bucket's own hand walks this: an index ends with the row's id.
 CREATE INDEX entry_bucket ON entry (bucket);
 
--- No statement changes bucket or bytes of a row: one that takes another's place comes after that has gone.
+-- The entries that have a tag: what is removed by one, and which ones there are, is found without a look at any other entry. Rows go with
+-- their entry; whoever adds an entry adds them.
+CREATE TABLE tag (
+	bucket TEXT NOT NULL,
+	tag    TEXT NOT NULL,
+	entry  INTEGER NOT NULL, -- entry.id
+	PRIMARY KEY (bucket, tag, entry)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tag_entry ON tag (entry);
+
+-- No statement changes bucket, tags or bytes of a row: one that takes another's place comes after that has gone.
 CREATE TRIGGER entry_comes AFTER INSERT ON entry BEGIN
 	UPDATE meta SET entries = entries + 1, bytes = bytes + new.bytes WHERE id = 1;
 	INSERT INTO buckets VALUES (new.bucket, 1, new.bytes, 0)
@@ -79,6 +90,9 @@ CREATE TRIGGER entry_goes AFTER DELETE ON entry BEGIN
 	UPDATE meta SET entries = entries - 1, bytes = bytes - old.bytes WHERE id = 1;
 	UPDATE buckets SET entries = entries - 1, bytes = bytes - old.bytes WHERE name = old.bucket;
 	DELETE FROM buckets WHERE name = old.bucket AND entries = 0;
+END;
+CREATE TRIGGER entry_loses_tags AFTER DELETE ON entry WHEN old.tags <> '' BEGIN
+	DELETE FROM tag WHERE entry = old.id;
 END;
 
 -- What became of recent keys, for `explain`: of each the last thing that happened to its run or entry, and why the last question was a

@@ -13,9 +13,10 @@
 /* Which connections prepare a statement. */
 enum sql_who { SQL_READ = 1, SQL_WRITE = 2 };
 
-#define SQL_COLUMNS                                                                                    \
-	"e.bucket, e.key, e.gen, e.ord, e.exit, e.signal, e.out_len, e.err_len, e.out_sum, e.err_sum," \
-	" e.created_wall_ms, e.created_boot_ms, b.boot_id, e.ttl_ms, e.stale_ms, e.took_ms, e.id, e.hits, e.proved, e.failed"
+#define SQL_COLUMNS                                                                                                   \
+	"e.bucket, e.key, e.gen, e.ord, e.exit, e.signal, e.out_len, e.err_len, e.out_sum, e.err_sum,"                \
+	" e.created_wall_ms, e.created_boot_ms, b.boot_id, e.ttl_ms, e.stale_ms, e.took_ms, e.id, e.hits, e.proved, " \
+	"e.failed, e.tags"
 
 /* Name, connections, text. The test asks SQLite for the plan of each: only `boots` may be scanned. CROSS JOIN keeps the order
  * as written. */
@@ -30,6 +31,7 @@ enum sql_who { SQL_READ = 1, SQL_WRITE = 2 };
 	X(NEXT, SQL_READ,                                                                                                      \
 	  "SELECT " SQL_COLUMNS " FROM entry AS e CROSS JOIN boots AS b WHERE e.id > ?1 AND b.id = e.boot"                     \
 	  " ORDER BY e.id LIMIT 1")                                                                                            \
+	X(NEXT_TAG, SQL_READ, "SELECT tag FROM tag WHERE bucket = ?1 AND tag >= ?2 ORDER BY tag LIMIT 1")                      \
 	X(FIRST_END, SQL_READ, "SELECT purge_boot FROM entry WHERE boot = ?1 AND purge_boot >= 0 ORDER BY purge_boot LIMIT 1") \
 	X(BUCKET, SQL_READ, "SELECT entries, bytes FROM buckets WHERE name = ?1")                                              \
 	X(NEXT_BUCKET, SQL_READ, "SELECT name, entries, bytes FROM buckets WHERE name > ?1 ORDER BY name LIMIT 1")             \
@@ -47,11 +49,22 @@ enum sql_who { SQL_READ = 1, SQL_WRITE = 2 };
 	X(RANGE, SQL_WRITE,                                                                                                    \
 	  "SELECT id, ord, gen, key, failed FROM entry WHERE bucket = ?1 AND key >= ?2 AND key < ?3 ORDER BY key, failed "     \
 	  "LIMIT ?4")                                                                                                          \
+	X(LIFE, SQL_WRITE, "SELECT id, ttl_ms, stale_ms FROM entry WHERE bucket = ?1 AND key = ?2 AND failed = 0")             \
+	X(TOUCH, SQL_WRITE,                                                                                                    \
+	  "UPDATE entry SET visited = 1, created_wall_ms = ?2, created_boot_ms = ?3, boot = ?4, ttl_ms = ?5, purge_boot = ?6"  \
+	  " WHERE id = ?1")                                                                                                    \
+	X(TAGGED, SQL_WRITE,                                                                                                   \
+	  "SELECT e.id, e.ord, e.gen FROM tag AS t CROSS JOIN entry AS e WHERE t.bucket = ?3 AND t.tag = ?4 AND t.entry > ?1"  \
+	  " AND e.id = t.entry ORDER BY t.entry LIMIT ?2")                                                                     \
+	/* of the entry that was just put */                                                                                   \
+	X(TAG, SQL_WRITE, "INSERT OR IGNORE INTO tag VALUES (?1, ?2, last_insert_rowid())")                                    \
+	X(FROM, SQL_WRITE, "SELECT id, ord, gen FROM entry WHERE id > ?1 ORDER BY id LIMIT ?2")                                \
 	X(PUT, SQL_WRITE,                                                                                                      \
 	  "INSERT INTO entry (id, bucket, key, gen, ord, exit, signal, out_len, err_len, out_sum, err_sum,"                    \
 	  " created_wall_ms, created_boot_ms, boot, ttl_ms, stale_ms, purge_boot, took_ms, bytes, proved, visited, hits, "     \
-	  "failed)"                                                                                                            \
-	  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?14, ?20, 0, ?21)")  \
+	  "failed, tags)"                                                                                                      \
+	  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?14, ?20, 0, ?21, "  \
+	  "?22)")                                                                                                              \
 	X(DELETE, SQL_WRITE, "DELETE FROM entry WHERE id = ?1")                                                                \
 	X(TAKE, SQL_WRITE, "DELETE FROM entry WHERE id = ?1 RETURNING bucket, key, gen, ord, failed, out_len, err_len")        \
 	X(ENDED, SQL_WRITE, "SELECT id, gen FROM entry WHERE boot = ?1 AND purge_boot < ?2 ORDER BY purge_boot LIMIT ?3")      \

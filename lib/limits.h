@@ -5,6 +5,12 @@
 /* A key is data, never a path; 4096 lets people use a path or a command line as a key. */
 #define SC_KEY_MAX 4096
 #define SC_BUCKET_MAX 64
+/* Tags of one entry: more are no help to anybody; and the text of so many, with a comma between two. */
+#define SC_TAG_MAX 64
+#define SC_TAGS_MAX 16
+#define SC_TAGS_SIZE (SC_TAGS_MAX * (SC_TAG_MAX + 1) - 1)
+/* Tags of a bucket that are offered to whoever types one. */
+#define SC_TAGS_OFFERED 500
 /* The text that says which build a peer is of. */
 #define SC_BUILD_MAX 64
 /* Buckets that `config` has a section for: looked through at each question, and more than anybody writes by hand. */

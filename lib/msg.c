@@ -14,7 +14,7 @@
 enum field_kind { FIELD_UINT, FIELD_GEN, FIELD_BYTES };
 
 /* What bytes must be beyond their length. */
-enum bytes_rule { RULE_NONE, RULE_BUCKET, RULE_NO_NUL, RULE_GENS };
+enum bytes_rule { RULE_NONE, RULE_BUCKET, RULE_NO_NUL, RULE_GENS, RULE_GRAPH };
 
 /* name, kind, least, most (of the number, or of the length), rule */
 #define FIELDS(F)                                              \
@@ -23,6 +23,7 @@ enum bytes_rule { RULE_NONE, RULE_BUCKET, RULE_NO_NUL, RULE_GENS };
 	F(bucket, BYTES, 1, SC_BUCKET_MAX, BUCKET)             \
 	F(key, BYTES, 1, SC_KEY_MAX, NO_NUL)                   \
 	F(text, BYTES, 0, 4096, NONE)                          \
+	F(tags, BYTES, 0, SC_TAGS_SIZE, GRAPH)                 \
 	F(chain, BYTES, 0, (SC_CHAIN_MAX * SC_GEN_SIZE), GENS) \
 	F(gen, GEN, SC_GEN_SIZE, SC_GEN_SIZE, NONE)            \
 	F(flags, UINT, 0, UINT32_MAX, NONE)                    \
@@ -97,7 +98,7 @@ static const struct row rows[] = {
 	{MSG_HELLO, "HELLO", ANYBODY, 0, 0, {F_version, F_build, F_flags}},
 
 	{MSG_ASK, "ASK", SENDER_CLIENT, 0, 0, 
-	 {F_bucket, F_key, F_flags, F_ttl, F_accept, F_chain, F_gen, F_stale, F_keep}},
+	 {F_bucket, F_key, F_flags, F_ttl, F_accept, F_chain, F_gen, F_stale, F_keep, F_tags}},
 	{MSG_ATTACH, "ATTACH", SENDER_CLIENT, 0, 0, {F_bucket, F_key, F_gen, F_flags, F_chain}},
 	{MSG_LEAVE, "LEAVE", SENDER_CLIENT, 0, 0, {F_gen, F_signal, F_flags}},
 	{MSG_REMOVE, "REMOVE", SENDER_CLIENT, 0, 0, {F_bucket, F_key}},
@@ -109,7 +110,9 @@ static const struct row rows[] = {
 	{MSG_NEXT, "NEXT", SENDER_CLIENT, 0, 0, {F_row}},
 	{MSG_WALK, "WALK", SENDER_CLIENT, 0, 0, {F_flags}},
 	{MSG_SYNC, "SYNC", SENDER_CLIENT, 0, 0, {0}},
-	{MSG_CLEAR, "CLEAR", SENDER_CLIENT, 0, 0, {F_bucket, F_text}},
+	{MSG_CLEAR, "CLEAR", SENDER_CLIENT, 0, 0, {F_bucket, F_text, F_flags, F_tags}},
+	{MSG_TOUCH, "TOUCH", SENDER_CLIENT, 0, 0, {F_bucket, F_key, F_ttl}},
+	{MSG_TAGS, "TAGS", SENDER_CLIENT, 0, 0, {F_bucket, F_text}},
 	{MSG_HOLD, "HOLD", SENDER_CLIENT, 0, 0, {F_bucket, F_key, F_flags, F_ttl, F_chain}},
 	{MSG_RELEASE, "RELEASE", SENDER_CLIENT, 0, 0, {F_gen}},
 	{MSG_STATS, "STATS", SENDER_CLIENT, 0, 0, {0}},
@@ -129,7 +132,7 @@ static const struct row rows[] = {
 	{MSG_OK, "OK", SENDER_DAEMON, 0, 0, {F_count}},
 	{MSG_ENTRY, "ENTRY", SENDER_DAEMON, 0, 0,
 	 {F_bucket, F_key, F_gen, F_exit, F_signal, F_out_len, F_err_len, F_age, F_ttl, F_created, F_stale, F_estimate,
-	  F_hits}},
+	  F_hits, F_tags}},
 	{MSG_FLIGHT, "FLIGHT", SENDER_DAEMON, 0, 0,
 	 {F_bucket, F_key, F_gen, F_order, F_age, F_out_len, F_err_len, F_count, F_pid, F_flags, F_leader,
 	  F_lag_least, F_lag_most}},
@@ -138,6 +141,7 @@ static const struct row rows[] = {
 	{MSG_ROW, "ROW", SENDER_DAEMON, 1, F_err_len,
 	 {F_row, F_bucket, F_key, F_gen, F_out_len, F_err_len, F_out_sum, F_err_sum}},
 	{MSG_FLAW, "FLAW", SENDER_DAEMON, 0, 0, {F_row, F_bucket, F_key, F_gen, F_reason, F_error}},
+	{MSG_TAG, "TAG", SENDER_DAEMON, 0, 0, {F_tags}},
 	{MSG_HELD, "HELD", SENDER_DAEMON, 2, 0, {F_gen, F_order}},
 	{MSG_TALLY, "TALLY", SENDER_DAEMON, 0, 0, {F_bucket, F_kind, F_count, F_flags}},
 	{MSG_EVENT, "EVENT", SENDER_DAEMON, 0, 0,
@@ -161,7 +165,7 @@ static const struct row rows[] = {
 	{MSG_SETTLED, "SETTLED", SENDER_DAEMON, 0, 0, {F_gen, F_flags}},
 
 	{MSG_RECORD, "RECORD", SENDER_NONE, 0, 0,
-	 {F_bucket, F_key, F_gen, F_order, F_kind, F_flags, F_ttl, F_stale, F_keep, F_created}},
+	 {F_bucket, F_key, F_gen, F_order, F_kind, F_flags, F_ttl, F_stale, F_keep, F_created, F_tags}},
 };
 /* clang-format on */
 
@@ -200,6 +204,14 @@ bool msg_is_bucket(struct bytes name)
 	return name.n > 0 && name.n <= SC_BUCKET_MAX;
 }
 
+static bool is_graph(struct bytes text)
+{
+	for (size_t i = 0; i < text.n; i++)
+		if (text.p[i] <= ' ' || text.p[i] > '~')
+			return false;
+	return true;
+}
+
 static bool follows_rule(struct bytes b, enum bytes_rule rule)
 {
 	switch (rule) {
@@ -211,6 +223,8 @@ static bool follows_rule(struct bytes b, enum bytes_rule rule)
 		return memchr(b.p, 0, b.n) == NULL;
 	case RULE_GENS:
 		return b.n % SC_GEN_SIZE == 0;
+	case RULE_GRAPH:
+		return is_graph(b);
 	}
 	return false;
 }

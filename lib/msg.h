@@ -16,6 +16,7 @@ struct msg {
 
 	uint64_t version, flags, reason, outcome, kind;
 	struct bytes build, bucket, key, text;
+	struct bytes tags;	       /* lib/tags.h */
 	struct bytes chain;	       /* generations the sender runs inside of, 16 bytes each */
 	struct gen gen;		       /* the run it is about */
 	uint64_t order;		       /* its order number */

@@ -25,6 +25,8 @@ enum msg_type {
 	MSG_WALK = 20,
 	MSG_SYNC = 21,
 	MSG_CLEAR = 22,
+	MSG_TOUCH = 23,
+	MSG_TAGS = 24,
 	MSG_HOLD = 25,
 	MSG_RELEASE = 26,
 	MSG_STATS = 27,
@@ -48,6 +50,7 @@ enum msg_type {
 	MSG_REPORT = 43,
 	MSG_ROW = 44,
 	MSG_FLAW = 45,
+	MSG_TAG = 46,
 	MSG_HELD = 48,
 	MSG_TALLY = 49,
 	MSG_EVENT = 50,
@@ -154,6 +157,9 @@ enum {
 
 /* PROVED.flags */
 enum { PROVED_BAD = 1u << 0 }; /* its bytes are not those of its sums, or cannot be read */
+
+/* CLEAR.flags */
+enum { CLEAR_EVERY = 1u << 0 }; /* of every bucket, every key: `bucket` and `text` say nothing */
 
 /* WALK.flags */
 enum { WALK_ONLY_LOOK = 1u << 0 }; /* count, change nothing */

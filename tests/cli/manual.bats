@@ -126,9 +126,17 @@ options_mark() { if rows | grep -q "^option$(printf '\034')$1$(printf '\034')"; 
 	refuse 2 put --move --ttl 0 k "$T/f"
 	refuse 2 rm --prefix a b
 	refuse 2 rm --prefix a --prefix b
+	refuse 2 ls --long --null
+	refuse 2 ls --long --json
+	refuse 2 ls --null --json
+	refuse 2 rm --all a
+	refuse 2 touch --ttl 0 a
+	refuse 2 rm --null --all
+	refuse 2 rm --tag a --all
+	refuse 2 rm --bucket '*' a
 	refuse 2 daemon status --now
 	refuse 2 stats --json --openmetrics
-	[ "$(sed -n '/^# OPTIONS THAT/,/^# EXIT/p' "$ROOT/cmd/sc.1.scd" | grep -c '^- ')" = 8 ]
-	[ "$n" = 15 ]
+	[ "$(sed -n '/^# OPTIONS THAT/,/^# EXIT/p' "$ROOT/cmd/sc.1.scd" | grep -c '^- ')" = 10 ]
+	[ "$n" = 23 ]
 	no_daemon
 }

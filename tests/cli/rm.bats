@@ -205,3 +205,125 @@ put_keys() {
 	printf '%s\n' "$stderr" >"$T/err"
 	is_message "$T/err" "$T/bad"
 }
+
+@test "rm --all: everything of the bucket with its files, kept failures and runs too, and nothing of another" {
+	printf '%s\n' a b $'c\xff' $'\xff\xff' | put_keys
+	printf x | "$SC" put -b other a
+	run -3 "$SC" get --keep-failures 1h bad -- fails 3
+	bg run "$SC" get running -- gate "$G"
+	step "$G" out x
+	shows run 'x\n'
+	run -0 "$SC" rm --all
+	assert_output ''
+	run -0 "$SC" ls
+	assert_output ''
+	run -0 "$SC" get --keep-failures 1h bad -- true
+	step "$G" exit 0
+	assert_rc 0 run
+	run -1 "$SC" get running
+	run -0 "$SC" ls -b other
+	assert_output a
+	run -0 "$SC" rm bad
+	wait_until '[ "$(find "$SC_DIR/objects" -name "*.out" | wc -l)" = 1 ]'
+	run -0 "$SC" rm --all
+}
+
+@test "rm --all -b '*': everything of every bucket, more than one batch, runs too" {
+	local name g2
+	g2=$(new_gate g2)
+	seq -f 'k/%g' 300 | put_keys
+	for name in a b c-1; do printf x | "$SC" put -b $name k; done
+	bg one "$SC" get -b a running -- gate "$G"
+	bg two "$SC" get running -- gate "$g2"
+	gate_up
+	gate_up "$g2"
+	run -0 "$SC" rm --all --bucket '*'
+	for name in a b c-1 default; do [ -z "$("$SC" ls -b $name)" ]; done
+	step "$G" exit 0
+	step "$g2" exit 0
+	assert_rc 0 one two
+	for name in a default; do run -1 "$SC" get -b $name running; done
+	wait_until '[ "$(objects)" = 0 ]'
+	printf x | "$SC" put -b a new
+	run -0 "$SC" get -b a new
+}
+
+@test "rm --all: what begins behind the question stays" {
+	bg a "$SC" get k -- gate "$G"
+	gate_up
+	run -0 "$SC" rm --all
+	entry k new
+	step "$G" exit 0
+	assert_rc 0 a
+	run -0 "$SC" get k
+	assert_output new
+}
+
+@test "rm --all -b '*' without a daemon starts one; a daemon killed in its middle is followed by one that removes the rest" {
+	seq -f 'k/%g' 600 | put_keys
+	printf x | "$SC" put -b other k
+	stop_daemon
+	SC_KILLAT=batch_gone:2 "$SCD_TEST" --ready-fd=9 "$SC_DIR" 9>"$T/ready" 3>&- &
+	wait_until '[ -s "$T/ready" ]'
+	run -0 "$SC" rm -b '*' --all
+	wait $! || [ $? = 137 ]
+	[ -z "$("$SC" ls)$("$SC" ls -b other)" ]
+}
+
+@test "rm -0: the keys that stdin names, of any bytes, the last one with or without a NUL; all others stay" {
+	local k
+	for k in $'new\nline' -dash $'bad\xffx' $'esc\e[31m' 'two  words' --all stays; do printf x | "$SC" put -- "$k"; done
+	printf '%s\0' $'new\nline' -dash never | "$SC" rm -0
+	[ "$("$SC" ls -0 | tr '\0' '\n' | wc -l)" = 5 ]
+	printf '%s\0%s' --all $'bad\xffx' | "$SC" rm --null
+	"$SC" ls -0 | cmp - <(printf '%s\0' $'esc\e[31m' stays 'two  words')
+	run -0 "$SC" rm -0 </dev/null
+	"$SC" ls -0 | "$SC" rm -0
+	run -0 "$SC" ls
+	assert_output ''
+}
+
+@test "rm -0: a list that is still on its way is obeyed as it comes, in the bucket that was named" {
+	printf x | "$SC" put -b b k1
+	printf x | "$SC" put -b b k2
+	printf x | "$SC" put k1
+	mkfifo "$T/list"
+	bg_sh rm '"$SC" rm -b b -0 <"$T/list"'
+	exec {list}>"$T/list"
+	printf 'k1\0' >&"$list"
+	wait_until '[ "$("$SC" ls -b b)" = k2 ]'
+	is_running rm
+	printf 'k2\0' >&"$list"
+	exec {list}>&-
+	assert_rc 0 rm
+	run -0 "$SC" ls -b b
+	assert_output ''
+	run -0 "$SC" ls
+	assert_output k1
+}
+
+@test "rm -0: an empty key, one that is too long, a stdin that cannot be read" {
+	printf x | "$SC" put k
+	run -2 bash -c 'printf "\0k\0" | "$SC" rm -0'
+	run -2 bash -c 'head -c 4097 /dev/zero | tr "\0" x | "$SC" rm -0'
+	run -125 bash -c '"$SC" rm -0 <&-'
+	run -125 --separate-stderr bash -c '"$SC" rm -0 <"$T"'
+	printf '%s\n' "$stderr" >"$T/err"
+	is_message "$T/err" 'cannot read stdin'
+	run -0 "$SC" get k
+}
+
+@test "rm: two selectors, none, a bucket that is none are refused, and nothing goes" {
+	printf x | "$SC" put k
+	local words
+	for words in '--all k' '--all --prefix k' '-0 k' '-0 --all' '--null --prefix k' '--prefix k k' '' "-b *" '--prefix='; do
+		run -2 "$SC" rm $words </dev/null
+	done
+	set -f
+	for words in '-b * k' '-b * --prefix k' '-b * -0' '-b ** --all'; do
+		run -2 "$SC" rm $words </dev/null
+	done
+	SC_BUCKET='*' run -2 "$SC" rm --all
+	set +f
+	run -0 "$SC" get k
+}

@@ -409,6 +409,19 @@ int index_clear(struct index *index, struct clearing *cl, index_done done, void 
 	sim_fail("a CLEAR, which no client of this world says");
 }
 
+int index_list_tags(struct index *index, struct bytes bucket, struct bytes prefix, unsigned limit, index_tag each, void *arg)
+{
+	(void)index, (void)bucket, (void)prefix, (void)limit, (void)each, (void)arg;
+	sim_fail("a TAGS, which no client of this world says");
+}
+
+int index_touch(struct index *index, struct bytes bucket, struct bytes key, uint64_t ttl_ms, const struct now *now,
+		index_done done, void *arg)
+{
+	(void)index, (void)bucket, (void)key, (void)ttl_ms, (void)now, (void)done, (void)arg;
+	sim_fail("a TOUCH, which no client of this world says");
+}
+
 int index_sync(struct index *index, index_done done, void *arg)
 {
 	(void)index, (void)done, (void)arg;

@@ -211,7 +211,7 @@ int flightfile_read(int dir_fd, const char *name, struct flightfile *f, bool *lo
 	*locked = run_is_locked(r);
 	if (r->torn)
 		return SC_ECORRUPT;
-	f->gen = r->gen;
+	*f = (struct flightfile){.gen = r->gen};
 	strcpy(f->bucket, "default");
 	f->key_len = strlen(r->key->name);
 	memcpy(f->key, r->key->name, f->key_len);

@@ -18,6 +18,7 @@
 #include "daemon/sql.h"
 #include "daemon/walk.h"
 #include "lib/err.h"
+#include "lib/msg.h"
 #include "lib/object.h"
 #include "tests/unit/store.h"
 
@@ -1452,6 +1453,7 @@ static void check_totals(struct room *r)
 	assert_int_equal(ask(r, "SELECT count(*) FROM (SELECT name, entries, bytes FROM buckets EXCEPT"
 				" SELECT bucket, count(*), sum(bytes) FROM entry GROUP BY bucket)"),
 			 0);
+	assert_int_equal(ask(r, "SELECT count(*) FROM tag WHERE entry NOT IN (SELECT id FROM entry)"), 0);
 	assert_int_equal(ask(r, "SELECT count(*) FROM buckets"), ask(r, "SELECT count(DISTINCT bucket) FROM entry"));
 }
 
@@ -2167,6 +2169,196 @@ static void clear_takes_both_rows_of_the_key_a_batch_ends_with(void **state)
 	}
 }
 
+static void clear_of_everything_takes_every_bucket_up_to_an_order(void **state)
+{
+	struct room *r = *state;
+	struct clearing cl = {.every = true, .max_order = 600};
+	struct entry e, got;
+	char key[32];
+
+	open_index(r);
+	for (unsigned i = 1; i <= 605; i++) {
+		snprintf(key, sizeof key, "%u", i);
+		e = i % 3 ? make_entry(key, i) : make_failure(key, i);
+		snprintf(e.bucket, sizeof e.bucket, "b%u", i % 7);
+		if (i == 300 || i == 601)
+			make_objects(r, &e.gen);
+		commit(r, &e);
+	}
+	assert_int_equal(clear_batch(r, &cl), 256);
+	assert_false(cl.over);
+	/* What is put behind its back is newer than the question, also in the place of what was not looked at yet. */
+	e = make_entry("599", 606);
+	snprintf(e.bucket, sizeof e.bucket, "b%u", 599 % 7);
+	commit(r, &e);
+	assert_int_equal(clear_batch(r, &cl), 256);
+	assert_false(cl.over);
+	assert_int_equal(clear_batch(r, &cl), 87);
+	assert_true(cl.over);
+	assert_int_equal(index_count(r->ix), 6);
+	e.gen = make_gen(300);
+	assert_false(has_objects(r, &e.gen));
+	e.gen = make_gen(601);
+	assert_true(has_objects(r, &e.gen));
+	assert_int_equal(index_find(r->ix, bytes_of("b4"), bytes_of("599"), false, &got), 0);
+	check_totals(r);
+}
+
+static uint64_t touch(struct room *r, const char *key, uint64_t ttl_ms, struct now now)
+{
+	struct said s = {0};
+
+	assert_int_equal(index_touch(r->ix, bytes_of(DEFAULT), bytes_of(key), ttl_ms, &now, on_done, &s), 0);
+	await(r, &s, 1);
+	assert_int_equal(s.status, 0);
+	return s.changed;
+}
+
+struct tags_seen {
+	char text[4096];
+};
+
+static void on_tag(void *arg, struct bytes tag)
+{
+	struct tags_seen *t = arg;
+	size_t n = strlen(t->text);
+
+	snprintf(t->text + n, sizeof t->text - n, "%.*s ", (int)tag.n, (const char *)tag.p);
+}
+
+static int list_tags(struct room *r, const char *prefix, unsigned limit, struct tags_seen *t)
+{
+	*t = (struct tags_seen){{0}};
+	return index_list_tags(r->ix, bytes_of(DEFAULT), bytes_of(prefix), limit, on_tag, t);
+}
+
+static struct entry make_tagged(const char *key, uint64_t order, const char *tags)
+{
+	struct entry e = make_entry(key, order);
+
+	snprintf(e.tags, sizeof e.tags, "%s", tags);
+	return e;
+}
+
+static int64_t tag_rows(struct room *r)
+{
+	return ask(r, "SELECT count(*) FROM tag");
+}
+
+static void tags_come_and_go_with_their_entry(void **state)
+{
+	struct room *r = *state;
+	struct entry a = make_tagged("a", 1, "b,red,redder"), b = make_tagged("b", 2, "red"), bad = make_failure("b", 3), got;
+	struct entry elsewhere = make_tagged("a", 4, "other");
+	struct tags_seen t;
+
+	open_index(r);
+	strcpy(bad.tags, "broken,red");
+	strcpy(elsewhere.bucket, "elsewhere");
+	commit(r, &a);
+	commit(r, &b);
+	commit(r, &bad);
+	commit(r, &elsewhere);
+	assert_int_equal(find(r, "a", &got), 0);
+	assert_string_equal(got.tags, "b,red,redder");
+	assert_int_equal(list_tags(r, "", 10, &t), 4);
+	assert_string_equal(t.text, "b broken red redder ");
+	assert_int_equal(list_tags(r, "red", 10, &t), 2);
+	assert_int_equal(list_tags(r, "redder", 10, &t), 1);
+	assert_int_equal(list_tags(r, "reddest", 10, &t), 0);
+	assert_int_equal(list_tags(r, "", 2, &t), 2);
+	assert_string_equal(t.text, "b broken ");
+	/* What takes its place has its own, also under the same number of the row. */
+	a = make_tagged("a", 5, "new");
+	commit(r, &a);
+	assert_int_equal(list_tags(r, "", 10, &t), 3);
+	assert_string_equal(t.text, "broken new red ");
+	assert_int_equal(tag_rows(r), 5);
+	/* What is good ends the failure, and its tags. */
+	b = make_entry("b", 6);
+	commit(r, &b);
+	assert_int_equal(list_tags(r, "", 10, &t), 1);
+	assert_int_equal(drop(r, "a", UINT64_MAX), 1);
+	assert_int_equal(list_tags(r, "", 10, &t), 0);
+	assert_int_equal(tag_rows(r), 1);
+	assert_int_equal(touch(r, "b", 10, later(0, 0)), 1);
+	assert_int_equal(expire(r, later(2000, 2000), 10), 2);
+	assert_int_equal(tag_rows(r), 0);
+	check_totals(r);
+}
+
+static void clear_of_a_tag_takes_those_of_its_bucket_in_batches_up_to_an_order(void **state)
+{
+	struct room *r = *state;
+	struct clearing cl = {.bucket = bytes_of(DEFAULT), .tag = bytes_of("x"), .max_order = 600};
+	struct entry e, got;
+	char key[32];
+
+	open_index(r);
+	for (unsigned i = 1; i <= 605; i++) {
+		snprintf(key, sizeof key, "%u", i);
+		e = i % 3 ? make_entry(key, i) : make_failure(key, i);
+		strcpy(e.tags, i % 2 ? "w,x" : "x,y");
+		if (i == 300 || i == 601)
+			make_objects(r, &e.gen);
+		commit(r, &e);
+	}
+	e = make_tagged("xx", 0, "xx");
+	commit(r, &e);
+	e = make_tagged("1", 0, "x");
+	strcpy(e.bucket, "elsewhere");
+	commit(r, &e);
+	e = make_entry("untagged", 0);
+	commit(r, &e);
+	assert_int_equal(clear_batch(r, &cl), 256);
+	assert_false(cl.over);
+	e = make_tagged("599", 606, "x");
+	commit(r, &e);
+	assert_int_equal(clear_batch(r, &cl), 256);
+	assert_int_equal(clear_batch(r, &cl), 87);
+	assert_true(cl.over);
+	assert_int_equal(index_count(r->ix), 6 + 3);
+	e.gen = make_gen(300);
+	assert_false(has_objects(r, &e.gen));
+	e.gen = make_gen(601);
+	assert_true(has_objects(r, &e.gen));
+	assert_int_equal(find(r, "599", &got), 0);
+	assert_int_equal(find(r, "untagged", &got), 0);
+	assert_int_equal(find(r, "xx", &got), 0);
+	check_totals(r);
+}
+
+static void touch_moves_what_is_good_into_this_boot_and_its_end_with_it(void **state)
+{
+	struct room *r = *state;
+	struct entry e = make_entry("key", 1), bad = make_failure("bad", 2), got;
+
+	open_index(r);
+	memcpy(e.boot_id, OTHER, sizeof e.boot_id);
+	e.ttl_ms = 5000;
+	e.stale_ms = 700;
+	commit(r, &e);
+	commit(r, &bad);
+	assert_int_equal(touch(r, "none", 1000, later(10, 10)), 0);
+	assert_int_equal(touch(r, "bad", 1000, later(10, 10)), 0);
+	assert_int_equal(touch(r, "key", SC_TTL_UNSET, later(20000, 90000)), 1);
+	assert_int_equal(find(r, "key", &got), 0);
+	assert_memory_equal(got.boot_id, BOOT, sizeof got.boot_id);
+	assert_int_equal(got.created_boot_ms, NOW.boot_ms + 20000);
+	assert_int_equal(got.created_wall_ms, NOW.wall_ms + 90000);
+	assert_int_equal(got.ttl_ms, 5000);
+	assert_int_equal(got.stale_ms, 700);
+	assert_true(gen_equal(&got.gen, &e.gen));
+	assert_int_equal(expire(r, later(25700, 90000), 10), 1); /* of bad */
+	assert_int_equal(find(r, "key", &got), 0);
+	assert_int_equal(touch(r, "key", SC_FOREVER, later(25700, 90000)), 1);
+	assert_int_equal(expire(r, later(1ULL << 60, 90000), 10), 0);
+	assert_int_equal(touch(r, "key", 300, later(30000, 90000)), 1);
+	assert_int_equal(expire(r, later(31000, 90000), 10), 0);
+	assert_int_equal(expire(r, later(31001, 90000), 10), 1);
+	check_totals(r);
+}
+
 static void failures_are_not_listed_expire_by_themselves_and_are_evicted_like_others(void **state)
 {
 	struct room *r = *state;
@@ -2326,6 +2518,10 @@ int main(void)
 		T(the_file_of_a_run_that_is_not_kept_goes_with_what_it_tells_of),
 		T(remove_takes_row_and_objects_up_to_an_order),
 		T(clear_takes_what_begins_so_in_batches_up_to_an_order),
+		T(clear_of_everything_takes_every_bucket_up_to_an_order),
+		T(touch_moves_what_is_good_into_this_boot_and_its_end_with_it),
+		T(tags_come_and_go_with_their_entry),
+		T(clear_of_a_tag_takes_those_of_its_bucket_in_batches_up_to_an_order),
 		cmocka_unit_test(age_is_told_by_the_right_clock),
 		T(expiry_begins_when_ttl_and_stale_are_over),
 		T(rows_of_another_boot_expire_by_the_wall_clock),

@@ -33,6 +33,7 @@ static const struct known_field {
 	{"bucket", BYTES, offsetof(struct msg, bucket), 1, 64},
 	{"key", BYTES, offsetof(struct msg, key), 1, 4096},
 	{"text", BYTES, offsetof(struct msg, text), 0, 4096},
+	{"tags", BYTES, offsetof(struct msg, tags), 0, 16 * 65 - 1},
 	{"chain", BYTES, offsetof(struct msg, chain), 0, 64 * 16},
 	{"gen", GEN, offsetof(struct msg, gen), 16, 16},
 	{"flags", UINT, offsetof(struct msg, flags), 0, UINT32_MAX},
@@ -321,7 +322,7 @@ static void unknown_types_are_refused(void **state)
 	assert_int_equal(decode(&v, 1), SC_EPROTO);
 }
 
-static int decode_question(struct bytes bucket, struct bytes key, struct bytes chain)
+static int decode_tagged(struct bytes bucket, struct bytes key, struct bytes chain, struct bytes tags)
 {
 	static const uint8_t gen[16];
 	struct value v[] = {
@@ -330,9 +331,27 @@ static int decode_question(struct bytes bucket, struct bytes key, struct bytes c
 		{.kind = VALUE_UINT, .u = SC_TTL_UNSET}, {.kind = VALUE_UINT, .u = SC_FOREVER},
 		{.kind = VALUE_BYTES, .bytes = chain},	 {.kind = VALUE_BYTES, .bytes = {gen, 16}},
 		{.kind = VALUE_UINT, .u = SC_TTL_UNSET}, {.kind = VALUE_UINT, .u = SC_TTL_UNSET},
+		{.kind = VALUE_BYTES, .bytes = tags},
 	};
 
 	return decode(v, COUNT(v));
+}
+
+static int decode_question(struct bytes bucket, struct bytes key, struct bytes chain)
+{
+	return decode_tagged(bucket, key, chain, bytes_of(""));
+}
+
+static void bad_tags_are_refused(void **state)
+{
+	struct bytes ok = bytes_of("a"), none = {NULL, 0};
+
+	(void)state;
+	for (unsigned c = 0; c < 256; c++) {
+		uint8_t text[] = {'x', (uint8_t)c};
+
+		assert_int_equal(decode_tagged(ok, ok, none, (struct bytes){text, 2}), c > 32 && c < 127 ? 0 : SC_EPROTO);
+	}
 }
 
 static void bad_bucket_key_or_chain_is_refused(void **state)
@@ -520,6 +539,7 @@ int main(void)
 		cmocka_unit_test(missing_fields_are_refused_and_more_are_ignored),
 		cmocka_unit_test(unknown_types_are_refused),
 		cmocka_unit_test(bad_bucket_key_or_chain_is_refused),
+		cmocka_unit_test(bad_tags_are_refused),
 		cmocka_unit_test(what_we_break_ourselves_is_a_bug),
 		cmocka_unit_test(a_full_buffer_is_left_as_it_was),
 		cmocka_unit_test(descriptors_are_as_many_as_the_message_says),
