@@ -7,6 +7,7 @@
 #include <utlist.h>
 
 #include "daemon/flight_parts.h"
+#include "daemon/lease.h"
 
 /* What a killed command's kernel may keep longer is waited for no more. */
 #define KILLED_MS 2000
@@ -240,6 +241,14 @@ static void heard_streaming(struct model *r, int error)
 	r->key->unkept_until = sim.now + SC_UNKEPT_MS;
 }
 
+/* Somebody's lease of the key (r NULL), or this one, is in the daemon's tables. */
+static bool is_known_lease(const struct key_model *k, const struct model *r)
+{
+	const struct key *at = key_find(&life.d, bytes_of("default"), bytes_of(k->name));
+
+	return at && at->lease && (!r || lease_is_among(at->lease, &r->gen, 1));
+}
+
 void check_heard(struct endpoint *e, const struct msg *m)
 {
 	struct client *c = e->client;
@@ -265,7 +274,8 @@ void check_heard(struct endpoint *e, const struct msg *m)
 		/* It may have had no time to say so before. */
 		if (m->error && e->run == r && !is_streaming(r))
 			heard_streaming(r, (int)m->error);
-	} else if (m->type == MSG_HOLDING && (r = run_of(&m->gen))) {
+	} else if (m->type == MSG_HOLDING && (r = run_of(&m->gen)) && is_known_lease(r->key, r)) {
+		/* Of one that was over before, the holder dead with its daemon, the command is the kernel's to end. */
 		r->pidfd_life = life.proc.number;
 	} else if (m->type == MSG_LEAVE) {
 		e->heir = NULL;
@@ -347,14 +357,6 @@ static struct model *lease_of(const struct key_model *k)
 			return r;
 	}
 	return NULL;
-}
-
-/* In the daemon's tables. */
-static bool is_known_lease(const struct key_model *k)
-{
-	const struct key *at = key_find(&life.d, bytes_of("default"), bytes_of(k->name));
-
-	return at && at->lease;
 }
 
 static void check_not_held(const struct key_model *k, const char *what)
@@ -528,7 +530,7 @@ static void said_miss(const struct client *c)
 	if (l && !c->renews)
 		sim_fail("client %u is told MISS, but its key is held", c->proc.number);
 	/* Somebody begins to hold it: what was there goes, and nothing is finished. */
-	if (c->renews || (c->finished && is_known_lease(c->key)))
+	if (c->renews || (c->finished && is_known_lease(c->key, NULL)))
 		return;
 	if (c->command || c->wait)
 		sim_fail("client %u is told MISS", c->proc.number);
@@ -618,7 +620,7 @@ static void said_alone(const struct client *c, const struct msg *m)
 /* To a put that was only to be if there is nothing. */
 static void said_exists(const struct client *c)
 {
-	bool there = is_unexpired(c->key) || is_known_lease(c->key);
+	bool there = is_unexpired(c->key) || is_known_lease(c->key, NULL);
 
 	for (unsigned i = 0; i < world.nruns; i++) {
 		const struct model *r = world.runs[i];
@@ -648,7 +650,7 @@ static void said_refuse(struct endpoint *e, const struct msg *m)
 		return;
 	}
 	if (c && m->reason == REFUSE_HELD) {
-		if (!is_known_lease(c->key))
+		if (!is_known_lease(c->key, NULL))
 			sim_fail("client %u is told that its key is held, and nobody does", c->proc.number);
 		if (c->errand == RM)
 			not_removed(c);
