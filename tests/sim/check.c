@@ -173,7 +173,8 @@ void check_page_end(struct model *r, enum page_state state, bool by_daemon)
 {
 	if (by_daemon && (state == PAGE_LOST || state == PAGE_CANCELLED))
 		conns_inherit(r);
-	if (by_daemon && state != PAGE_COMPLETE)
+	/* A settled one was noted then; here its writer has gone. */
+	if (by_daemon && state != PAGE_COMPLETE && r->settled_life != life.proc.number)
 		note_not_renewed(r);
 	if (by_daemon && check_can_be_finished(r))
 		sim_fail("the daemon ends the page of run %u, whose writer lives", r->number);

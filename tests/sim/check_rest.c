@@ -27,8 +27,9 @@ void check_command(struct writer *w)
 {
 	struct model *r = w->run;
 
-	if (r->slots || conns_reading(r) || r->to_finish || sim.late_percent || sim.resting || life.paused || !life.listening ||
-	    w->proc.paused_until > r->read_at || !r->read_at || life.born > r->read_at) {
+	/* Its file says that it is to be finished before anybody is told that it will be. */
+	if (r->slots || conns_reading(r) || r->to_finish || r->mark_finish || sim.late_percent || sim.resting || life.paused ||
+	    !life.listening || w->proc.paused_until > r->read_at || !r->read_at || life.born > r->read_at) {
 		r->read_at = sim.now;
 		return;
 	}
