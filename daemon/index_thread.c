@@ -645,6 +645,15 @@ static void go_on_walking(struct index *ix, struct job *j)
 	}
 }
 
+static void unlink_later(struct index *ix, const struct gen *later, unsigned *n)
+{
+	for (unsigned i = 0; i < *n; i++) {
+		KILLPOINT("before_older_unlinked");
+		unlink_objects(ix, &later[i]);
+	}
+	*n = 0;
+}
+
 /* In order. Commits are answered before the older objects go, because somebody's prompt waits for them and a large file takes
  * its time, but after the run's own file has gone: who is told of the entry must not find the run. Everything else is answered after. A
  * job that failed has changed no row, so nothing goes. */
@@ -672,6 +681,8 @@ static void answer(struct index *ix, struct job *first)
 				unlink_objects(ix, &j->dead[i].gen);
 		}
 		if (j->kind == JOB_WALK) {
+			/* What a commit before it has replaced has no row, and is on its way: it is no orphan. */
+			unlink_later(ix, later, &nlater);
 			DISK_WORK("walk");
 			go_on_walking(ix, j);
 		}
@@ -682,10 +693,7 @@ static void answer(struct index *ix, struct job *first)
 		jobs_answer(&ix->jobs, j);
 	}
 	KILLPOINT("jobs_answered");
-	for (unsigned i = 0; i < nlater; i++) {
-		KILLPOINT("before_older_unlinked");
-		unlink_objects(ix, &later[i]);
-	}
+	unlink_later(ix, later, &nlater);
 }
 
 /* No transaction is needed for it. */
