@@ -300,8 +300,6 @@ static bool send_initial(struct watcher *w)
 	struct conn *c = w->c;
 	int n = ROWS;
 
-	if (!send_runs(w))
-		return false;
 	while (n == ROWS && w->sent < ROWS) {
 		struct bytes after = {w->after_len ? w->after : NULL, w->after_len};
 
@@ -318,7 +316,7 @@ static bool send_initial(struct watcher *w)
 		conn_close_told(c);
 		return false;
 	}
-	if (n < ROWS && w->told == w->runs.len)
+	if (n < ROWS)
 		end_listing(w);
 	return true;
 }
@@ -381,6 +379,9 @@ void watch_drained(struct conn *c)
 	struct watcher *w = c->watch;
 
 	w->sent = 0;
+	/* First those that went on: what ends must have been told to be there. */
+	if (!send_runs(w) || w->told < w->runs.len)
+		return;
 	if (send_events(w) && w->lists)
 		send_initial(w);
 }

@@ -224,6 +224,22 @@ stop_watching() { kill "$(pid_of w)" && rc w >"$T/.rc"; }
 	[ "$(jq -r 'select(.key[0:1] == "k").key' "$T/w.out" | wc -l)" = 200 ]
 }
 
+@test "watch: --initial: a run that ends in the moment of the question is told to be there first, and then to have ended" {
+	bg run "$SC" get z -- gate "$G"
+	gate_up
+	local daemon gate
+	daemon=$(daemon_pid) gate=$(gate_pid)
+	kill -STOP "$daemon"
+	bg w "$SC" watch --initial --json --count 2
+	wait_until '[ -n "$(find /proc/"$(pid_of w)"/fd -lname "socket:*")" ] && grep -q "^State:.S" /proc/"$(pid_of w)"/status'
+	step "$G" exit 3
+	wait_until "dead $gate"
+	kill -CONT "$daemon"
+	assert_rc 0 w
+	assert_rc 3 run
+	[ "$(story z)" = '[start] fail' ]
+}
+
 @test "watch: --initial in the middle of a storm: no generation is told twice, and what is there at the end has been told" {
 	local n
 	for n in $(seq 60); do printf 'k%d\n' "$n"; done >"$T/keys"
