@@ -59,6 +59,7 @@ CMD_SRC = \
 	cmd/complete.c \
 	cmd/content.c \
 	cmd/doctor.c \
+	cmd/explain.c \
 	cmd/follow.c \
 	cmd/get.c \
 	cmd/get_end.c \
@@ -90,11 +91,13 @@ CMD_SRC = \
 	cmd/spawn.c \
 	cmd/source.c \
 	cmd/spool.c \
+	cmd/stats.c \
 	cmd/status.c \
 	cmd/sync.c \
 	cmd/talk.c \
 	cmd/touch.c \
 	cmd/verify.c \
+	cmd/watch.c \
 	cmd/writer.c \
 	cmd/writer_daemon.c
 
@@ -104,12 +107,14 @@ DAEMON_SRC = \
 	daemon/conn.c \
 	daemon/decide.c \
 	daemon/dispatch.c \
+	daemon/event.c \
 	daemon/evict.c \
 	daemon/flight.c \
 	daemon/flight_begin.c \
 	daemon/flight_end.c \
 	daemon/flight_table.c \
 	daemon/flightfile.c \
+	daemon/history.c \
 	daemon/index.c \
 	daemon/index_evict.c \
 	daemon/index_file.c \
@@ -123,10 +128,12 @@ DAEMON_SRC = \
 	daemon/room.c \
 	daemon/sieve.c \
 	daemon/sql.c \
+	daemon/stats.c \
 	daemon/ticker.c \
 	daemon/trust.c \
 	daemon/upkeep.c \
-	daemon/walk.c
+	daemon/walk.c \
+	daemon/watch.c
 
 # What the tests bring, found by name.
 UNIT_SRC   = $(wildcard tests/unit/test_*.c)

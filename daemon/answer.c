@@ -11,10 +11,12 @@
 #include "daemon/daemon.h"
 #include "daemon/evict.h"
 #include "daemon/flight.h"
+#include "daemon/history.h"
 #include "daemon/index.h"
 #include "daemon/key.h"
 #include "daemon/lease.h"
 #include "daemon/nesting.h"
+#include "daemon/stats.h"
 #include "daemon/trust.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -74,15 +76,15 @@ static int open_whole(int dir_fd, const struct entry *e, enum stream stream, uin
  * had now, which proves nothing about them. */
 static int open_entry(int dir_fd, const struct entry *e, int fds[2], size_t *n)
 {
-	int rc = open_whole(dir_fd, e, STREAM_OUT, e->out_len, &fds[0]); /* NOLINT: decided for is only what was looked up */
+	int rc = open_whole(dir_fd, e, STREAM_OUT, e->out_len, &fds[0]);
 
-	*n = 1;
+	*n = rc ? 0 : 1;
 	if (rc || e->err_len == 0)
 		return rc;
-	*n = 2;
 	rc = open_whole(dir_fd, e, STREAM_ERR, e->err_len, &fds[1]);
 	if (rc)
 		close(fds[0]);
+	*n = rc ? 0 : 2;
 	return rc;
 }
 
@@ -105,6 +107,7 @@ static void say_hit(struct conn *c, const struct entry *e, uint64_t age_ms, unsi
 	c->state = CONN_READING;
 	c->holds = e->gen;
 	evict_visited(c->d, e);
+	stats_count(c->d, bytes_of(e->bucket), TALLY_BYTES_SERVED, e->out_len + e->err_len);
 	conn_send(c, &m, fds, n);
 }
 
@@ -126,6 +129,7 @@ static void lead(struct conn *c, const struct ask *ask)
 	if (rc == SC_ENOMEM)
 		errno = ENOMEM;
 	log_event(c->d->log, "no-flight", "why=\"%s\"", sc_strerror(rc));
+	stats_count(c->d, bytes_of(ask->bucket), TALLY_BYPASSES, 1);
 	say_refused(c, REFUSE_STORE, rc == SC_ESYS || rc == SC_ENOMEM ? errno : 0, sc_strerror(rc));
 	/* Others may have filled the disk: what is asked for next shall find room. */
 	evict_look(c->d, ask->bucket);
@@ -144,7 +148,7 @@ static void hold(struct conn *c, const struct ask *ask)
 	int rc = lease_begin(c, ask);
 
 	if (rc)
-		say_refused(c, REFUSE_STORE, rc == SC_ENOMEM ? ENOMEM : errno, sc_strerror(rc));
+		say_refused(c, REFUSE_STORE, rc == SC_ESYS ? errno : rc == SC_ENOMEM ? ENOMEM : 0, sc_strerror(rc));
 }
 
 static void give_value(struct conn *c, const struct lease *l)
@@ -226,48 +230,75 @@ static int open_hit(struct conn *c, const struct ask *ask, struct known *k, stru
 	return 0;
 }
 
-static void answer(struct conn *c, struct ask *ask)
+/* What waits is counted when it no longer does, a run when it has begun. A renewal is not a question of its own: who asks for it has been
+ * answered; a holder asks for nothing that is made. */
+static void count(struct conn *c, const struct ask *ask, enum verdict_kind kind)
+{
+	static const struct {
+		bool counts;
+		enum tally as;
+	} kinds[] = {
+		[VERDICT_HIT] = {true, TALLY_HITS},
+		[VERDICT_STALE] = {true, TALLY_STALE},
+		[VERDICT_FAILURE] = {true, TALLY_FAILURES},
+		[VERDICT_FOLLOW] = {true, TALLY_FOLLOWS},
+		[VERDICT_LEAD] = {false, 0},
+		[VERDICT_WAIT] = {false, 0},
+		[VERDICT_MISS] = {true, TALLY_MISSES},
+		[VERDICT_NESTED] = {true, TALLY_BYPASSES},
+		[VERDICT_ALONE] = {true, TALLY_BYPASSES},
+		[VERDICT_EXISTS] = {false, 0},
+		[VERDICT_HELD] = {false, 0},
+		[VERDICT_VALUE] = {true, TALLY_HITS},
+		[VERDICT_HOLD] = {false, 0},
+	};
+
+	if (kinds[kind].counts && !ask->q.renew && !ask->q.hold)
+		stats_count(c->d, bytes_of(ask->bucket), kinds[kind].as, 1);
+}
+
+/* Why neither an entry nor somebody's run was the answer. e: of the entry that was looked up; unreadable: it was one, by its row. */
+static struct cause cause_of_miss(const struct ask *ask, const struct known *k, const struct verdict *v, const struct entry *e,
+				  bool unreadable)
+{
+	struct cause why = {.kind = CAUSE_NEVER};
+
+	if (v->kind == VERDICT_NESTED) {
+		why.kind = CAUSE_NESTED;
+	} else if (v->kind == VERDICT_ALONE) {
+		why.kind = history_of_errno(k->unkept);
+		why.error = k->unkept;
+	} else if (unreadable) {
+		why.kind = CAUSE_UNREADABLE;
+	} else if (ask->q.refresh) {
+		why.kind = CAUSE_REFRESHED;
+	} else if (k->has_entry && k->age_ms > k->ttl_ms) {
+		why.kind = CAUSE_EXPIRED;
+		why.when_ms = e->created_wall_ms + k->ttl_ms;
+	} else if (k->has_entry) {
+		why.kind = CAUSE_OLD;
+		why.when_ms = e->created_wall_ms;
+	}
+	return why;
+}
+
+/* What puts something in the place of whatever is there asks for nothing; nor is a renewal a question of its own. */
+static void note_miss(struct conn *c, const struct ask *ask, const struct cause *why, enum verdict_kind kind)
 {
 	struct bytes bucket = bytes_of(ask->bucket), key = {ask->key, ask->key_len};
-	struct lease *lease = lease_find(c->d, bucket, key);
-	struct flight *run = NULL;
-	struct known k = {.held = !lease ? HELD_NOT : lease_is_there(lease) ? HELD_THERE : HELD_BEGUN};
-	char who[128];
-	int fds[2], rc;
-	size_t nfds = 0;
-	struct verdict v;
-	struct entry good, failure = {.failed = true}, *e = NULL;
 
-	/* Who is inside of what holds it would wait for itself. */
-	k.nested = ask->q.hold && lease && lease_is_among(lease, ask->chain, ask->nchain);
-	look_up(c, ask, &good, &k);
-	look_up_failure(c, ask, &failure, &k);
-	flights_known(c->d, bucket, key, &k, &run);
-	v = decide(&ask->q, &k);
-	KILLPOINT("ask_decided");
-	rc = open_hit(c, ask, &k, &good, &failure, &v, &e, fds, &nfds);
-	if (is_hit(&v) && rc) {
-		say_refused(c, REFUSE_STORE, errno, sc_strerror(rc));
+	if (kind != VERDICT_LEAD && kind != VERDICT_MISS && kind != VERDICT_ALONE && kind != VERDICT_NESTED)
 		return;
-	}
-	if (is_hit(&v)) {
-		say_hit(c, e, v.kind == VERDICT_FAILURE ? k.failure_age_ms : k.age_ms,
-			(v.kind == VERDICT_STALE ? HIT_STALE : 0u) | (v.renew ? HIT_RENEW : 0u), fds, nfds);
-		return;
-	}
-	if (may_wait(&v)) {
-		if (nesting_locate(c, ask->chain, ask->nchain)) {
-			say_refused(c, REFUSE_BUSY, ENOMEM, "");
-			return;
-		}
-		/* Who begins a run of a key that has none waits for nobody. */
-		ask->early = v.kind == VERDICT_FOLLOW && flights_are_early(c->d) && nesting_is_inside(c);
-		if (ask->early)
-			k.run = RUN_AWAITED;
-		if (!ask->q.hold)
-			k.nested = (v.kind != VERDICT_LEAD || k.run != RUN_NONE) && nesting_by_key(c, bucket, key, &ask->q);
-		v = decide(&ask->q, &k);
-	}
+	if (!ask->q.put && !ask->q.renew && !ask->q.lost && !ask->q.hold)
+		history_missed(c->d, bucket, key, *why);
+}
+
+/* Says what is no hit. run and lease: those of the key, where the verdict is about one. */
+static void say_verdict(struct conn *c, struct ask *ask, const struct known *k, struct verdict v, struct flight *run,
+			struct lease *lease)
+{
+	char who[128];
+
 	switch (v.kind) {
 	case VERDICT_HIT:
 	case VERDICT_STALE:
@@ -289,8 +320,6 @@ static void answer(struct conn *c, struct ask *ask)
 		say_refused(c, REFUSE_NESTED, 0, "");
 		break;
 	case VERDICT_EXISTS:
-		for (size_t i = 0; v.by_entry && rc == 0 && i < nfds; i++)
-			close(fds[i]);
 		say_refused(c, REFUSE_EXISTS, 0, "");
 		break;
 	case VERDICT_HELD:
@@ -303,9 +332,63 @@ static void answer(struct conn *c, struct ask *ask)
 		hold(c, ask);
 		break;
 	case VERDICT_ALONE:
-		say_refused(c, REFUSE_UNKEPT, k.unkept, "");
+		say_refused(c, REFUSE_UNKEPT, k->unkept, "");
 		break;
 	}
+}
+
+static void answer(struct conn *c, struct ask *ask)
+{
+	struct bytes bucket = bytes_of(ask->bucket), key = {ask->key, ask->key_len};
+	struct lease *lease = lease_find(c->d, bucket, key);
+	struct flight *run = NULL;
+	struct known k = {.held = !lease ? HELD_NOT : lease_is_there(lease) ? HELD_THERE : HELD_BEGUN};
+	int fds[2], rc;
+	size_t nfds = 0;
+	struct verdict v;
+	struct entry good, failure = {.failed = true}, *e = NULL;
+	bool by_row;
+	struct cause why;
+
+	/* Who is inside of what holds it would wait for itself. */
+	k.nested = ask->q.hold && lease && lease_is_among(lease, ask->chain, ask->nchain);
+	look_up(c, ask, &good, &k);
+	look_up_failure(c, ask, &failure, &k);
+	flights_known(c->d, bucket, key, &k, &run);
+	v = decide(&ask->q, &k);
+	KILLPOINT("ask_decided");
+	by_row = is_hit(&v);
+	rc = open_hit(c, ask, &k, &good, &failure, &v, &e, fds, &nfds);
+	if (is_hit(&v) && rc) {
+		say_refused(c, REFUSE_STORE, errno, sc_strerror(rc));
+		return;
+	}
+	if (is_hit(&v)) {
+		count(c, ask, v.kind);
+		say_hit(c, e, v.kind == VERDICT_FAILURE ? k.failure_age_ms : k.age_ms,
+			(v.kind == VERDICT_STALE ? HIT_STALE : 0u) | (v.renew ? HIT_RENEW : 0u), fds, nfds);
+		return;
+	}
+	/* Of an entry that is in the way its being there is all that matters. */
+	for (size_t i = 0; i < nfds; i++)
+		close(fds[i]);
+	if (may_wait(&v)) {
+		if (nesting_locate(c, ask->chain, ask->nchain)) {
+			say_refused(c, REFUSE_BUSY, ENOMEM, "");
+			return;
+		}
+		/* Who begins a run of a key that has none waits for nobody. */
+		ask->early = v.kind == VERDICT_FOLLOW && flights_are_early(c->d) && nesting_is_inside(c);
+		if (ask->early)
+			k.run = RUN_AWAITED;
+		if (!ask->q.hold)
+			k.nested = (v.kind != VERDICT_LEAD || k.run != RUN_NONE) && nesting_by_key(c, bucket, key, &ask->q);
+		v = decide(&ask->q, &k);
+	}
+	count(c, ask, v.kind);
+	why = cause_of_miss(ask, &k, &v, &good, by_row);
+	note_miss(c, ask, &why, v.kind);
+	say_verdict(c, ask, &k, v, run, lease);
 }
 
 void answer_ask(struct conn *c, const struct msg *m)

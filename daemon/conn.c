@@ -123,7 +123,7 @@ static void flush(struct conn *c)
 	if (w->closing)
 		return;
 	set_blocked(w, false);
-	if (!w->out && c->state == CONN_LISTING && !c->d->stopping)
+	if (!w->out && (c->state & (CONN_LISTING | CONN_WATCHING)) && !c->d->stopping)
 		dispatch_drained(c);
 }
 

@@ -17,14 +17,15 @@ struct flight;
 
 /* How far a peer has got: a column of the dispatch table. */
 enum conn_state {
-	CONN_NEW = 1,	    /* nothing but HELLO may come */
-	CONN_READY = 2,	    /* a client that may ask */
-	CONN_WAITING = 4,   /* asked, was told to wait */
-	CONN_READING = 8,   /* follows or replays */
-	CONN_WRITING = 16,  /* a writer: the flight's own connection */
-	CONN_LISTING = 32,  /* rows are on their way to it */
-	CONN_STOPPING = 64, /* asked the daemon to stop */
-	CONN_HOLDING = 128, /* holds a key, or begins to */
+	CONN_NEW = 1,	     /* nothing but HELLO may come */
+	CONN_READY = 2,	     /* a client that may ask */
+	CONN_WAITING = 4,    /* asked, was told to wait */
+	CONN_READING = 8,    /* follows or replays */
+	CONN_WRITING = 16,   /* a writer: the flight's own connection */
+	CONN_LISTING = 32,   /* rows are on their way to it */
+	CONN_STOPPING = 64,  /* asked the daemon to stop */
+	CONN_HOLDING = 128,  /* holds a key, or begins to */
+	CONN_WATCHING = 256, /* is told of events */
 };
 
 /* What an ASK said, kept while it is unanswered. */
@@ -53,6 +54,7 @@ struct listing {
 	size_t after_len;
 	bool begun;
 	bool flights;	      /* of flights, not of entries */
+	bool stats;	      /* of buckets' counters: then `bucket` is the last one that was sent */
 	uint64_t after_order; /* … then this is where */
 	uint64_t sent;
 };
@@ -82,6 +84,7 @@ struct conn {
 	struct listing *listing; /* owned; while CONN_LISTING */
 	struct chore *chore;	 /* dispatch.c's; while the index is at it */
 	struct stroll *stroll;	 /* the same, of a walk */
+	struct watcher *watch;	 /* watch.c's; while CONN_WATCHING */
 
 	/* nesting.c's: what this peer is inside of, known once it was told anything but a hit */
 	struct gen *chain; /* owned */

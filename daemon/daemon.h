@@ -15,13 +15,16 @@ struct conn;
 struct distrusted;
 struct evict;
 struct flights;
+struct history;
 struct index;
 struct key;
 struct leases;
 struct listener;
 struct lockfile;
+struct stats;
 struct ticker;
 struct upkeep;
+struct watchers;
 
 struct daemon {
 	struct place place;
@@ -31,6 +34,9 @@ struct daemon {
 	struct flights *flights;
 	struct leases *leases;
 	struct evict *evict;
+	struct stats *stats;
+	struct watchers *watchers;
+	struct history *history;
 	struct key *keys; /* those that are run, waited for, or remembered … */
 	struct memos {
 		struct key *first; /* … for this, oldest first */

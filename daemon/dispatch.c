@@ -12,14 +12,17 @@
 #include "daemon/daemon.h"
 #include "daemon/evict.h"
 #include "daemon/flight.h"
+#include "daemon/history.h"
 #include "daemon/index.h"
 #include "daemon/key.h"
 #include "daemon/lease.h"
 #include "daemon/nesting.h"
+#include "daemon/stats.h"
 #include "daemon/ticker.h"
 #include "daemon/trust.h"
 #include "daemon/upkeep.h"
 #include "daemon/walk.h"
+#include "daemon/watch.h"
 #include "lib/build.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -27,6 +30,8 @@
 
 /* Rows put into a queue at once: with the longest keys they stay well under SC_QUEUE_MAX. */
 #define ROWS 32
+/* … and buckets. */
+#define BUCKETS 8
 
 /* A REMOVE, CLEAR, TOUCH or SYNC the index is at. Outlives its peer: then c is NULL and nobody is answered. */
 struct chore {
@@ -387,6 +392,43 @@ static void on_flights(struct conn *c, const struct msg *m, int *fds, size_t nfd
 	start_listing(c, m->bucket, (struct bytes){NULL, 0}, true);
 }
 
+static void send_tally(void *arg, const struct msg *m)
+{
+	conn_send(arg, m, NULL, 0);
+}
+
+static void on_stats(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	struct listing *l = calloc(1, sizeof *l);
+
+	(void)m, (void)fds, (void)nfds;
+	if (!l) {
+		conn_close(c, "no memory");
+		return;
+	}
+	l->stats = true;
+	c->listing = l;
+	c->state = CONN_LISTING;
+	/* The queue is not empty now; the rest follows when it is. */
+	stats_cache(c->d, send_tally, c);
+}
+
+static void on_explain(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	(void)fds, (void)nfds;
+	history_explain(c, m);
+}
+
+static void on_watch(struct conn *c, const struct msg *m, int *fds, size_t nfds)
+{
+	struct msg ok = {.type = MSG_OK}, no = {.type = MSG_REFUSE, .reason = REFUSE_BUSY};
+	int rc = watch_start(c, m);
+
+	(void)fds, (void)nfds;
+	/* What there is to tell follows when this is on its way. */
+	conn_send(c, rc ? &no : &ok, NULL, 0);
+}
+
 static void on_status(struct conn *c, const struct msg *m, int *fds, size_t nfds)
 {
 	struct daemon *d = c->d;
@@ -588,6 +630,9 @@ static const struct {
 	{MSG_TAGS, CONN_READY, on_tags},
 	{MSG_FLIGHTS, CONN_READY, on_flights},
 	{MSG_STATUS, CONN_READY, on_status},
+	{MSG_STATS, CONN_READY, on_stats},
+	{MSG_WATCH, CONN_READY, on_watch},
+	{MSG_EXPLAIN, CONN_READY, on_explain},
 	{MSG_STOP, CONN_READY, on_stop},
 	{MSG_PROVED, CONN_READY | CONN_READING, on_proved},
 	{MSG_NEXT, CONN_READY | CONN_READING, on_next},
@@ -663,12 +708,28 @@ static void send_flight(void *arg, const struct msg *m)
 	conn_send(c, m, NULL, 0);
 }
 
+/* A bucket is some twenty messages. */
+static int next_buckets(struct conn *c, struct listing *l)
+{
+	int n, rc = 1;
+
+	for (n = 0; n < BUCKETS && rc > 0; n += rc) {
+		rc = stats_next(c->d, l->bucket, send_tally, c);
+		if (c->listing != l)
+			return 0;
+		l->sent += rc > 0;
+	}
+	return rc < 0 ? rc : n == BUCKETS ? ROWS : n;
+}
+
 /* A row that cannot be sent takes *l with it. */
 static int next_rows(struct conn *c, struct listing *l)
 {
 	const struct listing was = *l;
 	struct bytes bucket = bytes_of(was.bucket), prefix = {was.prefix, was.prefix_len}, after = {was.after, was.after_len};
 
+	if (was.stats)
+		return next_buckets(c, l);
 	if (was.flights)
 		return (int)flights_list(c->d, bucket, was.after_order, ROWS, send_flight, c);
 	if (!was.begun)
@@ -683,6 +744,10 @@ void dispatch_drained(struct conn *c)
 	struct msg end = {.type = MSG_END}, no = {.type = MSG_REFUSE, .reason = REFUSE_STORE};
 	int n;
 
+	if (c->state == CONN_WATCHING) {
+		watch_drained(c);
+		return;
+	}
 	do {
 		n = next_rows(c, l);
 		if (c->listing != l || (n == ROWS && !conn_is_drained(c)))
@@ -705,6 +770,7 @@ void dispatch_gone(struct conn *c)
 {
 	bool stopping;
 
+	watch_stop(c);
 	key_leave(c);
 	nesting_forget(c);
 	free(c->ask);

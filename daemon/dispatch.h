@@ -11,7 +11,7 @@ struct msg;
 /* Takes the descriptors. A message that may not come now closes the connection. */
 void dispatch(struct conn *c, const struct msg *m, int *fds, size_t nfds);
 
-/* A listing's queue is empty: the next rows. */
+/* A listing's queue, or a watcher's, is empty: the next rows, or events. */
 void dispatch_drained(struct conn *c);
 
 /* The peer is gone: takes it out of every table. Called once, by conn_close. */

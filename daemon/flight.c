@@ -46,6 +46,25 @@ void flight_set_state(struct flight *f, enum flight_state to, const char *why)
 	f->state = to;
 }
 
+void flight_tell(struct flight *f, enum event_kind kind, unsigned reason, unsigned flags)
+{
+	struct event e = {.kind = kind,
+			  .bucket = flight_bucket(f),
+			  .key = flight_key(f),
+			  .gen = f->gen,
+			  .order = f->order,
+			  .exit = f->exit,
+			  .signal = f->signal,
+			  .out_len = f->end_out,
+			  .err_len = f->end_err,
+			  .ttl_ms = kind == EVENT_COMMIT ? f->ttl_ms : SC_FOREVER,
+			  .reason = reason,
+			  .flags = flags,
+			  .error = f->error};
+
+	event_tell(f->d, &e);
+}
+
 static void close_if_open(int *fd)
 {
 	if (*fd >= 0)
@@ -316,6 +335,7 @@ void flight_become_streaming(struct flight *f, int error)
 	char why[128];
 
 	f->streaming = true;
+	f->error = error;
 	KILLPOINT("streaming_taken");
 	snprintf(why, sizeof why, "streaming only: %s", strerror(error));
 	flight_set_state(f, f->state, why);

@@ -99,6 +99,8 @@ struct usage {
 	uint64_t bytes, ahead;
 };
 struct usage flights_usage(const struct daemon *d, const char *bucket);
+/* How many runs of the bucket go on. */
+unsigned flights_in(const struct daemon *d, const char *bucket);
 /* The largest of them that may still grow; NULL: none has told that it has. */
 struct flight *flights_largest(const struct daemon *d, const char *bucket);
 /* The objects of the run, together, may have so many bytes; what comes after is for its readers only, and it is not kept, because of this

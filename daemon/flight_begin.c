@@ -137,6 +137,7 @@ int flight_begin(struct conn *c, const struct ask *ask)
 		return rc;
 	}
 	flight_set_state(f, FLIGHT_RUNNING, "lead");
+	flight_tell(f, EVENT_START, 0, 0);
 	/* Who renews goes on reading the entry it was given. */
 	if (!ask->q.renew) {
 		flight_add_reader(f, c);

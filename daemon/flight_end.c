@@ -90,6 +90,7 @@ static void end_unfinished(struct flight *f)
 	note_renewal(f, false);
 	flight_set_state(f, FLIGHT_SETTLED, f->end == PAGE_LOST ? "lost" : "cancelled");
 	k = flight_take_out(f);
+	flight_tell(f, f->end == PAGE_LOST ? EVENT_LOST : EVENT_CANCEL, 0, 0);
 	flight_close_objects(f);
 	flight_discard(d, &f->gen);
 	KILLPOINT("before_lost");
@@ -172,8 +173,20 @@ void flights_on_dying(struct daemon *d, void *arg)
 
 /* ---- with it ---- */
 
+static void tell_end(struct flight *f, bool committed, enum unkept unkept)
+{
+	if (f->end == PAGE_CANCELLED)
+		flight_tell(f, EVENT_CANCEL, 0, 0);
+	else if (f->end == PAGE_FAILED)
+		flight_tell(f, EVENT_FAIL, 0, committed ? EVENT_KEPT : 0u);
+	else if (committed)
+		flight_tell(f, EVENT_COMMIT, 0, 0);
+	else
+		flight_tell(f, EVENT_END, unkept, 0);
+}
+
 /* The run has its result and, where it was kept, its row, and its file has gone: out of the tables, then the answer. */
-static void settle(struct flight *f, unsigned how, const char *why)
+static void settle(struct flight *f, unsigned how, enum unkept unkept, const char *why)
 {
 	struct daemon *d = f->d;
 	struct msg m = {.type = MSG_SETTLED, .gen = f->gen, .flags = how};
@@ -183,6 +196,7 @@ static void settle(struct flight *f, unsigned how, const char *why)
 	note_renewal(f, f->end == PAGE_COMPLETE && f->ttl_ms > 0 && how != 0);
 	flight_set_state(f, FLIGHT_SETTLED, why);
 	k = flight_take_out(f);
+	tell_end(f, how & SETTLED_COMMITTED, unkept);
 	KILLPOINT("before_settle");
 	if (!(how & SETTLED_COMMITTED))
 		flight_discard(d, &f->gen);
@@ -213,8 +227,9 @@ static bool is_whole(const struct flight *f, const struct msg *m)
 /* The command has ended well, and yet there will be no entry: who began it tells a person why. */
 static void settle_unkept(struct flight *f, int error, const char *why)
 {
-	page_set_unkept(f->page, error > 0 ? error : EIO);
-	settle(f, 0, why);
+	f->error = error > 0 ? error : EIO;
+	page_set_unkept(f->page, f->error);
+	settle(f, 0, UNKEPT_STORE, why);
 }
 
 /* Whatever failed before: this did not. */
@@ -240,9 +255,9 @@ static void on_committed(void *arg, int status, uint64_t changed)
 	if (status)
 		settle_unkept(f, status == SC_ESYS ? error : status == SC_ENOMEM ? ENOMEM : EIO, "commit failed");
 	else if (changed)
-		settle(f, SETTLED_COMMITTED, "committed");
+		settle(f, SETTLED_COMMITTED, 0, "committed");
 	else
-		settle(f, SETTLED_OVERTAKEN, "a newer one is there");
+		settle(f, SETTLED_OVERTAKEN, UNKEPT_NEWER, "a newer one is there");
 	daemon_arm_expiry(d);
 	evict_look(d, bucket);
 }
@@ -291,6 +306,10 @@ void flight_done(struct flight *f, const struct msg *m)
 	KILLPOINT("done_taken");
 	whole = is_whole(f, m);
 	flight_close_objects(f);
+	f->end_out = m->out_len;
+	f->end_err = m->err_len;
+	if (m->error)
+		f->error = (int)m->error;
 	f->exit = (uint32_t)m->exit;
 	f->signal = (uint32_t)m->signal;
 	f->end = m->outcome == OUTCOME_CANCELLED ? PAGE_CANCELLED : good ? PAGE_COMPLETE : PAGE_FAILED;
@@ -300,11 +319,11 @@ void flight_done(struct flight *f, const struct msg *m)
 		evict_look(f->d, f->bucket);
 	}
 	if (f->state == FLIGHT_STOPPING || f->end == PAGE_CANCELLED || (!good && !is_to_be_kept(f))) {
-		settle(f, 0, good ? "nobody reads" : "failed");
+		settle(f, 0, UNKEPT_DOOMED, good ? "nobody reads" : "failed");
 	} else if (f->streaming) {
-		settle(f, 0, "could not be stored");
+		settle(f, 0, UNKEPT_STORE, "could not be stored");
 	} else if (f->doomed || !is_to_be_kept(f)) {
-		settle(f, SETTLED_OVERTAKEN, f->doomed ? "doomed" : "not to be kept");
+		settle(f, SETTLED_OVERTAKEN, f->doomed ? UNKEPT_DOOMED : UNKEPT_TTL, f->doomed ? "doomed" : "not to be kept");
 	} else if (!whole) {
 		settle_unkept(f, EIO, "object and report differ");
 	} else {

@@ -3,6 +3,7 @@
 #ifndef SC_FLIGHT_PARTS_H
 #define SC_FLIGHT_PARTS_H
 
+#include "daemon/event.h"
 #include "daemon/flight.h"
 #include "daemon/key.h"
 #include "lib/page.h"
@@ -40,6 +41,8 @@ struct flight {
 	uint32_t next_slot;
 	enum page_state end; /* how it ended, once it did */
 	uint32_t exit, signal;
+	uint64_t end_out, end_err;    /* bytes of its objects then */
+	int error;		      /* they could not grow, because of this errno; 0: they could */
 	UT_hash_handle hh;	      /* by generation */
 	UT_hash_handle by_session_hh; /* while session is known */
 	size_t key_len;
@@ -70,6 +73,9 @@ static inline struct bytes flight_key(const struct flight *f)
 }
 
 /* ---- flight.c ---- */
+
+/* Tells of it: what is known of its end is in it. reason: of EVENT_END. */
+void flight_tell(struct flight *f, enum event_kind kind, unsigned reason, unsigned flags);
 
 /* Every change of state, and its line in the log. */
 void flight_set_state(struct flight *f, enum flight_state to, const char *why);

@@ -10,6 +10,7 @@
 #include "daemon/index.h"
 #include "daemon/lease.h"
 #include "daemon/nesting.h"
+#include "daemon/stats.h"
 #include "daemon/ticker.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -164,6 +165,15 @@ struct usage flights_usage(const struct daemon *d, const char *bucket)
 	return u;
 }
 
+unsigned flights_in(const struct daemon *d, const char *bucket)
+{
+	unsigned n = 0;
+
+	for (const struct flight *f = d->flights->by_gen; f; f = f->hh.next)
+		n += is_of(f, bucket);
+	return n;
+}
+
 struct flight *flights_largest(const struct daemon *d, const char *bucket)
 {
 	struct flight *largest = NULL;
@@ -207,6 +217,7 @@ static void adopt(struct daemon *d, const struct flightfile *file)
 
 	if (!f)
 		return; /* no memory: its file stays for the next daemon */
+	stats_count(d, flight_bucket(f), TALLY_LEADS, 0);
 	flight_await(f, "found");
 	KILLPOINT("flight_found");
 }
@@ -258,6 +269,12 @@ static void on_found(void *arg, const char *name)
 		KILLPOINT("lost_found");
 		look->found = true;
 		log_event(d->log, "lost", "gen=%s", name);
+		event_tell(d, &(struct event){.kind = EVENT_LOST,
+					      .bucket = bytes_of(file.bucket),
+					      .key = {file.key, file.key_len},
+					      .gen = file.gen,
+					      .order = file.order,
+					      .ttl_ms = SC_FOREVER});
 		flight_discard(d, &file.gen);
 	}
 }

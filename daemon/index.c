@@ -14,6 +14,7 @@
 
 #include "daemon/index_parts.h"
 #include "lib/err.h"
+#include "lib/msg.h"
 
 /* Rows of one expiry: the loop's other jobs wait behind it. */
 #define EXPIRE_MAX 1024
@@ -289,6 +290,94 @@ int index_bucket_total(struct index *ix, struct bytes bucket, struct total *t)
 	if (rc == SC_ECORRUPT)
 		tell_corrupt(ix);
 	return rc;
+}
+
+static void read_cause(struct sql *q, int i, struct cause *c)
+{
+	c->kind = (enum cause_kind)sql_u64(q, SQL_PAST, i);
+	c->exit = (uint32_t)sql_u64(q, SQL_PAST, i + 1) & 255;
+	c->signal = (uint32_t)sql_u64(q, SQL_PAST, i + 2) & 63;
+	c->error = (int)sql_number(q, SQL_PAST, i + 3) & 4095;
+	c->when_ms = sql_u64(q, SQL_PAST, i + 4);
+}
+
+static int recall(struct index *ix, struct bytes bucket, struct bytes key, struct past *p)
+{
+	int rc = ready_reader(ix);
+
+	if (rc)
+		return rc;
+	sql_bind_name(ix->reader, SQL_PAST, 1, bucket);
+	sql_bind_blob(ix->reader, SQL_PAST, 2, key.p, key.n);
+	rc = sql_step(ix->reader, SQL_PAST);
+	if (rc <= 0)
+		return rc ? rc : SC_ENOENT;
+	read_cause(ix->reader, 0, &p->fate);
+	read_cause(ix->reader, 5, &p->miss);
+	p->missed_ms = sql_u64(ix->reader, SQL_PAST, 10);
+	sql_done(ix->reader, SQL_PAST);
+	return 0;
+}
+
+int index_recall(struct index *ix, struct bytes bucket, struct bytes key, struct past *p)
+{
+	int rc = recall(ix, bucket, key, p);
+
+	if (rc == SC_ECORRUPT)
+		tell_corrupt(ix);
+	return rc;
+}
+
+int index_remember(struct index *ix, const struct buf *rows, index_done done, void *arg)
+{
+	struct job *j = job_new(JOB_REMEMBER, 0, done, arg);
+
+	if (!j || buf_append(&j->pasts, rows->data, rows->len)) {
+		if (j)
+			job_free(j);
+		return SC_ENOMEM;
+	}
+	jobs_put(&ix->jobs, j);
+	return 0;
+}
+
+static int next_bucket(struct index *ix, struct bytes after, char *name, struct total *t)
+{
+	int rc = ready_reader(ix);
+	struct bytes b;
+
+	if (rc)
+		return rc;
+	sql_bind_name(ix->reader, SQL_NEXT_BUCKET, 1, after);
+	rc = sql_step(ix->reader, SQL_NEXT_BUCKET);
+	if (rc <= 0)
+		return rc ? rc : SC_ENOENT;
+	b = sql_bytes(ix->reader, SQL_NEXT_BUCKET, 0);
+	rc = SC_ECORRUPT;
+	if (msg_is_bucket(b)) {
+		memcpy(name, b.p, b.n);
+		name[b.n] = '\0';
+		t->entries = sql_u64(ix->reader, SQL_NEXT_BUCKET, 1);
+		t->bytes = sql_u64(ix->reader, SQL_NEXT_BUCKET, 2);
+		rc = 0;
+	}
+	sql_done(ix->reader, SQL_NEXT_BUCKET);
+	return rc;
+}
+
+int index_next_bucket(struct index *ix, struct bytes after, char name[SC_BUCKET_MAX + 1], struct total *t)
+{
+	int rc = next_bucket(ix, after, name, t);
+
+	if (rc == SC_ECORRUPT)
+		tell_corrupt(ix);
+	return rc;
+}
+
+void index_on_gone(struct index *ix, index_gone each, void *arg)
+{
+	ix->gone = each;
+	ix->gone_arg = arg;
 }
 
 int index_next(struct index *ix, int64_t id, struct entry *out)
@@ -710,6 +799,8 @@ void index_collect(struct index *ix)
 {
 	for (struct job *j = jobs_collect(&ix->jobs), *next; j; j = next) {
 		next = j->next;
+		if (!j->status && ix->gone)
+			index_tell_gone(ix, j);
 		if (j->done) {
 			errno = j->err;
 			j->done(j->arg, j->status, j->changed);

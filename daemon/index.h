@@ -17,6 +17,7 @@
 #include "lib/gen.h"
 #include "lib/limits.h"
 #include "lib/log.h"
+#include "lib/proto.h"
 
 struct index;
 struct walk_order;
@@ -130,7 +131,38 @@ int index_list(struct index *ix, struct bytes bucket, struct bytes prefix, struc
 typedef void (*index_tag)(void *arg, struct bytes tag);
 int index_list_tags(struct index *ix, struct bytes bucket, struct bytes prefix, unsigned limit, index_tag each, void *arg);
 
+/* The name of the next bucket with entries behind `after`, bytewise, and what it has. SC_ENOENT: there is none · SC_ECORRUPT, SC_ESYS. */
+int index_next_bucket(struct index *ix, struct bytes after, char name[SC_BUCKET_MAX + 1], struct total *t);
+
+/* Why there was nothing of a key, and what became of it; all zero: nothing is known. */
+struct cause {
+	enum cause_kind kind;
+	uint32_t exit, signal;
+	int error;
+	uint64_t when_ms; /* Unix time */
+};
+struct past {
+	struct cause fate, miss;
+	uint64_t missed_ms; /* Unix time of the miss */
+};
+
+/* What index_remember was told of a key. SC_ENOENT: nothing, or forgotten · SC_ECORRUPT, SC_ESYS. */
+int index_recall(struct index *ix, struct bytes bucket, struct bytes key, struct past *p);
+
 /* ---- jobs ---- */
+
+/* A row that went, but for one whose place was taken. Told with the job that took it, before the job's own callback. The bytes are valid
+ * until it returns. */
+enum row_end { ROW_REMOVED, ROW_DAMAGED, ROW_EXPIRED, ROW_EVICTED };
+struct gone {
+	enum row_end how;
+	bool failed;
+	struct gen gen;
+	uint64_t order, out_len, err_len;
+	struct bytes bucket, key;
+};
+typedef void (*index_gone)(void *arg, const struct gone *g);
+void index_on_gone(struct index *ix, index_gone each, void *arg);
 
 /* status: 0 or an error. `changed`: commit: 1 if the entry is now the key's row, 0 if a row of a higher order stood there;
  * prove: 1 if the row is still there, else 0; remove, clear, expire and evict: how many rows went; touch: 1, or 0. */
@@ -166,6 +198,11 @@ int index_discard(struct index *ix, const struct gen *g, index_done done, void *
 /* What was committed before is on the disk when it is done: rows, objects, and the directories that hold them. SC_ESYS, EIO: some
  * of what was written since the last one, by whomever on this file system, is lost. */
 int index_sync(struct index *ix, index_done done, void *arg);
+
+/* These pasts, packed one behind the other, are what is known of their keys from now on; those of the keys that were told of longest ago
+ * go, so that SC_HISTORY_MAX are left. They are copied. */
+int index_pack_past(struct buf *rows, const struct past *p, struct bytes bucket, struct bytes key); /* SC_ENOMEM */
+int index_remember(struct index *ix, const struct buf *rows, index_done done, void *arg);
 
 /* The entries were served: they are not the next to be evicted. Those that are no longer there are passed over. The visits are
  * copied. */

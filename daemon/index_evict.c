@@ -105,7 +105,7 @@ static int choose(struct index *ix, struct job *j, struct sieve *s, bool *whole)
 			rc = spare(q, f->row.id);
 			break;
 		case SIEVE_TAKE:
-			rc = index_delete_row(q, f->row.id);
+			rc = index_take_row(ix, j, f->row.id, ROW_EVICTED);
 			index_doom(j, f->row.id, &f->gen);
 			ev->gone_bytes += f->row.bytes;
 			break;

@@ -31,6 +31,8 @@ struct index {
 	unsigned reader_epoch, told_epoch;
 	int64_t reader_boot; /* boots.id of boot_id in the reader's file */
 	bool listing;	     /* a statement of the reader is in use */
+	index_gone gone;     /* may be NULL */
+	void *gone_arg;
 
 	/* the index thread; before it is born and after it has died the loop's */
 	struct sql *writer;	       /* NULL: could not be opened anew; the next job tries */
@@ -72,9 +74,14 @@ void index_tell_meta(struct index *ix, const struct meta *m);
 void index_read_times(struct sql *q, struct entry *e); /* of a row of OF_BOOT */
 uint64_t index_life(const struct entry *e);	       /* ttl + stale, or SC_FOREVER */
 
-/* A row and its objects go: in the job's transaction, and behind it. */
+/* A row and its objects go: in the job's transaction, and behind it. take: … and whoever wants to know of it is told, when the job is
+ * done. */
 int index_delete_row(struct sql *q, int64_t id);
+int index_take_row(struct index *ix, struct job *j, int64_t id, enum row_end how);
 void index_doom(struct job *j, int64_t id, const struct gen *g);
+
+/* Tells ix->gone of the rows a job took. On the loop's thread. */
+void index_tell_gone(struct index *ix, const struct job *j);
 
 /* index_evict.c, in the thread */
 int index_do_evict(struct index *ix, struct job *j);

@@ -32,6 +32,71 @@ int index_delete_row(struct sql *q, int64_t id)
 	return sql_run(q, SQL_DELETE);
 }
 
+/* What one row was, behind the job: this, its bucket and its key. */
+struct gone_head {
+	enum row_end how;
+	bool failed;
+	struct gen gen;
+	uint64_t order, out_len, err_len;
+	size_t bucket_len, key_len;
+};
+
+static int note_gone(struct job *j, const struct gone_head *h, struct bytes bucket, struct bytes key)
+{
+	int rc = buf_append(&j->gone, h, sizeof *h);
+
+	if (!rc)
+		rc = buf_append(&j->gone, bucket.p, bucket.n);
+	return rc ? rc : buf_append(&j->gone, key.p, key.n);
+}
+
+/* Without memory for what is to be told the row stays. */
+int index_take_row(struct index *ix, struct job *j, int64_t id, enum row_end how)
+{
+	struct gone_head h = {.how = how};
+	struct sql *q = ix->writer;
+	struct bytes bucket, key;
+	int rc;
+
+	sql_bind_number(q, SQL_TAKE, 1, id);
+	rc = sql_step(q, SQL_TAKE);
+	if (rc <= 0)
+		return rc;
+	bucket = sql_bytes(q, SQL_TAKE, 0);
+	key = sql_bytes(q, SQL_TAKE, 1);
+	rc = 0;
+	/* What no lookup would give out nobody has heard of. */
+	if (bucket.n <= SC_BUCKET_MAX && key.n <= SC_KEY_MAX && sql_exact(q, SQL_TAKE, 2, h.gen.b, sizeof h.gen.b)) {
+		h.order = sql_u64(q, SQL_TAKE, 3);
+		h.failed = sql_number(q, SQL_TAKE, 4) != 0;
+		h.out_len = sql_u64(q, SQL_TAKE, 5);
+		h.err_len = sql_u64(q, SQL_TAKE, 6);
+		h.bucket_len = bucket.n;
+		h.key_len = key.n;
+		rc = note_gone(j, &h, bucket, key);
+	}
+	sql_done(q, SQL_TAKE);
+	return rc;
+}
+
+void index_tell_gone(struct index *ix, const struct job *j)
+{
+	const uint8_t *p = j->gone.data;
+	struct gone_head h;
+
+	for (size_t at = 0; at < j->gone.len; at += sizeof h + h.bucket_len + h.key_len) {
+		memcpy(&h, p + at, sizeof h);
+		ix->gone(ix->gone_arg, &(struct gone){.how = h.how,
+						      .failed = h.failed,
+						      .gen = h.gen,
+						      .order = h.order,
+						      .out_len = h.out_len,
+						      .err_len = h.err_len,
+						      .bucket = {p + at + sizeof h, h.bucket_len},
+						      .key = {p + at + sizeof h + h.bucket_len, h.key_len}});
+	}
+}
+
 /* ---- one job ---- */
 
 /* A row of the key; id 0: there is none. */
@@ -173,7 +238,7 @@ static int do_remove(struct index *ix, struct job *j)
 			continue;
 		index_doom(j, row.id, &row.gen);
 		j->changed++;
-		rc = index_delete_row(ix->writer, row.id);
+		rc = index_take_row(ix, j, row.id, ROW_REMOVED);
 	}
 	return rc;
 }
@@ -223,7 +288,7 @@ static int do_drop(struct index *ix, struct job *j)
 		return rc;
 	index_doom(j, id, &j->e.gen);
 	j->changed = 1;
-	return index_delete_row(ix->writer, id);
+	return index_take_row(ix, j, id, ROW_DAMAGED);
 }
 
 /* The next rows of the range. */
@@ -309,7 +374,7 @@ static int do_clear(struct index *ix, struct job *j)
 	else
 		rc = find_range(q, j);
 	for (unsigned i = 0; i < j->ndead && !rc; i++)
-		rc = index_delete_row(q, j->dead[i].id);
+		rc = index_take_row(ix, j, j->dead[i].id, ROW_REMOVED);
 	j->changed = j->ndead;
 	KILLPOINT("batch_cleared");
 	return rc;
@@ -330,6 +395,56 @@ static int do_visit(struct index *ix, struct job *j)
 		rc = sql_run(q, SQL_VISIT);
 	}
 	return rc;
+}
+
+/* In front of its bucket and its key. */
+struct past_head {
+	struct past past;
+	size_t bucket_len, key_len;
+};
+
+int index_pack_past(struct buf *rows, const struct past *p, struct bytes bucket, struct bytes key)
+{
+	struct past_head h = {*p, bucket.n, key.n};
+	int rc = buf_reserve(rows, sizeof h + bucket.n + key.n);
+
+	if (rc)
+		return rc;
+	buf_append(rows, &h, sizeof h);
+	buf_append(rows, bucket.p, bucket.n);
+	return buf_append(rows, key.p, key.n);
+}
+
+static void bind_cause(struct sql *q, int i, const struct cause *c)
+{
+	sql_bind_u64(q, SQL_PUT_PAST, i, c->kind);
+	sql_bind_u64(q, SQL_PUT_PAST, i + 1, c->exit);
+	sql_bind_u64(q, SQL_PUT_PAST, i + 2, c->signal);
+	sql_bind_number(q, SQL_PUT_PAST, i + 3, c->error);
+	sql_bind_u64(q, SQL_PUT_PAST, i + 4, c->when_ms);
+}
+
+static int do_remember(struct index *ix, struct job *j)
+{
+	struct sql *q = ix->writer;
+	struct past_head h;
+	int rc = 0;
+
+	for (size_t at = 0; at < j->pasts.len && !rc; at += sizeof h + h.bucket_len + h.key_len) {
+		const uint8_t *p = j->pasts.data + at;
+
+		memcpy(&h, p, sizeof h);
+		sql_bind_name(q, SQL_PUT_PAST, 1, (struct bytes){p + sizeof h, h.bucket_len});
+		sql_bind_blob(q, SQL_PUT_PAST, 2, p + sizeof h + h.bucket_len, h.key_len);
+		bind_cause(q, 3, &h.past.fate);
+		bind_cause(q, 8, &h.past.miss);
+		sql_bind_u64(q, SQL_PUT_PAST, 13, h.past.missed_ms);
+		rc = sql_run(q, SQL_PUT_PAST);
+	}
+	if (rc)
+		return rc;
+	sql_bind_number(q, SQL_DROP_PASTS, 1, SC_HISTORY_MAX);
+	return sql_run(q, SQL_DROP_PASTS);
 }
 
 static int do_prove(struct index *ix, struct job *j)
@@ -405,7 +520,7 @@ static int do_expire(struct index *ix, struct job *j)
 	}
 	sql_done(q, SQL_OTHER_BOOTS);
 	for (unsigned i = 0; i < j->ndead && !rc; i++)
-		rc = index_delete_row(q, j->dead[i].id);
+		rc = index_take_row(ix, j, j->dead[i].id, ROW_EXPIRED);
 	j->changed = j->ndead;
 	return rc;
 }
@@ -452,7 +567,7 @@ static int do_walk(struct index *ix, struct job *j)
 	if (j->walk->only_look)
 		j->ndead = 0;
 	for (unsigned i = 0; i < j->ndead; i++) {
-		rc = index_delete_row(q, j->dead[i].id);
+		rc = index_take_row(ix, j, j->dead[i].id, ROW_DAMAGED);
 		if (rc)
 			return rc;
 	}
@@ -464,6 +579,7 @@ static int do_job(struct index *ix, struct job *j, uint64_t *highest)
 {
 	j->changed = 0;
 	j->ndead = 0;
+	j->gone.len = 0;
 	switch (j->kind) {
 	case JOB_COMMIT:
 		return do_commit(ix, j, highest);
@@ -486,6 +602,8 @@ static int do_job(struct index *ix, struct job *j, uint64_t *highest)
 		return do_visit(ix, j);
 	case JOB_PROVE:
 		return do_prove(ix, j);
+	case JOB_REMEMBER:
+		return do_remember(ix, j);
 	case JOB_EVICT:
 		return index_do_evict(ix, j);
 	case JOB_DOUBT:

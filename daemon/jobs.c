@@ -19,12 +19,16 @@ struct job *job_new(enum job_kind kind, unsigned room, index_done done, void *ar
 	j->room = room;
 	j->done = done;
 	j->arg = arg;
+	buf_init(&j->gone, SIZE_MAX);
+	buf_init(&j->pasts, SIZE_MAX);
 	return j;
 }
 
 void job_free(struct job *j)
 {
 	free(j->visits);
+	buf_release(&j->gone);
+	buf_release(&j->pasts);
 	free(j);
 }
 

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "daemon/index.h"
+#include "lib/buf.h"
 
 enum job_kind {
 	JOB_COMMIT,
@@ -24,7 +25,8 @@ enum job_kind {
 	JOB_RENEW,
 	JOB_WALK,
 	JOB_DOUBT,
-	JOB_SYNC
+	JOB_SYNC,
+	JOB_REMEMBER
 };
 
 #define JOB_COMMIT_ROOM 2 /* of a commit: what it replaces, and the failure it ends */
@@ -46,6 +48,7 @@ struct job {
 	struct now now;
 	struct visit *visits; /* owned */
 	size_t nvisits;
+	struct buf pasts;	 /* owned */
 	struct eviction *ev;	 /* borrowed */
 	struct clearing *cl;	 /* borrowed */
 	const char *why;	 /* renew; static */
@@ -54,6 +57,7 @@ struct job {
 
 	int status, err; /* err: errno of SC_ESYS */
 	uint64_t changed;
+	struct buf gone;      /* owned; rows that went: index_thread.c packs, index.c tells */
 	unsigned ndead, room; /* generations whose objects go; room: how many `dead` has */
 	struct dead dead[];
 };

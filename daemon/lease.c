@@ -159,14 +159,27 @@ static void discard(struct daemon *d, const struct gen *g)
 		flightfile_unlink(d->place.dir_fd, g);
 }
 
+static struct event event_of(const struct lease *l, enum event_kind kind)
+{
+	return (struct event){.kind = kind,
+			      .bucket = bytes_of(l->bucket),
+			      .key = {l->key_bytes, l->key_len},
+			      .gen = l->gen,
+			      .order = l->order,
+			      .ttl_ms = SC_FOREVER};
+}
+
 /* Out of the tables, so that whoever is asked again because of it does not meet it. */
 static void end(struct lease *l, const char *why)
 {
 	struct daemon *d = l->d;
+	struct event e = event_of(l, EVENT_RELEASE);
 	struct gen gen = l->gen;
 	struct key *k = l->key;
 
 	set_state(l, LEASE_GONE, why);
+	if (l->there)
+		event_tell(d, &e);
 	/* Its holder may have the lock still, and the next daemon must not believe in it. */
 	flightfile_mark(d->place.dir_fd, &gen, MARK_DOOMED);
 	lease_free(l);
@@ -199,6 +212,8 @@ static void give_up(struct lease *l, const char *why)
 
 static const char *why_over(const struct lease *l)
 {
+	if (l->state == LEASE_ENDING && is_dead(l))
+		return "its command is dead";
 	if (l->state != LEASE_AWAITED)
 		return NULL;
 	if (!flightfile_is_locked(l->d->place.dir_fd, &l->gen))
@@ -346,6 +361,19 @@ bool lease_is_among(const struct lease *l, const struct gen *chain, size_t n)
 		if (gen_equal(&chain[--n], &l->gen))
 			return true;
 	return false;
+}
+
+void leases_list(struct daemon *d, void (*each)(void *arg, const struct event *e, uint64_t age_ms), void *arg)
+{
+	uint64_t now_ms = clock_now().boot_ms;
+	struct lease *l, *next;
+
+	HASH_ITER (hh, d->leases->by_gen, l, next) {
+		struct event e = event_of(l, EVENT_HOLD);
+
+		if (l->there)
+			each(arg, &e, now_ms - l->began_ms);
+	}
 }
 
 char *lease_describe(const struct lease *l, char out[128])
@@ -514,7 +542,10 @@ void lease_holding(struct conn *c, const struct msg *m, int pidfd)
 	KILLPOINT("lease_held");
 	conn_send(c, &ok, NULL, 0);
 	if (!l->there) {
+		struct event e = event_of(l, EVENT_HOLD);
+
 		l->there = true;
+		event_tell(c->d, &e);
 		key_changed(c->d, l->key);
 	}
 }

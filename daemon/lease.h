@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "daemon/decide.h"
+#include "daemon/event.h"
 #include "lib/buf.h"
 #include "lib/gen.h"
 
@@ -48,6 +49,8 @@ const struct lease *lease_look_prefix(struct daemon *d, struct bytes bucket, str
 bool lease_is_there(const struct lease *l);
 /* Whether one of these is it. */
 bool lease_is_among(const struct lease *l, const struct gen *chain, size_t n);
+/* Each whose VALUE can be given, as its HOLD was told, and ms since it began. What `each` is given is the lease's own. */
+void leases_list(struct daemon *d, void (*each)(void *arg, const struct event *e, uint64_t age_ms), void *arg);
 /* Who holds it, for people: "pid 4711, for 12s". Returns out. */
 char *lease_describe(const struct lease *l, char out[128]);
 

@@ -15,15 +15,19 @@
 
 #include "daemon/conn.h"
 #include "daemon/daemon.h"
+#include "daemon/event.h"
 #include "daemon/evict.h"
 #include "daemon/flight.h"
+#include "daemon/history.h"
 #include "daemon/index.h"
 #include "daemon/key.h"
 #include "daemon/lease.h"
 #include "daemon/listener.h"
+#include "daemon/stats.h"
 #include "daemon/ticker.h"
 #include "daemon/trust.h"
 #include "daemon/upkeep.h"
+#include "daemon/watch.h"
 #include "lib/build.h"
 #include "lib/clock.h"
 #include "lib/digest.h"
@@ -216,6 +220,7 @@ static void on_turn(uv_prepare_t *turn)
 	bool answers = m->d.dirty != NULL;
 
 	daemon_step(&m->d);
+	watch_turn(&m->d);
 	conn_flush_all(&m->d);
 	KILLPOINT("answers_sent");
 	if (answers && !m->proved)
@@ -398,6 +403,14 @@ static int start(struct main *m, const char *path, char *why, size_t size)
 	if (rc)
 		return rc;
 	rc = open_loop(m);
+	if (rc == 0)
+		rc = stats_open(d);
+	if (rc == 0)
+		rc = watch_open(d);
+	if (rc == 0)
+		rc = history_open(d);
+	if (rc == 0)
+		index_on_gone(d->index, event_gone, d);
 	/* Before anybody is let in: a run that is going on must not be taken for none. */
 	if (rc == 0)
 		rc = leases_open(d);
@@ -435,6 +448,7 @@ static void finish(struct main *m)
 	/* Who asked us to go shall know that we do, however long the index takes to close. */
 	conn_flush_all(d);
 	evict_tell(d);
+	history_save(d);
 	index_close(d->index);
 	upkeep_free(d->upkeep);
 	trust_close(d);
@@ -451,6 +465,9 @@ static void finish(struct main *m)
 	leases_close(d);
 	keys_forget_all(d);
 	evict_close(d);
+	stats_close(d);
+	watch_close(d);
+	history_close(d);
 	ticker_free(d->idle);
 	ticker_free(d->expiry);
 	ticker_free(d->pulse);

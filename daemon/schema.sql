@@ -94,3 +94,23 @@ END;
 CREATE TRIGGER entry_loses_tags AFTER DELETE ON entry WHEN old.tags <> '' BEGIN
 	DELETE FROM tag WHERE entry = old.id;
 END;
+
+-- What became of recent keys, for `explain`: of each the last thing that happened to its run or entry, and why the last question was a
+-- miss. Written late, in batches. Both are numbers of `enum cause_kind`, 0: nothing.
+CREATE TABLE history (
+	seq         INTEGER PRIMARY KEY, -- in the order in which they were told of; the lowest go
+	bucket      TEXT NOT NULL,
+	key         BLOB NOT NULL CHECK (length(key) BETWEEN 1 AND 4096),
+	fate        INTEGER NOT NULL,
+	fate_exit   INTEGER NOT NULL,
+	fate_signal INTEGER NOT NULL,
+	fate_error  INTEGER NOT NULL, -- errno
+	fate_ms     INTEGER NOT NULL, -- Unix time
+	miss        INTEGER NOT NULL,
+	miss_exit   INTEGER NOT NULL,
+	miss_signal INTEGER NOT NULL,
+	miss_error  INTEGER NOT NULL,
+	miss_ms     INTEGER NOT NULL, -- when it came to be so
+	missed_ms   INTEGER NOT NULL, -- when it was asked for
+	UNIQUE (bucket, key)
+) STRICT;

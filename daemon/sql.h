@@ -34,6 +34,10 @@ enum sql_who { SQL_READ = 1, SQL_WRITE = 2 };
 	X(NEXT_TAG, SQL_READ, "SELECT tag FROM tag WHERE bucket = ?1 AND tag >= ?2 ORDER BY tag LIMIT 1")                      \
 	X(FIRST_END, SQL_READ, "SELECT purge_boot FROM entry WHERE boot = ?1 AND purge_boot >= 0 ORDER BY purge_boot LIMIT 1") \
 	X(BUCKET, SQL_READ, "SELECT entries, bytes FROM buckets WHERE name = ?1")                                              \
+	X(NEXT_BUCKET, SQL_READ, "SELECT name, entries, bytes FROM buckets WHERE name > ?1 ORDER BY name LIMIT 1")             \
+	X(PAST, SQL_READ,                                                                                                      \
+	  "SELECT fate, fate_exit, fate_signal, fate_error, fate_ms, miss, miss_exit, miss_signal, miss_error, miss_ms,"       \
+	  " missed_ms FROM history WHERE bucket = ?1 AND key = ?2")                                                            \
 	X(OTHER_BOOTS, SQL_READ | SQL_WRITE, "SELECT id, boot_id FROM boots WHERE id <> ?1")                                   \
 	X(OF_BOOT, SQL_READ | SQL_WRITE,                                                                                       \
 	  "SELECT id, gen, created_wall_ms, created_boot_ms, ttl_ms, stale_ms FROM entry"                                      \
@@ -62,9 +66,14 @@ enum sql_who { SQL_READ = 1, SQL_WRITE = 2 };
 	  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?14, ?20, 0, ?21, "  \
 	  "?22)")                                                                                                              \
 	X(DELETE, SQL_WRITE, "DELETE FROM entry WHERE id = ?1")                                                                \
+	X(TAKE, SQL_WRITE, "DELETE FROM entry WHERE id = ?1 RETURNING bucket, key, gen, ord, failed, out_len, err_len")        \
 	X(ENDED, SQL_WRITE, "SELECT id, gen FROM entry WHERE boot = ?1 AND purge_boot < ?2 ORDER BY purge_boot LIMIT ?3")      \
 	X(ADD_BOOT, SQL_WRITE, "INSERT OR IGNORE INTO boots (boot_id) VALUES (?1)")                                            \
 	X(VISIT, SQL_WRITE, "UPDATE entry SET visited = 1, hits = hits + ?3 WHERE id = ?1 AND gen = ?2")                       \
+	X(PUT_PAST, SQL_WRITE,                                                                                                 \
+	  "INSERT OR REPLACE INTO history (bucket, key, fate, fate_exit, fate_signal, fate_error, fate_ms, miss, miss_exit,"   \
+	  " miss_signal, miss_error, miss_ms, missed_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")     \
+	X(DROP_PASTS, SQL_WRITE, "DELETE FROM history WHERE seq <= (SELECT max(seq) FROM history) - ?1")                       \
 	/* eviction */                                                                                                         \
 	X(HAND, SQL_WRITE, "SELECT hand, entries, (SELECT max(id) FROM entry) FROM meta WHERE id = 1")                         \
 	X(BUCKET_HAND, SQL_WRITE,                                                                                              \

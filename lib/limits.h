@@ -97,6 +97,19 @@
 #define SC_VISITS_MS 5000
 #define SC_VISITS_PAUSE_MS 2000
 
+/* Buckets that are counted for themselves: 200 bytes each. What comes after is counted together. */
+#define SC_TALLIED_MAX 1024
+
+/* What those who watch have not read yet, for all of them together, in events and bytes; and how many they may be. */
+#define SC_EVENTS_MAX 4096
+#define SC_EVENTS_BYTES (1024 * 1024)
+#define SC_WATCHERS_MAX 64
+
+/* What became of a key is known of so many keys; of so many bytes of them at most in memory alone, and for so long. */
+#define SC_HISTORY_MAX 4096
+#define SC_HISTORY_BYTES (256 * 1024)
+#define SC_HISTORY_MS 5000
+
 /* `hashes`: 64 bytes for each file whose content is remembered, 262144 of them at most. */
 #define SC_HASHES_SIZE (16 * 1024 * 1024)
 /* A file that was changed so short a time ago may be changed again and have the same times: the coarsest of local file systems count

@@ -115,6 +115,9 @@ static const struct row rows[] = {
 	{MSG_TAGS, "TAGS", SENDER_CLIENT, 0, 0, {F_bucket, F_text}},
 	{MSG_HOLD, "HOLD", SENDER_CLIENT, 0, 0, {F_bucket, F_key, F_flags, F_ttl, F_chain}},
 	{MSG_RELEASE, "RELEASE", SENDER_CLIENT, 0, 0, {F_gen}},
+	{MSG_STATS, "STATS", SENDER_CLIENT, 0, 0, {0}},
+	{MSG_WATCH, "WATCH", SENDER_CLIENT, 0, 0, {F_bucket, F_text, F_flags}},
+	{MSG_EXPLAIN, "EXPLAIN", SENDER_CLIENT, 0, 0, {F_bucket, F_key}},
 
 	{MSG_HIT, "HIT", SENDER_DAEMON, 1, F_err_len,
 	 {F_gen, F_order, F_exit, F_signal, F_out_len, F_err_len, F_age, F_ttl, F_created, F_flags, F_out_sum, F_err_sum}},
@@ -140,6 +143,12 @@ static const struct row rows[] = {
 	{MSG_FLAW, "FLAW", SENDER_DAEMON, 0, 0, {F_row, F_bucket, F_key, F_gen, F_reason, F_error}},
 	{MSG_TAG, "TAG", SENDER_DAEMON, 0, 0, {F_tags}},
 	{MSG_HELD, "HELD", SENDER_DAEMON, 2, 0, {F_gen, F_order}},
+	{MSG_TALLY, "TALLY", SENDER_DAEMON, 0, 0, {F_bucket, F_kind, F_count, F_flags}},
+	{MSG_EVENT, "EVENT", SENDER_DAEMON, 0, 0,
+	 {F_kind, F_bucket, F_key, F_gen, F_order, F_created, F_exit, F_signal, F_out_len, F_err_len, F_ttl, F_reason, F_error,
+	  F_flags}},
+	{MSG_MISSED, "MISSED", SENDER_DAEMON, 0, 0, {F_count}},
+	{MSG_CAUSE, "CAUSE", SENDER_DAEMON, 0, 0, {F_kind, F_created, F_age, F_exit, F_signal, F_error, F_flags}},
 
 	{MSG_REGISTER, "REGISTER", SENDER_WRITER, 3, F_pid, {F_bucket, F_key, F_gen, F_pid, F_flags}},
 	{MSG_STARTED, "STARTED", SENDER_WRITER, 1, 0, {F_gen, F_pid, F_flags}},

@@ -29,6 +29,9 @@ enum msg_type {
 	MSG_TAGS = 24,
 	MSG_HOLD = 25,
 	MSG_RELEASE = 26,
+	MSG_STATS = 27,
+	MSG_WATCH = 28,
+	MSG_EXPLAIN = 29,
 
 	/* the daemon's answers */
 	MSG_HIT = 30,
@@ -49,6 +52,10 @@ enum msg_type {
 	MSG_FLAW = 45,
 	MSG_TAG = 46,
 	MSG_HELD = 48,
+	MSG_TALLY = 49,
+	MSG_EVENT = 50,
+	MSG_MISSED = 51,
+	MSG_CAUSE = 52,
 
 	/* a writer speaks */
 	MSG_REGISTER = 60,
@@ -167,6 +174,106 @@ enum flaw {
 
 /* STARTED.flags, REGISTER.flags */
 enum { STARTED_FOREGROUND = 1u << 0 }; /* the command's session is its caller's, not one of its own */
+
+/* WATCH.flags */
+enum { WATCH_INITIAL = 1u << 0 }; /* what there is first: runs as START, entries as COMMIT */
+
+/* EVENT.kind: what has become of a key. Numbers are never given anew. */
+enum event_kind {
+	EVENT_START = 1,   /* a run has begun */
+	EVENT_COMMIT = 2,  /* … has ended well, and there is an entry */
+	EVENT_FAIL = 3,	   /* … has failed */
+	EVENT_CANCEL = 4,  /* … was stopped, because nobody read it */
+	EVENT_LOST = 5,	   /* … has lost its writer */
+	EVENT_END = 6,	   /* … has ended well, and is not kept: EVENT.reason */
+	EVENT_REMOVE = 7,  /* an entry has gone because somebody said so; `reason` 1: because it is damaged */
+	EVENT_EXPIRE = 8,  /* … because its time is over */
+	EVENT_EVICT = 9,   /* … to make room */
+	EVENT_HOLD = 10,   /* a lease was taken */
+	EVENT_RELEASE = 11 /* … and is over */
+};
+
+/* EVENT.flags */
+enum {
+	EVENT_INITIAL = 1u << 0, /* it was so when the watch began */
+	EVENT_KEPT = 1u << 1,	 /* FAIL: the failure is kept */
+};
+
+/* EVENT.reason of END */
+enum unkept {
+	UNKEPT_DOOMED = 1, /* its key was removed meanwhile, or refreshed */
+	UNKEPT_TTL = 2,	   /* by its ttl of 0 it was not to be kept */
+	UNKEPT_STORE = 3,  /* it could not be stored: `error` */
+	UNKEPT_NEWER = 4,  /* a newer one was there already */
+};
+
+/* EVENT.reason of REMOVE */
+enum { REMOVED_DAMAGED = 1 }; /* its objects were not what they should be */
+
+/* CAUSE.kind: why there was nothing. Kept in the index: numbers are never given anew. */
+enum cause_kind {
+	CAUSE_NONE = 0,	       /* never sent: nothing is to be said */
+	CAUSE_NEVER = 1,       /* nothing is known of the key: never seen, or forgotten */
+	CAUSE_EXPIRED = 2,     /* the entry's time was over, at `created` */
+	CAUSE_OLD = 3,	       /* it was older than the question wanted it */
+	CAUSE_REFRESHED = 4,   /* the question wanted a new one */
+	CAUSE_FAILED = 5,      /* the run failed: `exit`, `signal` */
+	CAUSE_CANCELLED = 6,   /* … was stopped, because nobody read it */
+	CAUSE_LOST = 7,	       /* … lost its writer */
+	CAUSE_UNKEPT = 8,      /* … was not to be kept, by its ttl of 0 */
+	CAUSE_TOO_LARGE = 9,   /* what it printed was too large */
+	CAUSE_DISK_FULL = 10,  /* … found no room on the disk: `error` */
+	CAUSE_UNSTORED = 11,   /* … could not be stored for another reason: `error` */
+	CAUSE_EVICTED = 12,    /* the entry went to make room */
+	CAUSE_REMOVED = 13,    /* … was removed, or the run was while it went on */
+	CAUSE_UNREADABLE = 14, /* … was missing, damaged, or not to be read */
+	CAUSE_NESTED = 15,     /* the question came from inside of its own run, and its command was run directly */
+};
+
+/* CAUSE.flags */
+enum {
+	CAUSE_OF_MISS = 1u << 0
+}; /* of the last question that was a miss, which came `age` ago; else: what became of the last run or entry */
+
+/* TALLY.flags */
+enum {
+	TALLY_CACHE = 1u << 0,	/* of the whole cache and its daemon; `bucket` says nothing */
+	TALLY_OTHERS = 1u << 1, /* of all buckets that there was no room to count for themselves; the same */
+};
+
+/* TALLY.kind. First what is counted by bucket since the daemon began, then what is measured when it is asked for. */
+enum tally {
+	TALLY_HITS,	    /* questions answered by an entry that was fresh */
+	TALLY_STALE,	    /* … by one that was too old but for its grace */
+	TALLY_FAILURES,	    /* … by a kept failure */
+	TALLY_FOLLOWS,	    /* … by somebody else's run */
+	TALLY_LEADS,	    /* … by a run of their own */
+	TALLY_MISSES,	    /* … by nothing, to who had no command */
+	TALLY_BYPASSES,	    /* … by a refusal: to be run directly */
+	TALLY_COMMITS,	    /* runs, by their ends */
+	TALLY_FAILS,	    /* … */
+	TALLY_CANCELS,	    /* … */
+	TALLY_LOST,	    /* … */
+	TALLY_UNKEPT,	    /* … that ended well */
+	TALLY_REMOVED,	    /* entries that went */
+	TALLY_EXPIRED,	    /* … */
+	TALLY_EVICTED,	    /* … */
+	TALLY_BYTES_SERVED, /* of entries, to those who were answered by them */
+	TALLY_BYTES_STORED, /* of runs that were kept */
+	TALLIES,	    /* how many are counted */
+
+	TALLY_ENTRIES = 64, /* finished entries */
+	TALLY_BYTES,	    /* what they take of the disk */
+	TALLY_RUNS,	    /* in progress */
+
+	TALLY_CONNS = 96,  /* of the cache alone: open connections */
+	TALLY_WATCHERS,	   /* … of those that watch */
+	TALLY_BAD,	   /* entries found damaged since the daemon began */
+	TALLY_UPTIME,	   /* ms */
+	TALLY_STARTED,	   /* Unix ms */
+	TALLY_MAX_BYTES,   /* the limits; 2^64 - 1: none */
+	TALLY_MAX_ENTRIES, /* … */
+};
 
 /* STOP.flags */
 enum { STOP_NOW = 1u << 0 };

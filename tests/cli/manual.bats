@@ -135,7 +135,8 @@ options_mark() { if rows | grep -q "^option$(printf '\034')$1$(printf '\034')"; 
 	refuse 2 rm --tag a --all
 	refuse 2 rm --bucket '*' a
 	refuse 2 daemon status --now
-	[ "$(sed -n '/^# OPTIONS THAT/,/^# EXIT/p' "$ROOT/cmd/sc.1.scd" | grep -c '^- ')" = 9 ]
-	[ "$n" = 22 ]
+	refuse 2 stats --json --openmetrics
+	[ "$(sed -n '/^# OPTIONS THAT/,/^# EXIT/p' "$ROOT/cmd/sc.1.scd" | grep -c '^- ')" = 10 ]
+	[ "$n" = 23 ]
 	no_daemon
 }

@@ -525,12 +525,10 @@ static void said_miss(const struct client *c)
 {
 	struct model *o = check_in_the_way(c->key, 0), *l = lease_of(c->key);
 
-	if (c->renews)
-		return;
-	if (l)
+	if (l && !c->renews)
 		sim_fail("client %u is told MISS, but its key is held", c->proc.number);
 	/* Somebody begins to hold it: what was there goes, and nothing is finished. */
-	if (c->finished && is_known_lease(c->key))
+	if (c->renews || (c->finished && is_known_lease(c->key)))
 		return;
 	if (c->command || c->wait)
 		sim_fail("client %u is told MISS", c->proc.number);

@@ -8,10 +8,13 @@
 #include "daemon/conn.h"
 #include "daemon/evict.h"
 #include "daemon/flight.h"
+#include "daemon/history.h"
 #include "daemon/key.h"
 #include "daemon/lease.h"
+#include "daemon/stats.h"
 #include "daemon/ticker.h"
 #include "daemon/upkeep.h"
+#include "daemon/watch.h"
 #include "lib/build.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -113,7 +116,7 @@ static void start(void *arg)
 	d->started_ms = clock_now().boot_ms;
 	d->index = index_new();
 	d->order = index_order(d->index);
-	if (leases_open(d) || flights_open(d) || evict_open(d))
+	if (stats_open(d) || watch_open(d) || history_open(d) || leases_open(d) || flights_open(d) || evict_open(d))
 		life.stop_wanted = true;
 	else
 		life.listening = true;
@@ -169,6 +172,9 @@ static void finish(void *arg)
 	leases_close(d);
 	keys_forget_all(d);
 	evict_close(d);
+	stats_close(d);
+	watch_close(d);
+	history_close(d);
 	conns_bury();
 	forget_all();
 	conns_die(); /* only those not accepted are left */

@@ -277,6 +277,30 @@ int index_bucket_total(struct index *index, struct bytes bucket, struct total *t
 	return 0;
 }
 
+int index_recall(struct index *index, struct bytes bucket, struct bytes key, struct past *p)
+{
+	(void)index, (void)bucket, (void)key, (void)p;
+	return SC_ENOENT;
+}
+
+int index_pack_past(struct buf *rows, const struct past *p, struct bytes bucket, struct bytes key)
+{
+	(void)rows, (void)p, (void)bucket, (void)key;
+	return 0;
+}
+
+int index_remember(struct index *index, const struct buf *rows, index_done done, void *arg)
+{
+	(void)index, (void)rows, (void)done, (void)arg;
+	return SC_ENOMEM;
+}
+
+int index_next_bucket(struct index *index, struct bytes after, char name[SC_BUCKET_MAX + 1], struct total *t)
+{
+	(void)index, (void)after, (void)name, (void)t;
+	return SC_ENOENT;
+}
+
 int index_visit(struct index *index, const struct visit *v, size_t n, index_done done, void *arg)
 {
 	(void)index, (void)v, (void)n, (void)done, (void)arg;

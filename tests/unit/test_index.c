@@ -1523,6 +1523,158 @@ static void totals_are_those_of_a_recount(void **state)
 	assert_int_equal(index_total(r->ix).bytes, 0);
 }
 
+/* Each as a line: how, key, order. */
+struct told {
+	char text[512];
+	struct gen gen;
+	uint64_t out_len, err_len;
+};
+
+static void note(void *arg, const struct gone *g)
+{
+	static const char *const how[] = {
+		[ROW_REMOVED] = "removed", [ROW_DAMAGED] = "damaged", [ROW_EXPIRED] = "expired", [ROW_EVICTED] = "evicted"};
+	struct told *t = arg;
+	size_t n = strlen(t->text);
+
+	snprintf(t->text + n, sizeof t->text - n, "%s %.*s/%.*s %llu%s\n", how[g->how], (int)g->bucket.n,
+		 (const char *)g->bucket.p, (int)g->key.n, (const char *)g->key.p, (unsigned long long)g->order,
+		 g->failed ? " failed" : "");
+	t->gen = g->gen;
+	t->out_len = g->out_len;
+	t->err_len = g->err_len;
+}
+
+static void whatever_goes_is_told_with_how_but_not_what_is_replaced(void **state)
+{
+	struct room *r = *state;
+	struct eviction ev = {.entries = 1};
+	struct entry a = make_entry("a", 1), b = make_entry("b", 2), c = make_entry("c", 3), d = make_entry("d", 4);
+	struct entry f = make_entry("f", 5), newer = make_entry("b", 6), last = make_entry("z", 7);
+	struct now later = {.boot_ms = NOW.boot_ms + 2000, .wall_ms = NOW.wall_ms + 2000};
+	struct told t = {""};
+	struct said s = {0};
+
+	open_index(r);
+	f.failed = true;
+	last.ttl_ms = SC_FOREVER;
+	index_on_gone(r->ix, note, &t);
+	commit(r, &a);
+	commit(r, &b);
+	commit(r, &c);
+	commit(r, &d);
+	commit(r, &f);
+	commit(r, &newer);
+	assert_string_equal(t.text, "");
+	assert_int_equal(drop(r, "b", UINT64_MAX), 1);
+	assert_string_equal(t.text, "removed default/b 6\n");
+	assert_memory_equal(&t.gen, &newer.gen, sizeof t.gen);
+	assert_int_equal(t.out_len, newer.out_len);
+	assert_int_equal(t.err_len, newer.err_len);
+	assert_int_equal(drop(r, "b", UINT64_MAX), 0);
+	assert_int_equal(index_drop(r->ix, &c, on_done, &s), 0);
+	await(r, &s, 1);
+	evict(r, &ev);
+	commit(r, &last);
+	assert_int_equal(expire(r, later, 16), 2);
+	assert_string_equal(t.text, "removed default/b 6\ndamaged default/c 3\nevicted default/a 1\n"
+				    "expired default/d 4\nexpired default/f 5 failed\n");
+}
+
+static void remember(struct room *r, const struct past *p, const char *bucket, const char *key)
+{
+	struct said s = {0};
+	struct buf rows;
+
+	buf_init(&rows, SIZE_MAX);
+	assert_int_equal(index_pack_past(&rows, p, bytes_of(bucket), bytes_of(key)), 0);
+	assert_int_equal(index_remember(r->ix, &rows, on_done, &s), 0);
+	buf_release(&rows);
+	await(r, &s, 1);
+	assert_int_equal(s.status, 0);
+}
+
+static int recall(struct room *r, const char *bucket, const char *key, struct past *p)
+{
+	*p = (struct past){0};
+	return index_recall(r->ix, bytes_of(bucket), bytes_of(key), p);
+}
+
+static void a_past_is_recalled_as_it_was_told_last_by_the_next_one_too(void **state)
+{
+	struct room *r = *state;
+	struct past p = {.fate = {CAUSE_FAILED, 3, 0, 0, 5000000001},
+			 .miss = {CAUSE_DISK_FULL, 0, 15, ENOSPC, 5000000002},
+			 .missed_ms = 5000000003},
+		    got;
+
+	open_index(r);
+	assert_int_equal(recall(r, "default", "k", &got), SC_ENOENT);
+	remember(r, &(struct past){.fate = {.kind = CAUSE_LOST}}, "default", "k");
+	remember(r, &p, "default", "k");
+	remember(r, &(struct past){.fate = {.kind = CAUSE_EVICTED}}, "other", "k");
+	for (int twice = 0; twice < 2; twice++) {
+		assert_int_equal(recall(r, "default", "k", &got), 0);
+		assert_memory_equal(&got, &p, sizeof p);
+		assert_int_equal(recall(r, "other", "k", &got), 0);
+		assert_int_equal(got.fate.kind, CAUSE_EVICTED);
+		assert_int_equal(recall(r, "default", "kk", &got), SC_ENOENT);
+		close_index(r);
+		open_index(r);
+	}
+}
+
+static void of_pasts_the_last_ones_are_kept(void **state)
+{
+	struct room *r = *state;
+	struct past p = {.fate = {.kind = CAUSE_LOST}}, got;
+	struct said s = {0};
+	struct buf rows;
+	char key[32];
+
+	open_index(r);
+	remember(r, &p, "default", "first");
+	buf_init(&rows, SIZE_MAX);
+	for (int i = 1; i <= SC_HISTORY_MAX; i++) {
+		snprintf(key, sizeof key, "k%d", i);
+		assert_int_equal(index_pack_past(&rows, &p, bytes_of(DEFAULT), bytes_of(key)), 0);
+	}
+	assert_int_equal(index_remember(r->ix, &rows, on_done, &s), 0);
+	buf_release(&rows);
+	await(r, &s, 1);
+	assert_int_equal(recall(r, DEFAULT, "first", &got), SC_ENOENT);
+	assert_int_equal(recall(r, DEFAULT, "k1", &got), 0);
+	/* Told of again, it is young. */
+	remember(r, &p, DEFAULT, "k1");
+	remember(r, &p, DEFAULT, "one more");
+	assert_int_equal(recall(r, DEFAULT, "k1", &got), 0);
+	assert_int_equal(recall(r, DEFAULT, "k2", &got), SC_ENOENT);
+	assert_int_equal(recall(r, DEFAULT, key, &got), 0);
+}
+
+static void buckets_are_named_one_after_the_other(void **state)
+{
+	struct room *r = *state;
+	struct entry e = make_entry("k", 1);
+	char name[SC_BUCKET_MAX + 1] = "";
+	struct total t;
+
+	open_index(r);
+	assert_int_equal(index_next_bucket(r->ix, bytes_of(""), name, &t), SC_ENOENT);
+	for (const char *const *b = (const char *const[]){"b", "a.b", "a", NULL}; *b; b++) {
+		strcpy(e.bucket, *b);
+		e.gen = make_gen(++e.order);
+		commit(r, &e);
+	}
+	for (const char *const *b = (const char *const[]){"a", "a.b", "b", NULL}; *b; b++) {
+		assert_int_equal(index_next_bucket(r->ix, bytes_of(name), name, &t), 0);
+		assert_string_equal(name, *b);
+		assert_int_equal(t.entries, 1);
+		assert_int_equal(t.bytes, entry_bytes(e.out_len, e.err_len));
+	}
+	assert_int_equal(index_next_bucket(r->ix, bytes_of(name), name, &t), SC_ENOENT);
+}
+
 static void a_bucket_has_totals_of_its_own(void **state)
 {
 	struct room *r = *state;
@@ -2406,6 +2558,10 @@ int main(void)
 		T(boots_without_entries_are_forgotten),
 		cmocka_unit_test(bytes_are_counted_in_whole_blocks),
 		T(totals_are_those_of_a_recount),
+		T(whatever_goes_is_told_with_how_but_not_what_is_replaced),
+		T(a_past_is_recalled_as_it_was_told_last_by_the_next_one_too),
+		T(of_pasts_the_last_ones_are_kept),
+		T(buckets_are_named_one_after_the_other),
 		T(a_bucket_has_totals_of_its_own),
 		T(a_rolled_back_transaction_leaves_the_totals),
 		T(visits_are_counted_for_the_generation_they_were_of),
