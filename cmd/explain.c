@@ -258,10 +258,8 @@ int run_explain(const struct command *self, int argc, char **argv)
 		return EXIT_USAGE;
 	if (o.nwords != 1)
 		return options_error(&o, "say one KEY");
-	if (!*o.words[0])
-		return options_error(&o, "KEY is empty");
-	if (strlen(o.words[0]) > SC_KEY_MAX)
-		return options_error(&o, "KEY has %zu bytes, %d are the most", strlen(o.words[0]), SC_KEY_MAX);
+	if (!options_key(&o, o.words[0]))
+		return EXIT_USAGE;
 	if (!request_read_bucket(&x.bucket, &o, x.bucket))
 		return EXIT_USAGE;
 	x.key = bytes_of(o.words[0]);

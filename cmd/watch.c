@@ -235,6 +235,8 @@ int run_watch(const struct command *self, int argc, char **argv)
 		if (row == &watch_options[COUNT] && human_parse_number(o.value, 1, SC_FOREVER - 1, &w.left) != 0)
 			return options_error(&o, "--count: '%s' is no number from 1 on",
 					     human_escape(o.value, strlen(o.value), shown, sizeof shown));
+		if (row == &watch_options[BUCKET])
+			w.bucket = o.value;
 		if (row == &watch_options[WAIT]) {
 			if (!options_duration(&o, row, &ms))
 				return EXIT_USAGE;

@@ -127,6 +127,10 @@ typedef int (*index_row)(void *arg, const struct entry *e);
 int index_list(struct index *ix, struct bytes bucket, struct bytes prefix, struct bytes after, unsigned limit, index_row each,
 	       void *arg);
 
+/* Up to `limit` tags of a bucket that begin with prefix, in bytewise order, each once. Returns how many were given, or an error. */
+typedef void (*index_tag)(void *arg, struct bytes tag);
+int index_list_tags(struct index *ix, struct bytes bucket, struct bytes prefix, unsigned limit, index_tag each, void *arg);
+
 /* The name of the next bucket with entries behind `after`, bytewise, and what it has. SC_ENOENT: there is none · SC_ECORRUPT, SC_ESYS. */
 int index_next_bucket(struct index *ix, struct bytes after, char name[SC_BUCKET_MAX + 1], struct total *t);
 
@@ -144,9 +148,6 @@ struct past {
 
 /* What index_remember was told of a key. SC_ENOENT: nothing, or forgotten · SC_ECORRUPT, SC_ESYS. */
 int index_recall(struct index *ix, struct bytes bucket, struct bytes key, struct past *p);
-/* Up to `limit` tags of a bucket that begin with prefix, in bytewise order, each once. Returns how many were given, or an error. */
-typedef void (*index_tag)(void *arg, struct bytes tag);
-int index_list_tags(struct index *ix, struct bytes bucket, struct bytes prefix, unsigned limit, index_tag each, void *arg);
 
 /* ---- jobs ---- */
 

@@ -167,3 +167,12 @@ in_bucket() { "$SC" get -b "$1" "$2"; }
 	run -0 "$SC" rm -b '*' --all
 	[ ! -e "$T/ran" ]
 }
+
+@test "explain and watch are of one bucket" {
+	"$SC" get -b a k -- echo x >/dev/null
+	[ "$("$SC" explain -b a --json k | jq -r '[.bucket, .entry.bytes] | join(" ")')" = 'a 2' ]
+	[ "$("$SC" explain --json k | jq -c '[.bucket, .entry]')" = '["default",null]' ]
+	[ "$("$SC" watch --initial --count 1 -b a --json | jq -r .bucket)" = a ]
+	run -2 "$SC" explain -b A k
+	run -2 "$SC" watch -b A
+}

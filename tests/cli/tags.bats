@@ -199,3 +199,18 @@ offered() { "$SC" complete bash "$@" | tail -n +2 | cut -f 1; }
 	done
 	run -0 "$SC" get k
 }
+
+@test "who watches is told of what rm --tag and rm --all remove" {
+	local how
+	for how in '--tag t' --all '--all -b *'; do
+		printf x | "$SC" put --tag t k1
+		printf x | "$SC" put --tag t k2
+		bg w "$SC" watch --initial --count 4 --json
+		wait_until '[ "$(lines_in "$T/w.out")" = 2 ]'
+		set -f
+		run -0 "$SC" rm $how
+		set +f
+		assert_rc 0 w
+		[ "$(jq -r '.event + " " + .key' "$T/w.out" | tail -n 2 | sort)" = $'remove k1\nremove k2' ]
+	done
+}
