@@ -10,6 +10,7 @@
 #include "daemon/conn.h"
 #include "daemon/daemon.h"
 #include "daemon/event.h"
+#include "daemon/evict.h"
 #include "daemon/flight.h"
 #include "daemon/index.h"
 #include "daemon/table.h"
@@ -258,7 +259,7 @@ static void send_entry(struct conn *c, const struct msg *q, bool failed)
 	m.created = e.created_wall_ms;
 	m.stale = e.stale_ms;
 	m.estimate = e.took_ms;
-	m.hits = e.hits;
+	m.hits = e.hits + evict_untold(c->d, &e);
 	conn_send(c, &m, NULL, 0);
 }
 

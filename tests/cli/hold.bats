@@ -44,7 +44,7 @@ held_by() {
 	ends a
 	is_gone k
 	[ ! -e "$T/ran" ]
-	[ "$(flights)" = 0 ]
+	wait_until '[ "$(flights)" = 0 ]'
 	wait_until nothing_kept
 }
 
@@ -300,7 +300,7 @@ stays_so() { for _ in {1..25}; do eval "$1" || return 1; sleep 0.02; done; }
 	ends a
 	is_gone k
 	[ ! -e "$T/ran" ]
-	[ "$(flights)" = 0 ]
+	wait_until '[ "$(flights)" = 0 ]'
 }
 
 @test "hold: a daemon that is killed changes nothing: CMD runs on, the next one honours it at once, and hold lets go of it there" {
@@ -314,7 +314,7 @@ stays_so() { for _ in {1..25}; do eval "$1" || return 1; sleep 0.02; done; }
 	kill_daemon
 	ends a 4
 	is_gone k
-	[ "$(flights)" = 0 ]
+	wait_until '[ "$(flights)" = 0 ]'
 }
 
 @test "hold: daemon stop does not wait for it, nor end it; and a restart keeps it" {

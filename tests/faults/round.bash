@@ -208,6 +208,16 @@ scene_renew() { # an entry whose time is over is served, and made anew in the ba
 	go
 }
 
+scene_touch() { # an entry is made young again
+	scd daemon
+	entry_is_there k || struck
+	client x other touch -t 2h k
+	[[ $(rc x) =~ ^(0|1|125|137)$ ]] || fault "touch: status $(rc x)"
+	command=(pieces -n "$T/runs")
+	client a leader get k -- "${command[@]}"
+	judge a
+}
+
 scene_remove() { # an entry is removed
 	orphans=1
 	scd daemon
