@@ -144,5 +144,7 @@ all_ran_x() {
 	done
 	echo "$n crowds, $turn turns"
 	[ "$turn" -gt "$n" ]
+	# What the last one of those killed has left is the next one's.
+	wait_until '"$SC" ls >"$T/.ls" && [ "$(flights)" = 0 ]'
 	wait_until '[ "$(daemon_pids | wc -l)" -le 1 ]'
 }
