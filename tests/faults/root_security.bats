@@ -133,6 +133,9 @@ prepare() {
 
 @test "S20: set-uid, the caller's environment does not say where: not by SC_DIR, HOME or XDG" {
 	local dir=/tmp/sc-12349 bin=$T/others/bin his=$T/others/his name
+	local good=0
+	# The leak checker cannot look into what is set-uid, and ends it with 1.
+	if [ "${SAN:-}" = 1 ]; then good=1; fi
 	[ ! -e "$dir" ] && [ ! -L "$dir" ]
 	mkdir -m 755 "$bin"
 	cp "$SC" "$bin/sc"
@@ -145,11 +148,11 @@ prepare() {
 	chown -R 12349:12349 "$his" # so that they would be taken, were they looked at
 	chmod 777 "$his/"*
 	for name in SC_DIR=$his/dir HOME=$his/home XDG_CACHE_HOME=$his/xdg; do
-		run -0 --separate-stderr "${OTHER[@]}" env -i "PATH=$PATH" "XDG_CONFIG_HOME=$his/config" "$name" \
+		run -$good --separate-stderr "${OTHER[@]}" env -i "PATH=$PATH" "XDG_CONFIG_HOME=$his/config" "$name" \
 			"$bin/sc" config
 		[[ ${lines[0]} =~ ^dir\ +$dir\ +default$ ]]
 		[[ $output != *4711* ]]
-		run -0 --separate-stderr "${OTHER[@]}" env -i "PATH=$PATH" "$name" "$bin/sc" get --stdin k -- cat <<<x
+		run -$good --separate-stderr "${OTHER[@]}" env -i "PATH=$PATH" "$name" "$bin/sc" get --stdin k -- cat <<<x
 		assert_output x
 		[ "$(find "$his" -newer "$his/config/sc/config" -type f)" = '' ]
 		[ "$(stat -c %u "$dir")" = 12349 ]
