@@ -118,6 +118,9 @@ DAEMON_SRC = \
 	daemon/index.c \
 	daemon/index_evict.c \
 	daemon/index_file.c \
+	daemon/index_read.c \
+	daemon/index_row.c \
+	daemon/index_sweep.c \
 	daemon/index_thread.c \
 	daemon/jobs.c \
 	daemon/key.c \

@@ -1,5 +1,5 @@
-/* What the files of the index share, and nobody else: index.c (the loop's side), index_file.c (opening, moving aside),
- * index_thread.c (jobs), index_evict.c (one of them). */
+/* What the files of the index share, and nobody else: index.c (its life, and putting jobs) and index_read.c (lookups) are the loop's side;
+ * index_file.c opens it and moves it aside; index_thread.c takes the jobs, index_row.c, index_sweep.c and index_evict.c do them. */
 #ifndef SC_INDEX_PARTS_H
 #define SC_INDEX_PARTS_H
 
@@ -70,6 +70,15 @@ struct meta {
 int index_read_meta(struct index *ix, struct meta *m);
 void index_tell_meta(struct index *ix, const struct meta *m);
 
+/* index_read.c, on the loop's thread. Has the thread move a bad file aside: once each. `why` is a literal. */
+void index_tell_bad(struct index *ix, unsigned epoch, const char *why);
+/* The first key that may come: the prefix, or what follows `after` at once, which is `after` and a zero byte. */
+struct bytes index_first_key(struct bytes prefix, struct bytes after, uint8_t room[SC_KEY_MAX + 1]);
+/* The first key that may not: the prefix with its last byte raised, and those cut off that cannot be. If that is all of them,
+ * no key may not: more 0xff than one can have. */
+struct bytes index_end_key(struct bytes prefix, uint8_t room[SC_KEY_MAX + 1]);
+struct bytes index_copy_bytes(uint8_t *to, struct bytes from);
+
 /* What index_expire and index_next_expiry go by. */
 void index_read_times(struct sql *q, struct entry *e); /* of a row of OF_BOOT */
 uint64_t index_life(const struct entry *e);	       /* ttl + stale, or SC_FOREVER */
@@ -83,7 +92,27 @@ void index_doom(struct job *j, int64_t id, const struct gen *g);
 /* Tells ix->gone of the rows a job took. On the loop's thread. */
 void index_tell_gone(struct index *ix, const struct job *j);
 
-/* index_evict.c, in the thread */
+/* A row of the key; id 0: there is none. */
+struct standing {
+	int64_t id;
+	uint64_t order;
+	struct gen gen;
+};
+
+/* The row of a key, a success or a failure. */
+int index_find_standing(struct sql *q, struct bytes bucket, struct bytes key, bool failed, struct standing *s);
+
+/* Jobs, in the thread's transaction. highest: raised to the order number of what was committed. */
+int index_do_commit(struct index *ix, struct job *j, uint64_t *highest);
+int index_do_remove(struct index *ix, struct job *j);
+int index_do_touch(struct index *ix, struct job *j);
+int index_do_drop(struct index *ix, struct job *j);
+int index_do_prove(struct index *ix, struct job *j);
+int index_do_visit(struct index *ix, struct job *j);
+int index_do_remember(struct index *ix, struct job *j);
+int index_do_clear(struct index *ix, struct job *j);
+int index_do_expire(struct index *ix, struct job *j);
+int index_do_walk(struct index *ix, struct job *j);
 int index_do_evict(struct index *ix, struct job *j);
 void index_measure(struct index *ix, struct eviction *ev);
 
