@@ -103,6 +103,7 @@ CMD_SRC = \
 
 DAEMON_SRC = \
 	daemon/answer.c \
+	daemon/chore.c \
 	daemon/circle.c \
 	daemon/conn.c \
 	daemon/decide.c \
@@ -126,6 +127,7 @@ DAEMON_SRC = \
 	daemon/key.c \
 	daemon/lease.c \
 	daemon/listener.c \
+	daemon/listing.c \
 	daemon/main.c \
 	daemon/nesting.c \
 	daemon/room.c \

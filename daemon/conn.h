@@ -82,8 +82,7 @@ struct conn {
 	bool blameless;	      /* closed because we could not hear it */
 
 	struct listing *listing; /* owned; while CONN_LISTING */
-	struct chore *chore;	 /* dispatch.c's; while the index is at it */
-	struct stroll *stroll;	 /* the same, of a walk */
+	struct chore *chore;	 /* chore.c's; while the index is at it */
 	struct watcher *watch;	 /* watch.c's; while CONN_WATCHING */
 
 	/* nesting.c's: what this peer is inside of, known once it was told anything but a hit */

@@ -1,0 +1,192 @@
+/* Rows on their way to somebody: entries, runs, buckets' figures. As many as fit a queue, and the next ones when that is empty, so that a
+ * listing of a million holds nobody up and takes no more memory than a short one. Called by dispatch.c. */
+#include "daemon/listing.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/conn.h"
+#include "daemon/daemon.h"
+#include "daemon/evict.h"
+#include "daemon/flight.h"
+#include "daemon/index.h"
+#include "daemon/stats.h"
+#include "lib/clock.h"
+#include "lib/err.h"
+
+/* Rows put into a queue at once: with the longest keys they stay well under SC_QUEUE_MAX. */
+#define ROWS 32
+/* … and buckets. */
+#define BUCKETS 8
+
+static void start_listing(struct conn *c, struct bytes bucket, struct bytes prefix, bool flights)
+{
+	struct listing *l = calloc(1, sizeof *l);
+
+	if (!l) {
+		conn_close(c, "no memory");
+		return;
+	}
+	memcpy(l->bucket, bucket.p, bucket.n);
+	if (prefix.n)
+		memcpy(l->prefix, prefix.p, prefix.n);
+	l->prefix_len = prefix.n;
+	l->flights = flights;
+	free(c->listing);
+	c->listing = l;
+	c->state = CONN_LISTING;
+	listing_drained(c);
+}
+
+void listing_entries(struct conn *c, const struct msg *m)
+{
+	if (m->text.n > SC_KEY_MAX) {
+		conn_close(c, "prefix too long");
+		return;
+	}
+	start_listing(c, m->bucket, m->text, false);
+}
+
+static void send_tag(void *arg, struct bytes tag)
+{
+	struct msg m = {.type = MSG_TAG, .tags = tag};
+
+	conn_send(arg, &m, NULL, 0);
+}
+
+/* All at once: so few of them fit a queue. */
+void listing_tags(struct conn *c, const struct msg *m)
+{
+	struct msg end = {.type = MSG_END}, no = {.type = MSG_REFUSE, .reason = REFUSE_STORE};
+	int n = index_list_tags(c->d->index, m->bucket, m->text, SC_TAGS_OFFERED, send_tag, c);
+
+	if (n < 0) {
+		no.error = n == SC_ESYS ? (uint64_t)errno : 0;
+		no.text = bytes_of(sc_strerror(n));
+	} else {
+		end.count = (uint64_t)n;
+	}
+	conn_send(c, n < 0 ? &no : &end, NULL, 0);
+}
+
+void listing_flights(struct conn *c, const struct msg *m)
+{
+	start_listing(c, m->bucket, (struct bytes){NULL, 0}, true);
+}
+
+static void send_tally(void *arg, const struct msg *m)
+{
+	conn_send(arg, m, NULL, 0);
+}
+
+static int send_entry(void *arg, const struct entry *e)
+{
+	struct conn *c = arg;
+	struct listing *l = c->listing;
+	struct now now = clock_now();
+	struct msg m = {.type = MSG_ENTRY,
+			.bucket = bytes_of(e->bucket),
+			.key = {e->key, e->key_len},
+			.gen = e->gen,
+			.exit = e->exit,
+			.signal = e->signal,
+			.out_len = e->out_len,
+			.err_len = e->err_len,
+			.ttl = e->ttl_ms,
+			.created = e->created_wall_ms,
+			.stale = e->stale_ms,
+			.estimate = e->took_ms,
+			.hits = e->hits + evict_untold(c->d, e),
+			.tags = bytes_of(e->tags)};
+
+	memcpy(l->after, e->key, e->key_len);
+	l->after_len = e->key_len;
+	/* Over, and only waiting for the timer to take it away. */
+	if (!entry_age(e, c->d->boot_id, &now, &m.age) || m.age > e->ttl_ms)
+		return 0;
+	l->sent++;
+	conn_send(c, &m, NULL, 0);
+	return c->listing != l; /* without memory it is closed, and its listing gone */
+}
+
+static void send_flight(void *arg, const struct msg *m)
+{
+	struct conn *c = arg;
+
+	if (!c->listing)
+		return; /* the same */
+	c->listing->after_order = m->order;
+	c->listing->sent++;
+	conn_send(c, m, NULL, 0);
+}
+
+/* A bucket is some twenty messages. */
+static int next_buckets(struct conn *c, struct listing *l)
+{
+	int n, rc = 1;
+
+	for (n = 0; n < BUCKETS && rc > 0; n += rc) {
+		rc = stats_next(c->d, l->bucket, send_tally, c);
+		if (c->listing != l)
+			return 0;
+		l->sent += rc > 0;
+	}
+	return rc < 0 ? rc : n == BUCKETS ? ROWS : n;
+}
+
+/* A row that cannot be sent takes *l with it. */
+static int next_rows(struct conn *c, struct listing *l)
+{
+	const struct listing was = *l;
+	struct bytes bucket = bytes_of(was.bucket), prefix = {was.prefix, was.prefix_len}, after = {was.after, was.after_len};
+
+	if (was.stats)
+		return next_buckets(c, l);
+	if (was.flights)
+		return (int)flights_list(c->d, bucket, was.after_order, ROWS, send_flight, c);
+	if (!was.begun)
+		after = (struct bytes){NULL, 0};
+	l->begun = true;
+	return index_list(c->d->index, bucket, prefix, after, ROWS, send_entry, c);
+}
+
+void listing_stats(struct conn *c, const struct msg *m)
+{
+	struct listing *l = calloc(1, sizeof *l);
+
+	(void)m;
+	if (!l) {
+		conn_close(c, "no memory");
+		return;
+	}
+	l->stats = true;
+	c->listing = l;
+	c->state = CONN_LISTING;
+	/* The queue is not empty now; the rest follows when it is. */
+	stats_cache(c->d, send_tally, c);
+}
+
+void listing_drained(struct conn *c)
+{
+	struct listing *l = c->listing;
+	struct msg end = {.type = MSG_END}, no = {.type = MSG_REFUSE, .reason = REFUSE_STORE};
+	int n;
+
+	do {
+		n = next_rows(c, l);
+		if (c->listing != l || (n == ROWS && !conn_is_drained(c)))
+			return;
+		/* Rows that were all over, perhaps a million: none is on its way. */
+		daemon_step(c->d);
+	} while (n == ROWS);
+	if (n < 0) {
+		no.error = n == SC_ESYS ? (uint64_t)errno : 0;
+		no.text = bytes_of(sc_strerror(n));
+	}
+	end.count = l->sent;
+	c->listing = NULL;
+	free(l);
+	c->state = CONN_READY;
+	conn_send(c, n < 0 ? &no : &end, NULL, 0);
+}

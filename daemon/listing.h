@@ -1,0 +1,18 @@
+/* Listings: what LIST, FLIGHTS, STATS and TAGS are answered with, row by row, then END; REFUSE if the index fails in the middle. A row that
+ * cannot be sent closes the connection. */
+#ifndef SC_LISTING_H
+#define SC_LISTING_H
+
+struct conn;
+struct msg;
+
+void listing_entries(struct conn *c, const struct msg *m);
+void listing_flights(struct conn *c, const struct msg *m);
+void listing_stats(struct conn *c, const struct msg *m);
+/* At once: there are few. */
+void listing_tags(struct conn *c, const struct msg *m);
+
+/* The queue of one that is listed to is empty: the next rows. */
+void listing_drained(struct conn *c);
+
+#endif
