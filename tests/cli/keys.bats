@@ -471,6 +471,7 @@ EOF
 	disturbed() {
 		echo x >"$T/in/a"
 		echo input >"$T/input"
+		rm -f "$T/trace"
 		# shellcheck disable=SC2016
 		bg d env ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0" bash -c 'exec "$@" <"$0"' "$T/input" strace -qq -o "$T/trace" -P "$T/in/a" -e trace=read -e inject=read:signal=STOP "$@"
 		local pid try
