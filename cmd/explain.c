@@ -123,29 +123,10 @@ static void print_entry(const struct msg *m)
 static json_t *json_of_entry(const struct msg *m)
 {
 	json_t *o = json_object();
-	char hex[SC_GEN_HEX];
 
-	gen_format(&m->gen, hex);
-	json_object_set_new(o, "generation", json_string(hex));
-	json_object_set_new(o, "created", row_seconds(m->created));
-	json_object_set_new(o, "age", row_seconds(m->age));
-	json_object_set_new(o, "ttl", row_seconds(m->ttl));
-	json_object_set_new(o, "stale", row_seconds(m->stale));
+	row_add_entry(o, m);
 	json_object_set_new(o, "fresh", json_boolean(m->age != SC_FOREVER && m->age <= m->ttl));
-	json_object_set_new(o, "exit", m->signal ? json_null() : row_number(m->exit));
-	json_object_set_new(o, "signal", m->signal ? row_number(m->signal) : json_null());
-	json_object_set_new(o, "bytes", row_number(m->out_len));
-	json_object_set_new(o, "stderr_bytes", row_number(m->err_len));
-	json_object_set_new(o, "took", row_seconds(m->estimate));
-	json_object_set_new(o, "hits", row_number(m->hits));
 	return o;
-}
-
-static const char *state_of(const struct msg *m)
-{
-	static const char *const states[] = {"awaited", "running", "stopping", "committing", "dying"};
-
-	return m->flags < sizeof states / sizeof *states ? states[m->flags] : "other";
 }
 
 static void print_run(const struct msg *m)
@@ -153,23 +134,15 @@ static void print_run(const struct msg *m)
 	char age[32], size[32], hex[SC_GEN_HEX];
 
 	gen_format(&m->gen, hex);
-	printf("run: %s for %s, %s so far, %llu reader%s, generation %s\n", state_of(m), human_format_duration(m->age, age),
+	printf("run: %s for %s, %s so far, %llu reader%s, generation %s\n", row_state(m), human_format_duration(m->age, age),
 	       human_format_size(m->out_len + m->err_len, size), (unsigned long long)m->count, m->count == 1 ? "" : "s", hex);
 }
 
 static json_t *json_of_run(const struct msg *m)
 {
 	json_t *o = json_object();
-	char hex[SC_GEN_HEX];
 
-	gen_format(&m->gen, hex);
-	json_object_set_new(o, "generation", json_string(hex));
-	json_object_set_new(o, "state", json_string(state_of(m)));
-	json_object_set_new(o, "age", row_seconds(m->age));
-	json_object_set_new(o, "bytes", row_number(m->out_len));
-	json_object_set_new(o, "stderr_bytes", row_number(m->err_len));
-	json_object_set_new(o, "readers", row_number(m->count));
-	json_object_set_new(o, "pid", m->pid ? row_number(m->pid) : json_null());
+	row_add_run(o, m);
 	return o;
 }
 

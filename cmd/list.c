@@ -12,7 +12,6 @@
 #include "cmd/talk.h"
 #include "lib/err.h"
 #include "lib/human.h"
-#include "lib/tags.h"
 
 enum { LONG, NUL, SORT, JSON, BUCKET, OPTIONS };
 
@@ -53,28 +52,13 @@ static void print_long(const struct msg *m)
 
 static void print_json(const struct msg *m)
 {
-	json_t *o = json_object(), *tags = json_array();
-	struct bytes rest = m->tags, tag;
-	char bucket[SC_BUCKET_MAX + 1], hex[SC_GEN_HEX];
+	json_t *o = json_object();
+	char bucket[SC_BUCKET_MAX + 1];
 
 	snprintf(bucket, sizeof bucket, "%.*s", (int)m->bucket.n, (const char *)m->bucket.p);
-	gen_format(&m->gen, hex);
-	while (tags_next(&rest, &tag))
-		json_array_append_new(tags, json_stringn((const char *)tag.p, tag.n));
 	row_set_key(o, m->key);
 	json_object_set_new(o, "bucket", row_text(bucket));
-	json_object_set_new(o, "generation", row_text(hex));
-	json_object_set_new(o, "exit", m->signal ? json_null() : row_number(m->exit));
-	json_object_set_new(o, "signal", m->signal ? row_number(m->signal) : json_null());
-	json_object_set_new(o, "bytes", row_number(m->out_len));
-	json_object_set_new(o, "stderr_bytes", row_number(m->err_len));
-	json_object_set_new(o, "created", row_seconds(m->created));
-	json_object_set_new(o, "age", row_seconds(m->age));
-	json_object_set_new(o, "ttl", row_seconds(m->ttl));
-	json_object_set_new(o, "stale", row_seconds(m->stale));
-	json_object_set_new(o, "took", row_seconds(m->estimate));
-	json_object_set_new(o, "hits", row_number(m->hits));
-	json_object_set_new(o, "tags", tags);
+	row_add_entry(o, m);
 	row_print(o);
 }
 

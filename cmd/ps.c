@@ -44,13 +44,6 @@ static char *put_pid(uint64_t pid, char out[32])
 	return out;
 }
 
-static const char *state_of(const struct msg *m)
-{
-	static const char *const states[] = {"awaited", "running", "stopping", "committing", "dying"};
-
-	return m->flags < sizeof states / sizeof *states ? states[m->flags] : "?";
-}
-
 /* As many words in each row, the key behind them: for awk as for people. */
 static void print_flight(void *arg, const struct msg *m)
 {
@@ -60,38 +53,23 @@ static void print_flight(void *arg, const struct msg *m)
 	(void)arg;
 	gen_format(&m->gen, hex);
 	human_format_size(m->age ? (uint64_t)((double)bytes * 1000 / (double)m->age) : bytes, rate);
-	printf("%.8s  %-10s  %6s  %6s  %6s/s  %3llu reader%s  lag %-11s  leader %-7s  pid %-7s  ", hex, state_of(m),
+	printf("%.8s  %-10s  %6s  %6s  %6s/s  %3llu reader%s  lag %-11s  leader %-7s  pid %-7s  ", hex, row_state(m),
 	       human_format_duration(m->age, age), human_format_size(bytes, size), rate, (unsigned long long)m->count,
 	       m->count == 1 ? " " : "s", put_lag(m, lag), put_pid(m->leader, leader), put_pid(m->pid, pid));
 	key_print(m->key);
 	putchar('\n');
 }
 
-static json_t *json_pid(uint64_t pid)
-{
-	return pid ? row_number(pid) : json_null();
-}
-
 static void print_json(void *arg, const struct msg *m)
 {
 	json_t *o = json_object();
-	char bucket[SC_BUCKET_MAX + 1], hex[SC_GEN_HEX];
+	char bucket[SC_BUCKET_MAX + 1];
 
 	(void)arg;
 	snprintf(bucket, sizeof bucket, "%.*s", (int)m->bucket.n, (const char *)m->bucket.p);
-	gen_format(&m->gen, hex);
 	row_set_key(o, m->key);
 	json_object_set_new(o, "bucket", row_text(bucket));
-	json_object_set_new(o, "generation", row_text(hex));
-	json_object_set_new(o, "state", row_text(state_of(m)));
-	json_object_set_new(o, "age", row_seconds(m->age));
-	json_object_set_new(o, "bytes", row_number(m->out_len));
-	json_object_set_new(o, "stderr_bytes", row_number(m->err_len));
-	json_object_set_new(o, "readers", row_number(m->count));
-	json_object_set_new(o, "lag_least", row_number(m->lag_least));
-	json_object_set_new(o, "lag_most", row_number(m->lag_most));
-	json_object_set_new(o, "leader", json_pid(m->leader));
-	json_object_set_new(o, "pid", json_pid(m->pid));
+	row_add_run(o, m);
 	row_print(o);
 }
 

@@ -86,9 +86,8 @@ static int remove_listed(struct remove *r, const struct options *o)
 	size_t room = 0;
 	int status = 0;
 
-	while (status == 0 && getdelim(&key, &room, '\0', stdin) > 0) {
+	while (status == 0 && getdelim(&key, &room, '\0', stdin) > 0)
 		status = options_key(o, key) ? remove_one(r, key) : EXIT_USAGE;
-	}
 	if (status == 0 && ferror(stdin)) {
 		complainf("rm", "cannot read stdin: %s", strerror(errno));
 		status = EXIT_FAILED;

@@ -8,6 +8,8 @@
 
 #include "lib/human.h"
 #include "lib/limits.h"
+#include "lib/msg.h"
+#include "lib/tags.h"
 
 json_t *row_text(const char *text)
 {
@@ -60,6 +62,61 @@ void row_set_key(json_t *row, struct bytes key)
 	json_object_set_new(row, "key", exact ? exact : json_null());
 	if (!exact)
 		json_object_set_new(row, "key_b64", base64(key));
+}
+
+static void add_generation(json_t *row, const struct msg *m)
+{
+	char hex[SC_GEN_HEX];
+
+	gen_format(&m->gen, hex);
+	json_object_set_new(row, "generation", row_text(hex));
+}
+
+void row_add_entry(json_t *row, const struct msg *m)
+{
+	struct bytes rest = m->tags, tag;
+	json_t *tags = json_array();
+
+	while (tags_next(&rest, &tag))
+		json_array_append_new(tags, json_stringn((const char *)tag.p, tag.n));
+	add_generation(row, m);
+	json_object_set_new(row, "exit", m->signal ? json_null() : row_number(m->exit));
+	json_object_set_new(row, "signal", m->signal ? row_number(m->signal) : json_null());
+	json_object_set_new(row, "bytes", row_number(m->out_len));
+	json_object_set_new(row, "stderr_bytes", row_number(m->err_len));
+	json_object_set_new(row, "created", row_seconds(m->created));
+	json_object_set_new(row, "age", row_seconds(m->age));
+	json_object_set_new(row, "ttl", row_seconds(m->ttl));
+	json_object_set_new(row, "stale", row_seconds(m->stale));
+	json_object_set_new(row, "took", row_seconds(m->estimate));
+	json_object_set_new(row, "hits", row_number(m->hits));
+	json_object_set_new(row, "tags", tags);
+}
+
+const char *row_state(const struct msg *m)
+{
+	static const char *const states[] = {"awaited", "running", "stopping", "committing", "dying"};
+
+	return m->flags < sizeof states / sizeof *states ? states[m->flags] : "other";
+}
+
+static json_t *json_pid(uint64_t pid)
+{
+	return pid ? row_number(pid) : json_null();
+}
+
+void row_add_run(json_t *row, const struct msg *m)
+{
+	add_generation(row, m);
+	json_object_set_new(row, "state", row_text(row_state(m)));
+	json_object_set_new(row, "age", row_seconds(m->age));
+	json_object_set_new(row, "bytes", row_number(m->out_len));
+	json_object_set_new(row, "stderr_bytes", row_number(m->err_len));
+	json_object_set_new(row, "readers", row_number(m->count));
+	json_object_set_new(row, "lag_least", row_number(m->lag_least));
+	json_object_set_new(row, "lag_most", row_number(m->lag_most));
+	json_object_set_new(row, "leader", json_pid(m->leader));
+	json_object_set_new(row, "pid", json_pid(m->pid));
 }
 
 static char *make_line(json_t *row, size_t flags)

@@ -8,6 +8,8 @@
 
 #include "lib/buf.h"
 
+struct msg;
+
 /* Values. What is no UTF-8 comes escaped, as on a terminal; NULL is null. */
 json_t *row_text(const char *text);
 json_t *row_seconds(uint64_t ms);
@@ -15,6 +17,12 @@ json_t *row_number(uint64_t n);
 
 /* "key", and where that is not exact null and "key_b64". */
 void row_set_key(json_t *row, struct bytes key);
+
+/* What every verb says of an entry (of an ENTRY) and of a run (of a FLIGHT). */
+void row_add_entry(json_t *row, const struct msg *m);
+void row_add_run(json_t *row, const struct msg *m);
+/* The run's state in a word. */
+const char *row_state(const struct msg *m);
 
 /* The object as a line, its end of line included; the caller's to free. Takes the row. NULL: no memory. */
 char *row_line(json_t *row);

@@ -1,4 +1,4 @@
-/* Questions whose answers are data to print. Called by list.c, ps.c, remove.c, touch.c and admin.c. */
+/* Questions whose answers are data to print. Called by the verbs that print what the daemon knows, or have it do something. */
 #include "cmd/talk.h"
 
 #include <errno.h>

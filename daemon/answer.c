@@ -120,17 +120,24 @@ static void forget_entry(struct conn *c, const struct entry *e)
 	index_drop(c->d->index, e, NULL, NULL);
 }
 
+/* The store cannot do it: who has a command runs it directly. */
+static void refuse_store(struct conn *c, const struct ask *ask, int rc)
+{
+	int error = rc == SC_ESYS ? errno : rc == SC_ENOMEM ? ENOMEM : 0;
+
+	if (ask->q.has_command && !ask->q.put)
+		stats_count(c->d, bytes_of(ask->bucket), TALLY_BYPASSES, 1);
+	say_refused(c, REFUSE_STORE, error, sc_strerror(rc));
+}
+
 static void lead(struct conn *c, const struct ask *ask)
 {
 	int rc = flight_begin(c, ask);
 
 	if (rc == 0)
 		return;
-	if (rc == SC_ENOMEM)
-		errno = ENOMEM;
 	log_event(c->d->log, "no-flight", "why=\"%s\"", sc_strerror(rc));
-	stats_count(c->d, bytes_of(ask->bucket), TALLY_BYPASSES, 1);
-	say_refused(c, REFUSE_STORE, rc == SC_ESYS || rc == SC_ENOMEM ? errno : 0, sc_strerror(rc));
+	refuse_store(c, ask, rc);
 	/* Others may have filled the disk: what is asked for next shall find room. */
 	evict_look(c->d, ask->bucket);
 }
@@ -140,7 +147,7 @@ static void follow(struct conn *c, const struct ask *ask, struct flight *f)
 	int rc = flight_join(f, c, ask);
 
 	if (rc)
-		say_refused(c, REFUSE_STORE, rc == SC_ESYS ? errno : 0, sc_strerror(rc));
+		refuse_store(c, ask, rc);
 }
 
 static void hold(struct conn *c, const struct ask *ask)
@@ -148,15 +155,15 @@ static void hold(struct conn *c, const struct ask *ask)
 	int rc = lease_begin(c, ask);
 
 	if (rc)
-		say_refused(c, REFUSE_STORE, rc == SC_ESYS ? errno : rc == SC_ENOMEM ? ENOMEM : 0, sc_strerror(rc));
+		refuse_store(c, ask, rc);
 }
 
-static void give_value(struct conn *c, const struct lease *l)
+static void give_value(struct conn *c, const struct ask *ask, const struct lease *l)
 {
 	int rc = lease_give(l, c);
 
 	if (rc)
-		say_refused(c, REFUSE_STORE, rc == SC_ESYS ? errno : 0, sc_strerror(rc));
+		refuse_store(c, ask, rc);
 }
 
 static bool find(struct conn *c, const struct ask *ask, bool failed, struct entry *e)
@@ -326,7 +333,7 @@ static void say_verdict(struct conn *c, struct ask *ask, const struct known *k, 
 		say_refused(c, REFUSE_HELD, 0, lease_describe(lease, who));
 		break;
 	case VERDICT_VALUE:
-		give_value(c, lease);
+		give_value(c, ask, lease);
 		break;
 	case VERDICT_HOLD:
 		hold(c, ask);
@@ -360,7 +367,7 @@ static void answer(struct conn *c, struct ask *ask)
 	by_row = is_hit(&v);
 	rc = open_hit(c, ask, &k, &good, &failure, &v, &e, fds, &nfds);
 	if (is_hit(&v) && rc) {
-		say_refused(c, REFUSE_STORE, errno, sc_strerror(rc));
+		refuse_store(c, ask, rc);
 		return;
 	}
 	if (is_hit(&v)) {

@@ -67,6 +67,15 @@ static void end_chore(struct chore *r, int status, uint64_t count)
 	free_chore(r);
 }
 
+/* Nothing was begun of it. */
+static void give_up(struct chore *r)
+{
+	struct conn *c = r->c;
+
+	free_chore(r);
+	conn_close(c, "no memory");
+}
+
 static void on_removed(void *arg, int status, uint64_t changed)
 {
 	struct chore *r = arg;
@@ -102,10 +111,8 @@ void chore_remove(struct conn *c, const struct msg *m)
 	/* Runs first: one that commits while the index removes must find itself doomed. */
 	r->runs = flights_doom(c->d, m->bucket, m->key);
 	KILLPOINT("runs_doomed");
-	if (index_remove(c->d->index, m->bucket, m->key, UINT64_MAX, on_removed, r)) {
-		free_chore(r);
-		conn_close(c, "no memory");
-	}
+	if (index_remove(c->d->index, m->bucket, m->key, UINT64_MAX, on_removed, r))
+		give_up(r);
 }
 
 static void on_cleared(void *arg, int status, uint64_t changed);
@@ -164,8 +171,7 @@ void chore_clear(struct conn *c, const struct msg *m)
 		return;
 	cl = r->clearing = calloc(1, sizeof *cl);
 	if (!cl) {
-		free_chore(r);
-		conn_close(c, "no memory");
+		give_up(r);
 		return;
 	}
 	/* What is begun from here on is not asked about: else whoever makes new ones all the time would keep us here. */
@@ -181,8 +187,7 @@ void chore_clear(struct conn *c, const struct msg *m)
 	cl->every = m->flags & CLEAR_EVERY;
 	/* Runs first: one that commits while the index removes must find itself doomed. */
 	if (doom_runs(c->d, cl, &r->runs)) {
-		free_chore(r);
-		conn_close(c, "no memory");
+		give_up(r);
 		return;
 	}
 	KILLPOINT("all_runs_doomed");
@@ -216,10 +221,8 @@ void chore_touch(struct conn *c, const struct msg *m)
 		end_chore(r, 0, 0);
 	else if (rc)
 		end_chore(r, rc, 0);
-	else if (index_touch(c->d->index, m->bucket, m->key, m->ttl, &now, on_touched, r)) {
-		free_chore(r);
-		conn_close(c, "no memory");
-	}
+	else if (index_touch(c->d->index, m->bucket, m->key, m->ttl, &now, on_touched, r))
+		give_up(r);
 }
 
 static void on_synced(void *arg, int status, uint64_t changed)
@@ -237,10 +240,8 @@ void chore_sync(struct conn *c, const struct msg *m)
 	struct chore *r = begin_chore(c);
 
 	(void)m;
-	if (r && index_sync(c->d->index, on_synced, r)) {
-		free_chore(r);
-		conn_close(c, "no memory");
-	}
+	if (r && index_sync(c->d->index, on_synced, r))
+		give_up(r);
 }
 
 static void on_walked(void *arg, int status, const struct walk_order *found)

@@ -175,7 +175,8 @@ void flights_on_dying(struct daemon *d, void *arg)
 
 static void tell_end(struct flight *f, bool committed, enum unkept unkept)
 {
-	if (f->end == PAGE_CANCELLED)
+	/* Not to be kept for no reason of its own: it ended well in the moment in which it was being stopped. */
+	if (f->end == PAGE_CANCELLED || (f->end == PAGE_COMPLETE && !committed && !unkept))
 		flight_tell(f, EVENT_CANCEL, 0, 0);
 	else if (f->end == PAGE_FAILED)
 		flight_tell(f, EVENT_FAIL, 0, committed ? EVENT_KEPT : 0u);
@@ -308,8 +309,6 @@ void flight_done(struct flight *f, const struct msg *m)
 	flight_close_objects(f);
 	f->end_out = m->out_len;
 	f->end_err = m->err_len;
-	if (m->error)
-		f->error = (int)m->error;
 	f->exit = (uint32_t)m->exit;
 	f->signal = (uint32_t)m->signal;
 	f->end = m->outcome == OUTCOME_CANCELLED ? PAGE_CANCELLED : good ? PAGE_COMPLETE : PAGE_FAILED;
@@ -319,7 +318,7 @@ void flight_done(struct flight *f, const struct msg *m)
 		evict_look(f->d, f->bucket);
 	}
 	if (f->state == FLIGHT_STOPPING || f->end == PAGE_CANCELLED || (!good && !is_to_be_kept(f))) {
-		settle(f, 0, UNKEPT_DOOMED, good ? "nobody reads" : "failed");
+		settle(f, 0, 0, good ? "nobody reads" : "failed");
 	} else if (f->streaming) {
 		settle(f, 0, UNKEPT_STORE, "could not be stored");
 	} else if (f->doomed || !is_to_be_kept(f)) {

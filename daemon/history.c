@@ -10,9 +10,9 @@
 #include "daemon/conn.h"
 #include "daemon/daemon.h"
 #include "daemon/event.h"
-#include "daemon/evict.h"
 #include "daemon/flight.h"
 #include "daemon/index.h"
+#include "daemon/listing.h"
 #include "daemon/table.h"
 #include "daemon/ticker.h"
 #include "lib/clock.h"
@@ -240,26 +240,12 @@ void history_missed(struct daemon *d, struct bytes bucket, struct bytes key, str
 
 static void send_entry(struct conn *c, const struct msg *q, bool failed)
 {
-	struct now now = clock_now();
-	struct msg m = {.type = MSG_ENTRY, .age = SC_FOREVER};
 	struct entry e;
+	struct msg m;
 
 	if (index_find(c->d->index, q->bucket, q->key, failed, &e))
 		return;
-	if (!entry_age(&e, c->d->boot_id, &now, &m.age))
-		m.age = SC_FOREVER;
-	m.bucket = bytes_of(e.bucket);
-	m.key = (struct bytes){e.key, e.key_len};
-	m.gen = e.gen;
-	m.exit = e.exit;
-	m.signal = e.signal;
-	m.out_len = e.out_len;
-	m.err_len = e.err_len;
-	m.ttl = e.ttl_ms;
-	m.created = e.created_wall_ms;
-	m.stale = e.stale_ms;
-	m.estimate = e.took_ms;
-	m.hits = e.hits + evict_untold(c->d, &e);
+	m = listing_row(c->d, &e);
 	conn_send(c, &m, NULL, 0);
 }
 

@@ -86,6 +86,7 @@ struct total index_total(struct index *ix)
 {
 	return (struct total){.entries = ix->count, .bytes = ix->bytes};
 }
+
 /* ---- jobs ---- */
 
 void index_on_gone(struct index *ix, index_gone each, void *arg)

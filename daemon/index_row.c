@@ -269,6 +269,7 @@ int index_do_drop(struct index *ix, struct job *j)
 	j->changed = 1;
 	return index_take_row(ix, j, id, ROW_DAMAGED);
 }
+
 /* A row that has gone is passed over. One whose id was given to another generation, too. */
 int index_do_visit(struct index *ix, struct job *j)
 {
@@ -335,6 +336,7 @@ int index_do_remember(struct index *ix, struct job *j)
 	sql_bind_number(q, SQL_DROP_PASTS, 1, SC_HISTORY_MAX);
 	return sql_run(q, SQL_DROP_PASTS);
 }
+
 int index_do_prove(struct index *ix, struct job *j)
 {
 	int64_t id;

@@ -94,6 +94,7 @@ int index_do_clear(struct index *ix, struct job *j)
 	KILLPOINT("batch_cleared");
 	return rc;
 }
+
 /* The rows of our boot whose end is past. */
 static int find_ended(struct index *ix, struct job *j)
 {

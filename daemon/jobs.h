@@ -42,8 +42,8 @@ struct job {
 	index_done done; /* may be NULL */
 	void *arg;
 
-	struct entry
-		e; /* commit: all of it; remove: bucket and key; touch: those, and ttl_ms; drop, prove: those, failed and gen; discard: gen */
+	/* commit: all of it; remove: bucket and key; touch: those, and ttl_ms; drop, prove: those, failed and gen; discard: gen */
+	struct entry e;
 	uint64_t max_order;
 	struct now now;
 	struct visit *visits; /* owned */
@@ -57,7 +57,7 @@ struct job {
 
 	int status, err; /* err: errno of SC_ESYS */
 	uint64_t changed;
-	struct buf gone;      /* owned; rows that went: index_thread.c packs, index.c tells */
+	struct buf gone;      /* owned; rows that went: index_row.c packs and tells */
 	unsigned ndead, room; /* generations whose objects go; room: how many `dead` has */
 	struct dead dead[];
 };

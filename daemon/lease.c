@@ -1,5 +1,5 @@
-/* Leases of a daemon. Called by answer.c (who asks for a key), dispatch.c (what a holder says, its end), flight_table.c (what lies in
- * flights/) and main.c. Decides nothing about who may have a key: decide.c does. */
+/* Leases of a daemon. Called by answer.c (who asks for a key), chore.c (who removes one), dispatch.c (what a holder says, its end), watch.c
+ * (--initial), flight_table.c (what lies in flights/) and main.c. Decides nothing about who may have a key: decide.c does. */
 #include "daemon/lease.h"
 
 #include <errno.h>

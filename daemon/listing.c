@@ -80,10 +80,8 @@ static void send_tally(void *arg, const struct msg *m)
 	conn_send(arg, m, NULL, 0);
 }
 
-static int send_entry(void *arg, const struct entry *e)
+struct msg listing_row(const struct daemon *d, const struct entry *e)
 {
-	struct conn *c = arg;
-	struct listing *l = c->listing;
 	struct now now = clock_now();
 	struct msg m = {.type = MSG_ENTRY,
 			.bucket = bytes_of(e->bucket),
@@ -97,13 +95,24 @@ static int send_entry(void *arg, const struct entry *e)
 			.created = e->created_wall_ms,
 			.stale = e->stale_ms,
 			.estimate = e->took_ms,
-			.hits = e->hits + evict_untold(c->d, e),
+			.hits = e->hits + evict_untold(d, e),
 			.tags = bytes_of(e->tags)};
+
+	if (!entry_age(e, d->boot_id, &now, &m.age))
+		m.age = SC_FOREVER;
+	return m;
+}
+
+static int send_entry(void *arg, const struct entry *e)
+{
+	struct conn *c = arg;
+	struct listing *l = c->listing;
+	struct msg m = listing_row(c->d, e);
 
 	memcpy(l->after, e->key, e->key_len);
 	l->after_len = e->key_len;
-	/* Over, and only waiting for the timer to take it away. */
-	if (!entry_age(e, c->d->boot_id, &now, &m.age) || m.age > e->ttl_ms)
+	/* Over, and only waiting for the timer to take it away; or of the future. */
+	if (m.age == SC_FOREVER || m.age > e->ttl_ms)
 		return 0;
 	l->sent++;
 	conn_send(c, &m, NULL, 0);

@@ -502,8 +502,8 @@ int main(int argc, char **argv)
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
-	static struct main m = {.ready_fd = -1,
-				.lock = {.fd = -1}}; /* what is said of a fault goes into its lock, to the very end */
+	/* What is said of a fault goes into its lock, to the very end. */
+	static struct main m = {.ready_fd = -1, .lock = {.fd = -1}};
 	char why[SC_PATH_MAX + 256] = "cannot start";
 	uint64_t fd;
 	int o, rc;

@@ -1,5 +1,5 @@
 /* How often what has happened since the daemon began, by bucket, and what there is now. Counting is a step through a short sorted
- * list: no clock, no disk, no memory but at the first word of a bucket. Called by event.c and answer.c; read by dispatch.c. */
+ * list: no clock, no disk, no memory but at the first word of a bucket. Called by event.c and answer.c; read by listing.c. */
 #ifndef SC_STATS_H
 #define SC_STATS_H
 

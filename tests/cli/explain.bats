@@ -176,12 +176,12 @@ writer_fails() {
 }
 
 @test "explain: --json is one object, with each field of its kind; a run in progress is in it" {
-	run -0 "$SC" get -t 90 --stale 10 k -- sh -c 'printf abc; echo err >&2'
+	run -0 "$SC" get -t 90 --stale 10 --tag a --tag b k -- sh -c 'printf abc; echo err >&2'
 	bg a "$SC" get -r k -- gate "$G"
 	step "$G" out 12345
 	"$SC" explain --json k >"$T/j"
 	[ "$(lines_in "$T/j")" = 1 ]
-	python3 - "$T/j" "$(gate_pid)" <<-'END'
+	python3 - "$T/j" "$(gate_pid)" "$(pid_of a)" <<-'END'
 		import json, re, sys, time
 		o = json.loads(open(sys.argv[1]).read())
 		now = time.time()
@@ -190,10 +190,12 @@ writer_fails() {
 		e = o["entry"]
 		assert re.fullmatch("[0-9a-f]{32}", e.pop("generation"))
 		assert abs(now - e.pop("created")) < 60 and 0 <= e.pop("age") < 60 and 0 <= e.pop("took") < 60
-		assert e == {"ttl": 90.0, "stale": 10.0, "fresh": True, "exit": 0, "signal": None, "bytes": 3, "stderr_bytes": 16, "hits": 0}, e
+		assert e == {"ttl": 90.0, "stale": 10.0, "fresh": True, "exit": 0, "signal": None, "bytes": 3, "stderr_bytes": 16, "hits": 0, "tags": ["a", "b"]}, e
 		(r,) = o["runs"]
 		assert re.fullmatch("[0-9a-f]{32}", r.pop("generation")) and 0 <= r.pop("age") < 60
-		assert r == {"state": "running", "bytes": 6, "stderr_bytes": 0, "readers": 1, "pid": int(sys.argv[2])}, r
+		pids = {"leader": int(sys.argv[3]), "pid": int(sys.argv[2])}
+		assert r.pop("lag_least") <= 6 and r.pop("lag_most") <= 6
+		assert r == {"state": "running", "bytes": 6, "stderr_bytes": 0, "readers": 1, **pids}, r
 		m = o["miss"]
 		assert abs(now - m.pop("time")) < 60 and 0 <= m.pop("age") < 60
 		assert m == {"cause": "refreshed", "exit": None, "signal": None, "error": None}, m

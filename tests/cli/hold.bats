@@ -65,15 +65,17 @@ daemon_that_stops_at() {
 	disown
 	wait_until '[ -s "$T/ready" ]'
 }
-# Half a second, as long as a stopped daemon is believed to live.
-stays_so() { for _ in {1..25}; do eval "$1" || return 1; sleep 0.02; done; }
+# sleeps PID CALL: in the kernel, in a call of this name.
+sleeps() { grep -q "$2" "/proc/$1/wchan" 2>/dev/null; }
 
 @test "hold: CMD does not begin before the daemon has said that KEY is held" {
 	use_test_build
 	daemon_that_stops_at lease_held
 	bg a "$SC" hold k v -- gate "$G"
 	wait_until '[ -s "$T/stopped" ]'
-	stays_so '[ "$(runs)" = 0 ]'
+	# Both wait: hold for the daemon, and CMD, which has not begun, for hold.
+	wait_until 'sleeps "$(pid_of a)" poll && sleeps "$(pgrep -P "$(pid_of a)")" pipe'
+	[ "$(runs)" = 0 ]
 	kill -CONT "$(daemon_pid)"
 	gate_up
 	is k v
@@ -87,8 +89,9 @@ stays_so() { for _ in {1..25}; do eval "$1" || return 1; sleep 0.02; done; }
 	bg a "$SC" hold k v -- gate "$G"
 	step "$G" exit 0
 	wait_until '[ -s "$T/stopped" ]'
-	dead "$(gate_pid)"
-	stays_so 'is_running a'
+	# CMD has been waited for, and what hold waits for now is the daemon.
+	wait_until '{ [ ! -e "/proc/$(gate_pid)" ] && sleeps "$(pid_of a)" poll; } || ! is_running a'
+	is_running a
 	kill -CONT "$(daemon_pid)"
 	assert_rc 0 a
 	is_gone k
@@ -426,14 +429,22 @@ stays_so() { for _ in {1..25}; do eval "$1" || return 1; sleep 0.02; done; }
 	step "$G" exit 0
 }
 
-@test "hold: a daemon with a held key does not go for being idle" {
-	mkdir -m 700 "$SC_DIR"
-	echo 'idle-exit = 50ms' >"$SC_DIR/config"
-	holder a k v
+@test "hold: a daemon that only waits for a holder does not go for being idle" {
+	local pid n
+	mkdir -m 700 "$SC_DIR" "$T/idle"
+	echo 'idle-exit = 50ms' | tee "$SC_DIR/config" >"$T/idle/config"
+	holder a -t 1h k v
+	kill -STOP "$(pid_of a)"
+	kill_daemon
+	is k v # of the next one, which nobody is connected to afterwards
 	pid=$(daemon_pid)
-	tell a out x
-	"$SC" hold other -- sleep 0.3
+	# Those that came later, and have nothing to wait for, go meanwhile.
+	for n in 1 2 3; do
+		echo x | SC_DIR=$T/idle "$SC" put "k$n"
+		wait_until '[ -z "$(daemon_pids "$T/idle")" ]'
+	done
 	[ "$(daemon_pid)" = "$pid" ]
+	kill -CONT "$(pid_of a)"
 	ends a
 	wait_until no_daemon
 }
