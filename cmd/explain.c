@@ -1,5 +1,6 @@
 /* `sc explain`: what is known of one key: its entry, its runs, what became of the last one, and why the last question was a miss. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -16,7 +17,7 @@
 enum { JSON, BUCKET, OPTIONS };
 
 const struct option_row explain_options[] = {
-	[JSON] = {0, "json", NULL, "as one object: key, bucket, entry, failure, runs, last, miss"},
+	[JSON] = {0, "json", NULL, "as one object: key, bucket, entry, failure, runs, last, miss, other_command"},
 	[BUCKET] = {'b', "bucket", "NAME", BUCKET_HELP},
 	[OPTIONS] = {0},
 };
@@ -50,6 +51,7 @@ static const struct {
 	[CAUSE_REMOVED] = {"removed", "it was removed, or a newer one asked for while it ran"},
 	[CAUSE_UNREADABLE] = {"unreadable", "the entry's files were missing or damaged"},
 	[CAUSE_NESTED] = {"bypassed", "its own command asked for it, and was run directly"},
+	[CAUSE_COMMAND] = {"command", "who asked would have made it with another command (the key alone decides)"},
 };
 
 static bool is_known(const struct msg *m)
@@ -64,7 +66,11 @@ static void print_cause(const struct msg *m)
 	char ago[32], when[64] = "";
 	struct tm tm;
 
-	printf("%s: %s ago: %s", miss ? "last miss" : "last run or entry", human_format_duration(m->age, ago),
+	printf("%s: %s ago: %s",
+	       miss			 ? "last miss"
+	       : m->flags & CAUSE_OF_HIT ? "made by another command"
+					 : "last run or entry",
+	       human_format_duration(m->age, ago),
 	       is_known(m) ? causes[m->kind].text : "for a reason this " SC_BIN " does not know");
 	if (m->kind == CAUSE_FAILED)
 		printf(", with %s %llu", m->signal ? "signal" : "status",
@@ -94,6 +100,15 @@ static json_t *json_of_cause(const struct msg *m)
 
 /* ---- entries and runs ---- */
 
+static void print_command(const struct msg *m)
+{
+	char *text = row_command(m->shown);
+
+	if (text)
+		printf("  made by: %s\n", text);
+	free(text);
+}
+
 static bool is_failure(const struct msg *m)
 {
 	return m->exit || m->signal;
@@ -118,6 +133,7 @@ static void print_entry(const struct msg *m)
 		puts("of the future, so not served");
 	else
 		printf("its time was over %s ago\n", human_format_duration(m->age - m->ttl, left));
+	print_command(m);
 }
 
 static json_t *json_of_entry(const struct msg *m)
@@ -136,6 +152,7 @@ static void print_run(const struct msg *m)
 	gen_format(&m->gen, hex);
 	printf("run: %s for %s, %s so far, %llu reader%s, generation %s\n", row_state(m), human_format_duration(m->age, age),
 	       human_format_size(m->out_len + m->err_len, size), (unsigned long long)m->count, m->count == 1 ? "" : "s", hex);
+	print_command(m);
 }
 
 static json_t *json_of_run(const struct msg *m)
@@ -150,7 +167,7 @@ static json_t *json_of_run(const struct msg *m)
 
 static void begin(struct explanation *x)
 {
-	static const char *const fields[] = {"entry", "failure", "runs", "last", "miss"};
+	static const char *const fields[] = {"entry", "failure", "runs", "last", "miss", "other_command"};
 
 	if (!x->json) {
 		fputs("key: ", stdout);
@@ -167,9 +184,14 @@ static void begin(struct explanation *x)
 	json_object_set_new(x->row, "runs", x->runs);
 }
 
+static const char *name_of_cause(const struct msg *m)
+{
+	return m->flags & CAUSE_OF_MISS ? "miss" : m->flags & CAUSE_OF_HIT ? "other_command" : "last";
+}
+
 static void add(struct explanation *x, const struct msg *m)
 {
-	bool failure = m->type == MSG_ENTRY && is_failure(m), miss = m->type == MSG_CAUSE && (m->flags & CAUSE_OF_MISS);
+	bool failure = m->type == MSG_ENTRY && is_failure(m);
 
 	/* The entry comes first, if there is one. */
 	if (!x->json && !x->has_entry && (m->type != MSG_ENTRY || failure))
@@ -180,7 +202,7 @@ static void add(struct explanation *x, const struct msg *m)
 	else if (x->json && m->type == MSG_FLIGHT)
 		json_array_append_new(x->runs, json_of_run(m));
 	else if (x->json && m->type == MSG_CAUSE)
-		json_object_set_new(x->row, miss ? "miss" : "last", json_of_cause(m));
+		json_object_set_new(x->row, name_of_cause(m), json_of_cause(m));
 	else if (m->type == MSG_ENTRY)
 		print_entry(m);
 	else if (m->type == MSG_FLIGHT)

@@ -119,6 +119,8 @@ static int replay(struct get *g, const struct msg *m, const int *fds, size_t nfd
 		    m->flags & HIT_STALE ? "too old, but good enough by --stale, made this long ago: "
 					 : "hit, made this long ago: ",
 		    human_format_duration(m->age, age));
+	if (m->flags & HIT_OTHER)
+		get_verbose(g, "another command made it", "; the key alone decides");
 	rc = reader_print(&r, m->out_len, m->err_len);
 	/* What lies in a temporary nobody has seen. */
 	if (rc == READ_CANNOT_READ && r.err_bytes == g->status.stderr_bytes &&
@@ -308,7 +310,8 @@ static int join(struct get *g, const struct msg *m, const int *fds, size_t nfds)
 		get_verbose(g, "no slot on the page: ", strerror(errno));
 	KILLPOINT("follower_slot_taken");
 	g->foreground = false;
-	get_verbose(g, "following a run that is going on", "");
+	get_verbose(g, "following a run that is going on",
+		    m->flags & FOLLOW_OTHER ? ", of another command; the key alone decides" : "");
 	status = follow(g, page, m, fds[LEAD_OUT], fds[LEAD_ERR]);
 	page_free(page);
 	close(fds[LEAD_OUT]);

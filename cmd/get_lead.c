@@ -1,5 +1,6 @@
 /* A run that get was told to lead: its page, its writer; and the one that makes a stale entry anew behind its caller's back. Called by
  * get.c alone. Ends nothing, and says something only with -v. */
+#include <string.h>
 #include <unistd.h>
 
 #include "cmd/get_parts.h"
@@ -20,8 +21,25 @@ struct page *get_join_page(const struct msg *m, const int *fds, size_t nfds)
 	return NULL;
 }
 
+/* As PROTOCOL.md has it. */
+static struct bytes join_words(char *const *words, uint8_t room[SC_SHOWN_MAX])
+{
+	size_t n = 0;
+
+	for (; *words && n < SC_SHOWN_MAX; words++) {
+		size_t len = strlen(*words) + 1;
+
+		if (len > SC_SHOWN_MAX - n)
+			len = SC_SHOWN_MAX - n;
+		memcpy(room + n, *words, len);
+		n += len;
+	}
+	return (struct bytes){room, n};
+}
+
 int get_start_writer(struct get *g, const struct msg *m, const int *fds, struct page *page, bool detached)
 {
+	static uint8_t shown[SC_SHOWN_MAX];
 	struct run run = {.place = &g->session.place,
 			  .gen = m->gen,
 			  .bucket = bytes_of(g->req.bucket),
@@ -33,6 +51,7 @@ int get_start_writer(struct get *g, const struct msg *m, const int *fds, struct 
 			  .lock_fd = fds[LEAD_LOCK],
 			  .chain = request_chain(&g->req, &m->gen),
 			  .argv = g->req.cmd,
+			  .shown = m->flags & LEAD_SHOW ? join_words(g->req.cmd, shown) : (struct bytes){NULL, 0},
 			  .stdin_fd = g->spool_fd,
 			  .inherit_stderr = g->req.inherit_stderr && !detached,
 			  .foreground = g->req.foreground && !detached,

@@ -357,6 +357,8 @@ bool request_parse(struct request *r, const struct command *self, int argc, char
 	if (options_failed(&o) || !check(r, &o) || !take_key(r, &o) || !request_read_bucket(&r->bucket, &o, r->bucket))
 		return false;
 	r->cmd = o.cmd;
+	if (r->cmd && key_hash_words(r->cmd, r->command))
+		return options_error(&o, "%s", sc_strerror(SC_ENOMEM)) == 0;
 	/* Who types the input sits at the terminal, and the command may ask for more there. */
 	r->foreground |= r->takes_stdin && !r->warm && isatty(0);
 	if (r->status_fd >= 0)
@@ -385,6 +387,7 @@ struct msg request_question(const struct request *r, const struct gen *lost)
 			    .stale = r->stale_ms,
 			    .keep = r->keep_ms,
 			    .tags = bytes_of(r->tags),
+			    .command = {r->command, r->cmd ? sizeof r->command : 0},
 			    .chain = request_inside(r),
 			    .gen = *lost};
 }

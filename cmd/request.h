@@ -16,12 +16,13 @@
 struct options;
 
 struct request {
-	const char *key;	    /* before what is declared is in it; of run: what stands in its place */
-	char **cmd;		    /* NULL: only look */
-	const char *bucket;	    /* while options are read: as --bucket gives it */
-	uint64_t ttl_ms, accept_ms; /* how long it may be kept (SC_TTL_UNSET: as the daemon thinks), how old it may be */
-	uint64_t stale_ms, keep_ms; /* how much older while it is renewed, how long a failure; SC_TTL_UNSET the same */
-	uint64_t wait_ms;	    /* if wait_given */
+	const char *key;		  /* before what is declared is in it; of run: what stands in its place */
+	char **cmd;			  /* NULL: only look */
+	uint8_t command[SC_COMMAND_SIZE]; /* a digest of it, by which the daemon knows it again */
+	const char *bucket;		  /* while options are read: as --bucket gives it */
+	uint64_t ttl_ms, accept_ms;	  /* how long it may be kept (SC_TTL_UNSET: as the daemon thinks), how old it may be */
+	uint64_t stale_ms, keep_ms;	  /* how much older while it is renewed, how long a failure; SC_TTL_UNSET the same */
+	uint64_t wait_ms;		  /* if wait_given */
 	bool wait_given, stale_given;
 	bool refresh, finish, inherit_stderr, strict, quiet, verbose;
 	bool no_cwd;	     /* of run */

@@ -6,6 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/quote.h"
+#include "lib/buf.h"
+#include "lib/err.h"
 #include "lib/human.h"
 #include "lib/limits.h"
 #include "lib/msg.h"
@@ -64,6 +67,70 @@ void row_set_key(json_t *row, struct bytes key)
 		json_object_set_new(row, "key_b64", base64(key));
 }
 
+/* The words of `shown`, one after the other, the last one perhaps cut off: NULs are behind each of those that are not. */
+static bool next_word(struct bytes *rest, char word[SC_SHOWN_MAX + 1])
+{
+	const uint8_t *end = rest->n ? memchr(rest->p, '\0', rest->n) : NULL;
+	size_t n = end ? (size_t)(end - rest->p) : rest->n;
+
+	if (rest->n == 0)
+		return false;
+	memcpy(word, rest->p, n);
+	word[n] = '\0';
+	rest->p += n + (end != NULL);
+	rest->n -= n + (end != NULL);
+	return true;
+}
+
+/* Between quotes where it can be: easier to read than a backslash in front of each byte. */
+static int add_word(struct buf *b, const char *word)
+{
+	size_t at = b->len, n = strlen(word);
+
+	if (!quote_add(b, QUOTE_NONE, true, word))
+		return SC_ENOMEM;
+	if (b->len - at == n || !quote_is_printable(word) || strchr(word, '\''))
+		return 0;
+	b->len = at;
+	if (buf_append(b, "'", 1) || buf_append(b, word, n))
+		return SC_ENOMEM;
+	return buf_append(b, "'", 1);
+}
+
+char *row_command(struct bytes shown)
+{
+	bool cut = shown.n && shown.p[shown.n - 1];
+	char word[SC_SHOWN_MAX + 1], *text = NULL;
+	struct bytes rest = shown;
+	struct buf b;
+	int rc = 0;
+
+	buf_init(&b, SIZE_MAX);
+	while (rc == 0 && next_word(&rest, word)) {
+		if (b.len)
+			rc = buf_append(&b, " ", 1);
+		if (rc == 0)
+			rc = add_word(&b, word);
+	}
+	if (rc == 0 && cut)
+		rc = buf_append(&b, "...", 3);
+	if (rc == 0 && b.len)
+		text = strndup((const char *)b.data, b.len);
+	buf_release(&b);
+	return text;
+}
+
+/* The words; null: not known. */
+static json_t *json_command(struct bytes shown)
+{
+	json_t *words = shown.n ? json_array() : json_null();
+	char word[SC_SHOWN_MAX + 1];
+
+	while (next_word(&shown, word))
+		json_array_append_new(words, row_text(word));
+	return words;
+}
+
 static void add_generation(json_t *row, const struct msg *m)
 {
 	char hex[SC_GEN_HEX];
@@ -91,6 +158,7 @@ void row_add_entry(json_t *row, const struct msg *m)
 	json_object_set_new(row, "took", row_seconds(m->estimate));
 	json_object_set_new(row, "hits", row_number(m->hits));
 	json_object_set_new(row, "tags", tags);
+	json_object_set_new(row, "command", json_command(m->shown));
 }
 
 const char *row_state(const struct msg *m)
@@ -117,6 +185,7 @@ void row_add_run(json_t *row, const struct msg *m)
 	json_object_set_new(row, "lag_most", row_number(m->lag_most));
 	json_object_set_new(row, "leader", json_pid(m->leader));
 	json_object_set_new(row, "pid", json_pid(m->pid));
+	json_object_set_new(row, "command", json_command(m->shown));
 }
 
 static char *make_line(json_t *row, size_t flags)

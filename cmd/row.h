@@ -21,6 +21,8 @@ void row_set_key(json_t *row, struct bytes key);
 /* What every verb says of an entry (of an ENTRY) and of a run (of a FLIGHT). */
 void row_add_entry(json_t *row, const struct msg *m);
 void row_add_run(json_t *row, const struct msg *m);
+/* How a command line of a message is typed ("shown"), for people; NULL: it is not known, or there is no memory. The caller's to free. */
+char *row_command(struct bytes shown);
 /* The run's state in a word. */
 const char *row_state(const struct msg *m);
 

@@ -28,7 +28,8 @@ struct run {
 	int socket_fd, lock_fd; /* the flight's connection and lock */
 	const char *chain;	/* SC_FLIGHTS for the command: this generation included */
 	char *const *argv;
-	int stdin_fd; /* a spool, the caller's; -1: none */
+	struct bytes shown; /* its words, where the daemon keeps them for people to read */
+	int stdin_fd;	    /* a spool, the caller's; -1: none */
 	bool inherit_stderr;
 	bool foreground;    /* the command stays in its caller's session and group, and is signalled alone */
 	bool detached;	    /* it gets nothing of the caller's but descriptors 0 to 2 */

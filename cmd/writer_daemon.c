@@ -41,7 +41,8 @@ void writer_tell_started(void *arg, int pidfd)
 	struct msg m = {.type = MSG_STARTED,
 			.gen = w->run->gen,
 			.pid = (uint64_t)getpid(),
-			.flags = w->run->foreground ? STARTED_FOREGROUND : 0};
+			.flags = w->run->foreground ? STARTED_FOREGROUND : 0,
+			.shown = w->run->shown};
 
 	if (pidfd >= 0)
 		tell(w, &m, &pidfd, 1);
@@ -55,7 +56,8 @@ static void send_register(struct writer *w)
 			.bucket = w->run->bucket,
 			.key = w->run->key,
 			.flags = (w->run->foreground ? STARTED_FOREGROUND : 0u) | (w->stopping ? REGISTER_STOPPING : 0u) |
-				 (w->capture.spilled ? REGISTER_STREAMING : 0u)};
+				 (w->capture.spilled ? REGISTER_STREAMING : 0u),
+			.shown = w->run->shown};
 	int fds[4] = {page_fd(w->run->page), w->run->out_fd, w->run->err_fd, w->child.pidfd};
 	size_t n = 3;
 

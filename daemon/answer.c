@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/cmdline.h"
 #include "daemon/conn.h"
 #include "daemon/daemon.h"
 #include "daemon/evict.h"
@@ -142,12 +143,20 @@ static void lead(struct conn *c, const struct ask *ask)
 	evict_look(c->d, ask->bucket);
 }
 
+/* The key alone decides; but who asks with another command may have meant another key. */
+static void note_other(struct conn *c, const struct ask *ask)
+{
+	history_other(c->d, bytes_of(ask->bucket), (struct bytes){ask->key, ask->key_len});
+}
+
 static void follow(struct conn *c, const struct ask *ask, struct flight *f)
 {
 	int rc = flight_join(f, c, ask);
 
 	if (rc)
 		refuse_store(c, ask, rc);
+	else if (flight_is_of_other(f, ask->command))
+		note_other(c, ask);
 }
 
 static void hold(struct conn *c, const struct ask *ask)
@@ -354,7 +363,7 @@ static void answer(struct conn *c, struct ask *ask)
 	size_t nfds = 0;
 	struct verdict v;
 	struct entry good, failure = {.failed = true}, *e = NULL;
-	bool by_row;
+	bool by_row, other;
 	struct cause why;
 
 	/* Who is inside of what holds it would wait for itself. */
@@ -371,9 +380,13 @@ static void answer(struct conn *c, struct ask *ask)
 		return;
 	}
 	if (is_hit(&v)) {
+		other = cmdline_differs(e->command, ask->command);
 		count(c, ask, v.kind);
+		if (other)
+			note_other(c, ask);
 		say_hit(c, e, v.kind == VERDICT_FAILURE ? k.failure_age_ms : k.age_ms,
-			(v.kind == VERDICT_STALE ? HIT_STALE : 0u) | (v.renew ? HIT_RENEW : 0u), fds, nfds);
+			(v.kind == VERDICT_STALE ? HIT_STALE : 0u) | (v.renew ? HIT_RENEW : 0u) | (other ? HIT_OTHER : 0u), fds,
+			nfds);
 		return;
 	}
 	/* Of an entry that is in the way its being there is all that matters. */
@@ -424,6 +437,7 @@ void answer_ask(struct conn *c, const struct msg *m)
 				  .accept_ms = m->accept};
 	memcpy(ask.bucket, m->bucket.p, m->bucket.n);
 	memcpy(ask.key, m->key.p, m->key.n);
+	index_key_command(c->d->index, m->command, ask.command);
 	if (m->tags.n)
 		memcpy(ask.tags, m->tags.p, m->tags.n);
 	if (m->chain.n)

@@ -37,10 +37,11 @@ struct ask {
 	uint64_t ttl_ms, stale_ms, keep_ms; /* of what it may lead; resolved */
 	uint64_t estimate_ms;		    /* how long the last run took; SC_FOREVER: not known */
 	bool finish, detached;
-	char tags[SC_TAGS_SIZE + 1]; /* the same */
-	bool given;		     /* the object is there already, as that of … */
-	struct gen gen;		     /* … this generation */
-	bool early;		     /* waits only because readers from before us may still come back */
+	char tags[SC_TAGS_SIZE + 1];	  /* the same */
+	uint8_t command[SC_COMMAND_SIZE]; /* cmdline.h */
+	bool given;			  /* the object is there already, as that of … */
+	struct gen gen;			  /* … this generation */
+	bool early;			  /* waits only because readers from before us may still come back */
 	struct gen chain[SC_CHAIN_MAX];
 	size_t nchain;
 };

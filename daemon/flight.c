@@ -1,5 +1,6 @@
 /* The life of a run, from LEAD to the writer's last word. Called by answer.c (join), dispatch.c (what peers say) and the other
  * files of a flight. Never looks into an object and never signals by number. */
+#include "daemon/cmdline.h"
 #include "daemon/flight_parts.h"
 
 #include <errno.h>
@@ -100,6 +101,7 @@ void flight_free(struct flight *f)
 	nesting_unlearn(f);
 	flight_let_go(f);
 	close_if_open(&f->pidfd);
+	buf_release(&f->shown);
 	free(f);
 }
 
@@ -127,6 +129,8 @@ struct flight *flight_new(struct daemon *d, const struct flightfile *file)
 	f->order = file->order;
 	memcpy(f->bucket, file->bucket, sizeof f->bucket);
 	memcpy(f->tags, file->tags, sizeof f->tags);
+	memcpy(f->command, file->command, sizeof f->command);
+	buf_init(&f->shown, SC_SHOWN_MAX);
 	f->key_len = file->key_len;
 	memcpy(f->key_bytes, file->key, file->key_len);
 	f->doomed = file->doomed;
@@ -187,9 +191,18 @@ static void mark_finish(struct flight *f)
 	flightfile_mark(f->d->place.dir_fd, &f->gen, MARK_FINISH);
 }
 
+bool flight_is_of_other(const struct flight *f, const uint8_t command[SC_COMMAND_SIZE])
+{
+	return cmdline_differs(f->command, command);
+}
+
 int flight_join(struct flight *f, struct conn *c, const struct ask *ask)
 {
-	struct msg m = {.type = MSG_FOLLOW, .gen = f->gen, .order = f->order, .estimate = ask->estimate_ms};
+	struct msg m = {.type = MSG_FOLLOW,
+			.gen = f->gen,
+			.order = f->order,
+			.estimate = ask->estimate_ms,
+			.flags = flight_is_of_other(f, ask->command) ? FOLLOW_OTHER : 0u};
 	int fds[3] = {-1, -1, -1}, rc;
 	uint64_t size;
 
@@ -342,6 +355,14 @@ void flight_become_streaming(struct flight *f, int error)
 	key_remember(f->d, f->key, MEMO_UNKEPT, error, clock_run_ms());
 }
 
+/* For people: without memory they are not told. */
+static void show(struct flight *f, struct bytes words)
+{
+	f->shown.len = 0;
+	if (words.n && config_show_commands(&f->d->config, f->bucket))
+		buf_append(&f->shown, words.p, words.n);
+}
+
 int flight_register(struct flight *f, struct conn *c, const struct msg *m, int *fds, size_t nfds)
 {
 	struct msg answer = {.type = MSG_REGISTERED, .gen = f->gen, .flags = f->finish};
@@ -365,6 +386,7 @@ int flight_register(struct flight *f, struct conn *c, const struct msg *m, int *
 		fds[3] = -1;
 		page_tell_command(f->page, nesting_pid(f->pidfd));
 	}
+	show(f, m->shown);
 	f->foreground = m->flags & STARTED_FOREGROUND;
 	session = f->foreground ? 0 : nesting_learn(f);
 	f->writer = c;
@@ -391,6 +413,7 @@ void flight_started(struct flight *f, int pidfd, const struct msg *m)
 	close_if_open(&f->pidfd);
 	f->pidfd = pidfd;
 	page_tell_command(f->page, nesting_pid(pidfd));
+	show(f, m->shown);
 	/* In the caller's own session others live that are not inside of the run. */
 	f->foreground = m->flags & STARTED_FOREGROUND;
 	if (!f->foreground)

@@ -112,6 +112,7 @@ int flight_begin(struct conn *c, const struct ask *ask)
 		digest_generation(&file.gen);
 	memcpy(file.bucket, ask->bucket, sizeof file.bucket);
 	memcpy(file.tags, ask->tags, sizeof file.tags);
+	memcpy(file.command, ask->command, sizeof file.command);
 	memcpy(file.key, ask->key, ask->key_len);
 	file.key_len = ask->key_len;
 	file.created_wall_ms = clock_now().wall_ms;
@@ -147,6 +148,7 @@ int flight_begin(struct conn *c, const struct ask *ask)
 	m.order = f->order;
 	m.ttl = f->ttl_ms;
 	m.estimate = ask->estimate_ms;
+	m.flags = config_show_commands(&d->config, f->bucket) ? LEAD_SHOW : 0u;
 	m.slot = f->next_slot++;
 	KILLPOINT("before_lead");
 	conn_send(c, &m, fds, LEAD_FDS);

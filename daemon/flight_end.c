@@ -278,10 +278,14 @@ static int commit(struct flight *f, const struct msg *m)
 			  .created_boot_ms = now.boot_ms,
 			  .ttl_ms = f->end == PAGE_FAILED ? f->keep_ms : f->ttl_ms,
 			  .stale_ms = f->end == PAGE_FAILED ? 0 : f->stale_ms,
-			  .took_ms = flight_age(f)};
+			  .took_ms = flight_age(f),
+			  .shown_len = f->shown.len};
 
 	memcpy(e.bucket, f->bucket, sizeof e.bucket);
 	memcpy(e.tags, f->tags, sizeof e.tags);
+	memcpy(e.command, f->command, sizeof e.command);
+	if (f->shown.len)
+		memcpy(e.shown, f->shown.data, f->shown.len);
 	memcpy(e.key, f->key_bytes, f->key_len);
 	memcpy(e.out_sum, m->out_sum.p, SC_SUM_SIZE);
 	memcpy(e.err_sum, m->err_sum.p, SC_SUM_SIZE);

@@ -14,8 +14,10 @@ struct flight {
 	uint64_t order;
 	char bucket[SC_BUCKET_MAX + 1];
 	char tags[SC_TAGS_SIZE + 1];
-	struct key *key;	    /* NULL once settled */
-	struct flight *next, *prev; /* in key->flights */
+	uint8_t command[SC_COMMAND_SIZE]; /* cmdline.h */
+	struct buf shown;		  /* its words, if they may be shown */
+	struct key *key;		  /* NULL once settled */
+	struct flight *next, *prev;	  /* in key->flights */
 	enum flight_state state;
 	bool doomed, finish;
 	bool renewal;			    /* of an entry that is served meanwhile */

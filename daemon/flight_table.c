@@ -97,7 +97,8 @@ static void give_row(const struct flight *f, flight_row each, void *arg)
 			.leader = (uint64_t)leader_of(f),
 			.flags = (uint64_t)f->state,
 			.lag_least = SC_FOREVER,
-			.lag_most = SC_FOREVER};
+			.lag_most = SC_FOREVER,
+			.shown = {f->shown.data, f->shown.len}};
 	uint64_t slowest, fastest, written;
 	struct page_view v = {0};
 

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/cmdline.h"
 #include "lib/beneath.h"
 #include "lib/err.h"
 #include "lib/killpoint.h"
@@ -41,7 +42,8 @@ static int encode(struct buf *b, const struct flightfile *f)
 			.stale = f->stale_ms,
 			.keep = f->keep_ms,
 			.created = f->created_wall_ms,
-			.tags = bytes_of(f->tags)};
+			.tags = bytes_of(f->tags),
+			.command = cmdline_bytes(f->command)};
 	uint8_t head[HEAD] = MAGIC;
 	int rc;
 
@@ -170,6 +172,7 @@ static int decode(struct flightfile *f, const uint8_t *p, size_t n)
 	if (m.tags.n)
 		memcpy(f->tags, m.tags.p, m.tags.n);
 	f->tags[m.tags.n] = '\0';
+	cmdline_read(f->command, m.command);
 	f->doomed = p[MARK_DOOMED] != 0;
 	f->finish = p[MARK_FINISH] != 0;
 	f->held = p[MARK_HELD] != 0;

@@ -23,8 +23,9 @@ struct flightfile {
 	bool finish; /* not to be stopped when nobody reads */
 	bool renewal;
 	char tags[SC_TAGS_SIZE + 1];
-	bool lease; /* `sc hold`'s, no run; ttl_ms is its -t, and */
-	bool held;  /* … its VALUE is whole */
+	uint8_t command[SC_COMMAND_SIZE]; /* cmdline.h */
+	bool lease;			  /* `sc hold`'s, no run; ttl_ms is its -t, and */
+	bool held;			  /* … its VALUE is whole */
 };
 
 /* Makes the file and, on a description of its own, the lock that goes to the writer. *lock_fd is the caller's. SC_ESYS: nothing is

@@ -222,6 +222,8 @@ void history_note(struct daemon *d, const struct event *e)
 		return;
 	past->fate = (struct cause){.kind = kind, .exit = e->exit, .signal = e->signal, .error = e->error};
 	past->fate.when_ms = clock_now().wall_ms;
+	if (e->kind == EVENT_COMMIT)
+		past->other_ms = 0;
 }
 
 void history_missed(struct daemon *d, struct bytes bucket, struct bytes key, struct cause why)
@@ -234,6 +236,14 @@ void history_missed(struct daemon *d, struct bytes bucket, struct bytes key, str
 	if (why.when_ms == 0)
 		why.when_ms = past->missed_ms;
 	past->miss = why.kind == CAUSE_NEVER && past->fate.kind != CAUSE_NONE ? past->fate : why;
+}
+
+void history_other(struct daemon *d, struct bytes bucket, struct bytes key)
+{
+	struct past *past = turn_to(d, bucket, key);
+
+	if (past)
+		past->other_ms = clock_now().wall_ms;
 }
 
 /* ---- explain ---- */
@@ -281,6 +291,7 @@ static void send_cause(struct conn *c, const struct cause *why, unsigned flags, 
 void history_explain(struct conn *c, const struct msg *m)
 {
 	struct past past = recall(c->d, m->bucket, m->key);
+	struct cause other = {.kind = past.other_ms ? CAUSE_COMMAND : CAUSE_NONE, .when_ms = past.other_ms};
 	struct asked a = {c, m->key};
 	struct msg end = {.type = MSG_END};
 
@@ -289,5 +300,6 @@ void history_explain(struct conn *c, const struct msg *m)
 	flights_list(c->d, m->bucket, 0, UINT_MAX, send_run, &a);
 	send_cause(c, &past.fate, 0, past.fate.when_ms);
 	send_cause(c, &past.miss, CAUSE_OF_MISS, past.missed_ms);
+	send_cause(c, &other, CAUSE_OF_HIT, other.when_ms);
 	conn_send(c, &end, NULL, 0);
 }

@@ -26,6 +26,9 @@ void history_note(struct daemon *d, const struct event *e);
  * that is known. */
 void history_missed(struct daemon *d, struct bytes bucket, struct bytes key, struct cause why);
 
+/* What there is was given, a moment ago, to somebody who asked with another command than that which made it. */
+void history_other(struct daemon *d, struct bytes bucket, struct bytes key);
+
 /* Of an errno that kept a run from being stored. */
 enum cause_kind history_of_errno(int error);
 

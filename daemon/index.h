@@ -36,9 +36,12 @@ struct entry {
 	uint64_t created_wall_ms; /* when it finished */
 	uint64_t created_boot_ms; /* the same moment by CLOCK_BOOTTIME, meaningful in its boot only */
 	uint8_t boot_id[16];
-	uint64_t ttl_ms, stale_ms;   /* SC_FOREVER: no end */
-	uint64_t took_ms;	     /* from LEAD to DONE */
-	char tags[SC_TAGS_SIZE + 1]; /* lib/tags.h */
+	uint64_t ttl_ms, stale_ms;	  /* SC_FOREVER: no end */
+	uint64_t took_ms;		  /* from LEAD to DONE */
+	char tags[SC_TAGS_SIZE + 1];	  /* lib/tags.h */
+	uint8_t command[SC_COMMAND_SIZE]; /* index_key_command */
+	uint8_t shown[SC_SHOWN_MAX];	  /* the command's words, a NUL behind each, cut off; … */
+	size_t shown_len;		  /* 0: not to be shown */
 
 	/* the index's: not looked at by index_commit */
 	int64_t id;    /* its row */
@@ -114,6 +117,10 @@ int index_find(struct index *ix, struct bytes bucket, struct bytes key, bool fai
 /* The same of one generation, whichever of both it is. */
 int index_find_gen(struct index *ix, struct bytes bucket, struct bytes key, const struct gen *g, struct entry *out);
 
+/* What is kept of a command line, of which this is the digest: that under a secret of this index, so that nobody finds out by guessing what a
+ * copy of the index was made by. All zero: there is none, or nothing to key it with. */
+void index_key_command(struct index *ix, struct bytes digest, uint8_t command[SC_COMMAND_SIZE]);
+
 /* The same of one bucket; no scan. SC_ECORRUPT (logged), SC_ESYS. */
 int index_bucket_total(struct index *ix, struct bytes bucket, struct total *t);
 
@@ -144,6 +151,7 @@ struct cause {
 struct past {
 	struct cause fate, miss;
 	uint64_t missed_ms; /* Unix time of the miss */
+	uint64_t other_ms;  /* … at which what there is was last given to who asked with another command; 0: never */
 };
 
 /* What index_remember was told of a key. SC_ENOENT: nothing, or forgotten · SC_ECORRUPT, SC_ESYS. */

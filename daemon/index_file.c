@@ -10,10 +10,11 @@
 
 #include "daemon/index_parts.h"
 #include "daemon/room.h"
+#include "lib/digest.h"
 #include "lib/err.h"
 
 #define APPLICATION_ID 0x53436978 /* as schema.sql says */
-#define VERSION 4
+#define VERSION 5
 
 /* Corrupt files that are kept for people to look at; later ones take the last one's place. */
 #define BAD_MAX 8
@@ -130,10 +131,11 @@ void index_tell_meta(struct index *ix, const struct meta *m)
 	ix->bytes = m->total.bytes;
 }
 
-/* Our boot's row, and what the index knows by heart. In a file that takes a bad one's place the order goes on where it was. */
+/* Our boot's row, a secret for a new file, and what the index knows by heart. In a file that takes a bad one's place the order goes on where it was. */
 static int begin_epoch(struct index *ix)
 {
 	struct sql *q = ix->writer;
+	struct gen secret;
 	int64_t boot = 0;
 	struct meta m;
 	int rc = sql_run(q, SQL_BEGIN);
@@ -145,7 +147,9 @@ static int begin_epoch(struct index *ix)
 		rc = sql_run(q, SQL_DROP_BOOTS);
 	}
 	if (!rc) {
+		digest_generation(&secret);
 		sql_bind_u64(q, SQL_ORDER, 1, ix->order);
+		sql_bind_blob(q, SQL_ORDER, 2, secret.b, sizeof secret.b);
 		rc = sql_run(q, SQL_ORDER);
 	}
 	if (!rc)

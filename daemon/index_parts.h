@@ -30,6 +30,7 @@ struct index {
 	struct sql *reader;
 	unsigned reader_epoch, told_epoch;
 	int64_t reader_boot; /* boots.id of boot_id in the reader's file */
+	uint8_t secret[16];  /* … and what command lines are keyed with in it */
 	bool listing;	     /* a statement of the reader is in use */
 	index_gone gone;     /* may be NULL */
 	void *gone_arg;

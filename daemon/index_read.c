@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "daemon/cmdline.h"
 #include "daemon/index_parts.h"
+#include "lib/digest.h"
 #include "lib/err.h"
 #include "lib/msg.h"
 
@@ -67,6 +69,17 @@ void index_read_times(struct sql *q, struct entry *e)
 
 /* ---- lookups ---- */
 
+static int get_secret(struct index *ix)
+{
+	int rc = sql_step(ix->reader, SQL_GET_SECRET);
+
+	if (rc <= 0)
+		return rc ? rc : SC_ECORRUPT;
+	rc = sql_exact(ix->reader, SQL_GET_SECRET, 0, ix->secret, sizeof ix->secret) ? 0 : SC_ECORRUPT;
+	sql_done(ix->reader, SQL_GET_SECRET);
+	return rc;
+}
+
 /* The connection for lookups, to the file of this epoch. */
 static int ready_reader(struct index *ix)
 {
@@ -82,6 +95,8 @@ static int ready_reader(struct index *ix)
 		rc = sql_prepare(ix->reader);
 	if (!rc)
 		rc = index_get_boot(ix->reader, ix->boot_id, &ix->reader_boot);
+	if (!rc)
+		rc = get_secret(ix);
 	if (rc) {
 		sql_close(ix->reader);
 		ix->reader = NULL;
@@ -112,9 +127,14 @@ static int read_entry(struct index *ix, enum sql_statement s, struct entry *e)
 {
 	struct sql *q = ix->reader;
 	struct bytes bucket = sql_bytes(q, s, 0), key = sql_bytes(q, s, 1), tags = sql_bytes(q, s, 20);
+	struct bytes command = sql_bytes(q, s, 21), shown = sql_bytes(q, s, 22);
 
-	if (bucket.n > SC_BUCKET_MAX || key.n < 1 || key.n > SC_KEY_MAX || tags.n > SC_TAGS_SIZE)
+	if (bucket.n > SC_BUCKET_MAX || key.n < 1 || key.n > SC_KEY_MAX || tags.n > SC_TAGS_SIZE || shown.n > SC_SHOWN_MAX)
 		return SC_ECORRUPT;
+	cmdline_read(e->command, command);
+	if (shown.n)
+		memcpy(e->shown, shown.p, shown.n);
+	e->shown_len = shown.n;
 	if (tags.n)
 		memcpy(e->tags, tags.p, tags.n);
 	e->tags[tags.n] = '\0';
@@ -168,6 +188,14 @@ int index_find(struct index *ix, struct bytes bucket, struct bytes key, bool fai
 	if (rc == SC_ECORRUPT)
 		tell_corrupt(ix);
 	return rc;
+}
+
+void index_key_command(struct index *ix, struct bytes digest, uint8_t command[SC_COMMAND_SIZE])
+{
+	if (digest.n == SC_COMMAND_SIZE && ready_reader(ix) == 0)
+		digest_keyed(ix->secret, digest.p, digest.n, command);
+	else
+		memset(command, 0, SC_COMMAND_SIZE);
 }
 
 int index_find_gen(struct index *ix, struct bytes bucket, struct bytes key, const struct gen *g, struct entry *out)
@@ -233,6 +261,7 @@ static int recall(struct index *ix, struct bytes bucket, struct bytes key, struc
 	read_cause(ix->reader, 0, &p->fate);
 	read_cause(ix->reader, 5, &p->miss);
 	p->missed_ms = sql_u64(ix->reader, SQL_PAST, 10);
+	p->other_ms = sql_u64(ix->reader, SQL_PAST, 11);
 	sql_done(ix->reader, SQL_PAST);
 	return 0;
 }

@@ -3,6 +3,7 @@
  * the transaction is noted in the job. */
 #include <string.h>
 
+#include "daemon/cmdline.h"
 #include "daemon/index_parts.h"
 #include "lib/err.h"
 #include "lib/msg.h"
@@ -116,6 +117,14 @@ static uint64_t end_of(const struct entry *e)
 	return life == SC_FOREVER || end < life || end > INT64_MAX ? SC_FOREVER : end;
 }
 
+static void bind_or_null(struct sql *q, enum sql_statement s, int i, struct bytes b)
+{
+	if (b.n)
+		sql_bind_blob(q, s, i, b.p, b.n);
+	else
+		sql_bind_null(q, s, i);
+}
+
 /* Whose key was asked for again counts as visited. */
 static int put_row(struct sql *q, const struct entry *e, int64_t boot, bool visited)
 {
@@ -143,6 +152,8 @@ static int put_row(struct sql *q, const struct entry *e, int64_t boot, bool visi
 	sql_bind_number(q, SQL_PUT, 20, visited);
 	sql_bind_number(q, SQL_PUT, 21, e->failed);
 	sql_bind_name(q, SQL_PUT, 22, bytes_of(e->tags));
+	bind_or_null(q, SQL_PUT, 23, cmdline_bytes(e->command));
+	bind_or_null(q, SQL_PUT, 24, (struct bytes){e->shown, e->shown_len});
 	rc = sql_run(q, SQL_PUT);
 	while (!rc && tags_next(&tags, &tag)) {
 		sql_bind_name(q, SQL_TAG, 1, bytes_of(e->bucket));
@@ -329,6 +340,7 @@ int index_do_remember(struct index *ix, struct job *j)
 		bind_cause(q, 3, &h.past.fate);
 		bind_cause(q, 8, &h.past.miss);
 		sql_bind_u64(q, SQL_PUT_PAST, 13, h.past.missed_ms);
+		sql_bind_u64(q, SQL_PUT_PAST, 14, h.past.other_ms);
 		rc = sql_run(q, SQL_PUT_PAST);
 	}
 	if (rc)

@@ -96,7 +96,8 @@ struct msg listing_row(const struct daemon *d, const struct entry *e)
 			.stale = e->stale_ms,
 			.estimate = e->took_ms,
 			.hits = e->hits + evict_untold(d, e),
-			.tags = bytes_of(e->tags)};
+			.tags = bytes_of(e->tags),
+			.shown = {e->shown, e->shown_len}};
 
 	if (!entry_age(e, d->boot_id, &now, &m.age))
 		m.age = SC_FOREVER;

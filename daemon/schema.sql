@@ -7,7 +7,7 @@
 -- A file whose application_id or user_version is another is not ours to read: it is moved aside.
 
 PRAGMA application_id = 1396926840; -- "SCix"
-PRAGMA user_version = 4;
+PRAGMA user_version = 5;
 
 -- One row. Totals are kept so that opening a million entries, or asking whether a limit is passed, counts nothing.
 CREATE TABLE meta (
@@ -15,9 +15,10 @@ CREATE TABLE meta (
 	ord     INTEGER NOT NULL, -- the highest order number ever committed; never goes down
 	entries INTEGER NOT NULL, -- rows of `entry`
 	bytes   INTEGER NOT NULL, -- their sum
-	hand    INTEGER NOT NULL  -- SIEVE's, over all entries: the entry.id it looks at next, or the first behind it
+	hand    INTEGER NOT NULL, -- SIEVE's, over all entries: the entry.id it looks at next, or the first behind it
+	secret  BLOB CHECK (length(secret) = 16) -- what entry.command is keyed with: random, of this file, told to nobody
 ) STRICT;
-INSERT INTO meta VALUES (1, 0, 0, 0, 0);
+INSERT INTO meta VALUES (1, 0, 0, 0, 0, NULL);
 
 -- The same for each bucket that has an entry. One that empties forgets its hand.
 CREATE TABLE buckets (
@@ -61,6 +62,8 @@ CREATE TABLE entry (
 	proved          INTEGER NOT NULL, -- boots.id of the boot in which its bytes were written, or last compared with their sums
 	tags            TEXT NOT NULL,    -- in bytewise order, a comma between two; each is a row of `tag`
 	purge_boot      INTEGER,          -- created_boot_ms + ttl_ms + stale_ms: its last moment. NULL: never
+	command         BLOB,             -- a hash of the command line under meta.secret, 16 bytes. NULL: there was none, or it is not known
+	shown           BLOB,             -- its words, a NUL behind each, cut off (`show-commands`). NULL: not to be shown
 	UNIQUE (bucket, key, failed)
 ) STRICT;
 
@@ -112,5 +115,6 @@ CREATE TABLE history (
 	miss_error  INTEGER NOT NULL,
 	miss_ms     INTEGER NOT NULL, -- when it came to be so
 	missed_ms   INTEGER NOT NULL, -- when it was asked for
+	other_ms    INTEGER NOT NULL, -- when what there is was last given to who asked with another command; 0: never
 	UNIQUE (bucket, key)
 ) STRICT;

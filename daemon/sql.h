@@ -16,7 +16,7 @@ enum sql_who { SQL_READ = 1, SQL_WRITE = 2 };
 #define SQL_COLUMNS                                                                                                   \
 	"e.bucket, e.key, e.gen, e.ord, e.exit, e.signal, e.out_len, e.err_len, e.out_sum, e.err_sum,"                \
 	" e.created_wall_ms, e.created_boot_ms, b.boot_id, e.ttl_ms, e.stale_ms, e.took_ms, e.id, e.hits, e.proved, " \
-	"e.failed, e.tags"
+	"e.failed, e.tags, e.command, e.shown"
 
 /* Name, connections, text. The test asks SQLite for the plan of each: only `boots` may be scanned. CROSS JOIN keeps the order
  * as written. */
@@ -37,7 +37,7 @@ enum sql_who { SQL_READ = 1, SQL_WRITE = 2 };
 	X(NEXT_BUCKET, SQL_READ, "SELECT name, entries, bytes FROM buckets WHERE name > ?1 ORDER BY name LIMIT 1")             \
 	X(PAST, SQL_READ,                                                                                                      \
 	  "SELECT fate, fate_exit, fate_signal, fate_error, fate_ms, miss, miss_exit, miss_signal, miss_error, miss_ms,"       \
-	  " missed_ms FROM history WHERE bucket = ?1 AND key = ?2")                                                            \
+	  " missed_ms, other_ms FROM history WHERE bucket = ?1 AND key = ?2")                                                  \
 	X(OTHER_BOOTS, SQL_READ | SQL_WRITE, "SELECT id, boot_id FROM boots WHERE id <> ?1")                                   \
 	X(OF_BOOT, SQL_READ | SQL_WRITE,                                                                                       \
 	  "SELECT id, gen, created_wall_ms, created_boot_ms, ttl_ms, stale_ms FROM entry"                                      \
@@ -62,9 +62,9 @@ enum sql_who { SQL_READ = 1, SQL_WRITE = 2 };
 	X(PUT, SQL_WRITE,                                                                                                      \
 	  "INSERT INTO entry (id, bucket, key, gen, ord, exit, signal, out_len, err_len, out_sum, err_sum,"                    \
 	  " created_wall_ms, created_boot_ms, boot, ttl_ms, stale_ms, purge_boot, took_ms, bytes, proved, visited, hits, "     \
-	  "failed, tags)"                                                                                                      \
+	  "failed, tags, command, shown)"                                                                                      \
 	  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?14, ?20, 0, ?21, "  \
-	  "?22)")                                                                                                              \
+	  "?22, ?23, ?24)")                                                                                                    \
 	X(DELETE, SQL_WRITE, "DELETE FROM entry WHERE id = ?1")                                                                \
 	X(TAKE, SQL_WRITE, "DELETE FROM entry WHERE id = ?1 RETURNING bucket, key, gen, ord, failed, out_len, err_len")        \
 	X(ENDED, SQL_WRITE, "SELECT id, gen FROM entry WHERE boot = ?1 AND purge_boot < ?2 ORDER BY purge_boot LIMIT ?3")      \
@@ -72,7 +72,8 @@ enum sql_who { SQL_READ = 1, SQL_WRITE = 2 };
 	X(VISIT, SQL_WRITE, "UPDATE entry SET visited = 1, hits = hits + ?3 WHERE id = ?1 AND gen = ?2")                       \
 	X(PUT_PAST, SQL_WRITE,                                                                                                 \
 	  "INSERT OR REPLACE INTO history (bucket, key, fate, fate_exit, fate_signal, fate_error, fate_ms, miss, miss_exit,"   \
-	  " miss_signal, miss_error, miss_ms, missed_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")     \
+	  " miss_signal, miss_error, miss_ms, missed_ms, other_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, "     \
+	  "?12, ?13, ?14)")                                                                                                    \
 	X(DROP_PASTS, SQL_WRITE, "DELETE FROM history WHERE seq <= (SELECT max(seq) FROM history) - ?1")                       \
 	/* eviction */                                                                                                         \
 	X(HAND, SQL_WRITE, "SELECT hand, entries, (SELECT max(id) FROM entry) FROM meta WHERE id = 1")                         \
@@ -86,7 +87,8 @@ enum sql_who { SQL_READ = 1, SQL_WRITE = 2 };
 	X(SPARE, SQL_WRITE, "UPDATE entry SET visited = 0 WHERE id = ?1")                                                      \
 	X(PROVE, SQL_WRITE, "UPDATE entry SET proved = ?2 WHERE id = ?1")                                                      \
 	X(GET_BOOT, SQL_READ | SQL_WRITE, "SELECT id FROM boots WHERE boot_id = ?1")                                           \
-	X(ORDER, SQL_WRITE, "UPDATE meta SET ord = max(ord, ?1) WHERE id = 1")                                                 \
+	X(GET_SECRET, SQL_READ, "SELECT secret FROM meta WHERE id = 1")                                                        \
+	X(ORDER, SQL_WRITE, "UPDATE meta SET ord = max(ord, ?1), secret = coalesce(secret, ?2) WHERE id = 1")                  \
 	X(BEGIN, SQL_WRITE, "BEGIN IMMEDIATE")                                                                                 \
 	X(COMMIT, SQL_WRITE, "COMMIT")                                                                                         \
 	X(ROLLBACK, SQL_WRITE, "ROLLBACK")                                                                                     \

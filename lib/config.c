@@ -137,6 +137,7 @@ static const struct setting_row {
 	[SET_STALE] = {"stale", SETTING_DURATION, set_duration, AT(stale_ms), AND_OF_BUCKET(stale_ms)},
 	[SET_KEEP_FAILURES] = {"keep-failures", SETTING_DURATION, set_duration, AT(keep_ms), AND_OF_BUCKET(keep_ms)},
 	[SET_FINISH] = {"finish", SETTING_SWITCH, set_switch, AT(finish), AND_OF_BUCKET(finish)},
+	[SET_SHOW_COMMANDS] = {"show-commands", SETTING_SWITCH, set_switch, AT(show_commands), AND_OF_BUCKET(show_commands)},
 	[SET_MAX_SIZE] = {"max-size", SETTING_SIZE, set_size, AT(limits.max_size), AND_OF_BUCKET(limits.max_size)},
 	[SET_MAX_FILES] = {"max-files", SETTING_COUNT, set_count, AT(limits.max_files), AND_OF_BUCKET(limits.max_files)},
 	[SET_MAX_ENTRY] = {"max-entry", SETTING_SIZE, set_size, AT(limits.max_entry), AND_OF_BUCKET(limits.max_entry)},
@@ -193,6 +194,13 @@ bool config_finish(const struct config *c, const char *bucket)
 	const struct config_bucket *b = config_bucket(c, bucket);
 
 	return b ? b->finish : c->finish;
+}
+
+bool config_show_commands(const struct config *c, const char *bucket)
+{
+	const struct config_bucket *b = config_bucket(c, bucket);
+
+	return b ? b->show_commands : c->show_commands;
 }
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -445,7 +453,9 @@ static void check_bucket(const struct reading *r, struct config_bucket *b)
 		b->keep_ms = c->keep_ms;
 	if (b->line[SET_FINISH] == 0)
 		b->finish = c->finish;
-	for (int i = SET_TTL; i <= SET_FINISH; i++)
+	if (b->line[SET_SHOW_COMMANDS] == 0)
+		b->show_commands = c->show_commands;
+	for (int i = SET_TTL; i <= SET_SHOW_COMMANDS; i++)
 		if (b->line[i] == 0)
 			b->line[i] = c->line[i];
 }

@@ -27,6 +27,7 @@ enum setting {
 	SET_STALE,
 	SET_KEEP_FAILURES,
 	SET_FINISH,
+	SET_SHOW_COMMANDS,
 	SET_MAX_SIZE,
 	SET_MAX_FILES,
 	SET_MAX_ENTRY,
@@ -42,18 +43,19 @@ struct config_bucket {
 	struct limits limits; /* beside the cache's, which hold as well */
 	uint64_t ttl_ms;      /* the cache's where the section names none; so are: */
 	uint64_t stale_ms, keep_ms;
-	bool finish;
+	bool finish, show_commands;
 	int line[SETTINGS]; /* as below; what is the cache's has the cache's line */
 };
 
 struct config {
 	uint64_t idle_exit_ms; /* `idle-exit`: SC_IDLE_EXIT_MS if not given; SC_FOREVER for "forever" */
 	uint64_t ttl_ms;       /* `ttl`: what a run stores whose caller names none, in a bucket without one (config_ttl) */
-	uint64_t stale_ms; /* `stale`: how long beyond its ttl an entry is served while it is renewed, likewise; default 0 */
-	uint64_t keep_ms;  /* `keep-failures`: likewise; default 0 */
-	bool finish;	   /* `finish`: a run ends and is kept although nobody reads it any more, likewise; default off */
-	uint64_t window;   /* `window`: bytes a run may be ahead of its fastest reader; SC_FOREVER for "none" */
-	bool network_fs;   /* `network-fs`: the cache directory may lie on a network file system; only paths.c asks */
+	uint64_t stale_ms;  /* `stale`: how long beyond its ttl an entry is served while it is renewed, likewise; default 0 */
+	uint64_t keep_ms;   /* `keep-failures`: likewise; default 0 */
+	bool finish;	    /* `finish`: a run ends and is kept although nobody reads it any more, likewise; default off */
+	bool show_commands; /* `show-commands`: command lines are kept for people to read, likewise; default off */
+	uint64_t window;    /* `window`: bytes a run may be ahead of its fastest reader; SC_FOREVER for "none" */
+	bool network_fs;    /* `network-fs`: the cache directory may lie on a network file system; only paths.c asks */
 	struct limits limits;
 	char file[SC_PATH_MAX]; /* that was read, "config" for the one in the cache directory; "" for none */
 	int line[SETTINGS];	/* of it, where it was set; 0: nowhere, the default stands */
@@ -79,6 +81,7 @@ uint64_t config_ttl(const struct config *c, const char *bucket);
 uint64_t config_stale(const struct config *c, const char *bucket);
 uint64_t config_keep_failures(const struct config *c, const char *bucket);
 bool config_finish(const struct config *c, const char *bucket);
+bool config_show_commands(const struct config *c, const char *bucket);
 uint64_t config_max_entry(const struct config *c, const char *bucket); /* the least of max-entry and both max-size */
 
 /* Bytes that must stay free on a file system of this size. */

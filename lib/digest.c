@@ -25,6 +25,12 @@ void digest_generation(struct gen *out)
 	while (gen_is_none(out));
 }
 
+void digest_keyed(const uint8_t key[16], const void *p, size_t n, uint8_t out[16])
+{
+	if (crypto_generichash(out, 16, p, n, key, 16) < 0)
+		BUG("16 bytes is a size BLAKE2b has, of a key as of a digest");
+}
+
 /* The state wants 64-byte alignment, which malloc does not promise. */
 struct digest {
 	crypto_generichash_state state;

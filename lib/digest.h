@@ -16,6 +16,9 @@ void digest_generation(struct gen *out);
 /* 16 bytes of BLAKE2b over length-prefixed bucket and key: the page says with it whose page it is. */
 void digest_key(const void *bucket, size_t bucket_len, const void *key, size_t key_len, uint8_t out[16]);
 
+/* 16 bytes of BLAKE2b under a key of 16: tells nobody who has not the key what was hashed. */
+void digest_keyed(const uint8_t key[16], const void *p, size_t n, uint8_t out[16]);
+
 /* 16 bytes of BLAKE2b (no key, no salt) as they come. */
 #define SC_DIGEST_SIZE 16
 

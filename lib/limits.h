@@ -9,6 +9,9 @@
 #define SC_TAG_MAX 64
 #define SC_TAGS_MAX 16
 #define SC_TAGS_SIZE (SC_TAGS_MAX * (SC_TAG_MAX + 1) - 1)
+/* By how much two command lines are told apart; how much of one is kept for people to read. */
+#define SC_COMMAND_SIZE 16
+#define SC_SHOWN_MAX 1024
 /* Tags of a bucket that are offered to whoever types one. */
 #define SC_TAGS_OFFERED 500
 /* The text that says which build a peer is of. */

@@ -24,6 +24,8 @@ enum bytes_rule { RULE_NONE, RULE_BUCKET, RULE_NO_NUL, RULE_GENS, RULE_GRAPH };
 	F(key, BYTES, 1, SC_KEY_MAX, NO_NUL)                   \
 	F(text, BYTES, 0, 4096, NONE)                          \
 	F(tags, BYTES, 0, SC_TAGS_SIZE, GRAPH)                 \
+	F(command, BYTES, 0, SC_COMMAND_SIZE, NONE)            \
+	F(shown, BYTES, 0, SC_SHOWN_MAX, NONE)                 \
 	F(chain, BYTES, 0, (SC_CHAIN_MAX * SC_GEN_SIZE), GENS) \
 	F(gen, GEN, SC_GEN_SIZE, SC_GEN_SIZE, NONE)            \
 	F(flags, UINT, 0, UINT32_MAX, NONE)                    \
@@ -80,7 +82,7 @@ static const struct field_row fields[] = {
 #undef AS_ROW
 };
 
-#define ROW_FIELDS 14
+#define ROW_FIELDS 15
 
 struct row {
 	enum msg_type type;
@@ -98,7 +100,7 @@ static const struct row rows[] = {
 	{MSG_HELLO, "HELLO", ANYBODY, 0, 0, {F_version, F_build, F_flags}},
 
 	{MSG_ASK, "ASK", SENDER_CLIENT, 0, 0, 
-	 {F_bucket, F_key, F_flags, F_ttl, F_accept, F_chain, F_gen, F_stale, F_keep, F_tags}},
+	 {F_bucket, F_key, F_flags, F_ttl, F_accept, F_chain, F_gen, F_stale, F_keep, F_tags, F_command}},
 	{MSG_ATTACH, "ATTACH", SENDER_CLIENT, 0, 0, {F_bucket, F_key, F_gen, F_flags, F_chain}},
 	{MSG_LEAVE, "LEAVE", SENDER_CLIENT, 0, 0, {F_gen, F_signal, F_flags}},
 	{MSG_REMOVE, "REMOVE", SENDER_CLIENT, 0, 0, {F_bucket, F_key}},
@@ -121,8 +123,8 @@ static const struct row rows[] = {
 
 	{MSG_HIT, "HIT", SENDER_DAEMON, 1, F_err_len,
 	 {F_gen, F_order, F_exit, F_signal, F_out_len, F_err_len, F_age, F_ttl, F_created, F_flags, F_out_sum, F_err_sum}},
-	{MSG_FOLLOW, "FOLLOW", SENDER_DAEMON, 3, 0, {F_gen, F_order, F_slot, F_age, F_estimate}},
-	{MSG_LEAD, "LEAD", SENDER_DAEMON, 7, 0, {F_gen, F_order, F_slot, F_ttl, F_estimate}},
+	{MSG_FOLLOW, "FOLLOW", SENDER_DAEMON, 3, 0, {F_gen, F_order, F_slot, F_age, F_estimate, F_flags}},
+	{MSG_LEAD, "LEAD", SENDER_DAEMON, 7, 0, {F_gen, F_order, F_slot, F_ttl, F_estimate, F_flags}},
 	{MSG_WAIT, "WAIT", SENDER_DAEMON, 0, 0, {F_reason, F_count, F_gen}},
 	{MSG_MISS, "MISS", SENDER_DAEMON, 0, 0, {F_reason}},
 	{MSG_REFUSE, "REFUSE", SENDER_DAEMON, 0, 0, {F_reason, F_error, F_text}},
@@ -132,10 +134,10 @@ static const struct row rows[] = {
 	{MSG_OK, "OK", SENDER_DAEMON, 0, 0, {F_count}},
 	{MSG_ENTRY, "ENTRY", SENDER_DAEMON, 0, 0,
 	 {F_bucket, F_key, F_gen, F_exit, F_signal, F_out_len, F_err_len, F_age, F_ttl, F_created, F_stale, F_estimate,
-	  F_hits, F_tags}},
+	  F_hits, F_tags, F_shown}},
 	{MSG_FLIGHT, "FLIGHT", SENDER_DAEMON, 0, 0,
 	 {F_bucket, F_key, F_gen, F_order, F_age, F_out_len, F_err_len, F_count, F_pid, F_flags, F_leader,
-	  F_lag_least, F_lag_most}},
+	  F_lag_least, F_lag_most, F_shown}},
 	{MSG_END, "END", SENDER_DAEMON, 0, 0, {F_count}},
 	{MSG_REPORT, "REPORT", SENDER_DAEMON, 0, 0, {F_version, F_build, F_pid, F_uptime, F_entries, F_count, F_conns, F_bad}},
 	{MSG_ROW, "ROW", SENDER_DAEMON, 1, F_err_len,
@@ -150,8 +152,8 @@ static const struct row rows[] = {
 	{MSG_MISSED, "MISSED", SENDER_DAEMON, 0, 0, {F_count}},
 	{MSG_CAUSE, "CAUSE", SENDER_DAEMON, 0, 0, {F_kind, F_created, F_age, F_exit, F_signal, F_error, F_flags}},
 
-	{MSG_REGISTER, "REGISTER", SENDER_WRITER, 3, F_pid, {F_bucket, F_key, F_gen, F_pid, F_flags}},
-	{MSG_STARTED, "STARTED", SENDER_WRITER, 1, 0, {F_gen, F_pid, F_flags}},
+	{MSG_REGISTER, "REGISTER", SENDER_WRITER, 3, F_pid, {F_bucket, F_key, F_gen, F_pid, F_flags, F_shown}},
+	{MSG_STARTED, "STARTED", SENDER_WRITER, 1, 0, {F_gen, F_pid, F_flags, F_shown}},
 	{MSG_DONE, "DONE", SENDER_WRITER, 0, 0,
 	 {F_gen, F_outcome, F_exit, F_signal, F_out_len, F_err_len, F_out_sum, F_err_sum, F_error}},
 	{MSG_MAY_STOP, "MAY_STOP", SENDER_WRITER, 0, 0, {F_gen}},
@@ -165,7 +167,7 @@ static const struct row rows[] = {
 	{MSG_SETTLED, "SETTLED", SENDER_DAEMON, 0, 0, {F_gen, F_flags}},
 
 	{MSG_RECORD, "RECORD", SENDER_NONE, 0, 0,
-	 {F_bucket, F_key, F_gen, F_order, F_kind, F_flags, F_ttl, F_stale, F_keep, F_created, F_tags}},
+	 {F_bucket, F_key, F_gen, F_order, F_kind, F_flags, F_ttl, F_stale, F_keep, F_created, F_command, F_tags}},
 };
 /* clang-format on */
 

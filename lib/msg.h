@@ -17,6 +17,8 @@ struct msg {
 	uint64_t version, flags, reason, outcome, kind;
 	struct bytes build, bucket, key, text;
 	struct bytes tags;	       /* lib/tags.h */
+	struct bytes command;	       /* ASK: a digest of the command line; RECORD: keyed once more; empty: not known */
+	struct bytes shown;	       /* the command's words, a NUL behind each; cut off at SC_SHOWN_MAX */
 	struct bytes chain;	       /* generations the sender runs inside of, 16 bytes each */
 	struct gen gen;		       /* the run it is about */
 	uint64_t order;		       /* its order number */

@@ -5,7 +5,7 @@
 /* Raised when a peer of the older number could misunderstand. Fields are only ever added, so most changes do not. The tests
  * build programs of another one. */
 #ifndef SC_PROTO_VERSION
-#define SC_PROTO_VERSION 2
+#define SC_PROTO_VERSION 3
 #endif
 
 enum msg_type {
@@ -153,7 +153,14 @@ enum {
 	HIT_VERIFY = 1u << 0, /* to be compared with its sums before it is used, and PROVED */
 	HIT_STALE = 1u << 1,  /* older than its ttl, or than what was asked for, and good enough by `stale` */
 	HIT_RENEW = 1u << 2,  /* … and nobody renews it: ASK_RENEW */
+	HIT_OTHER = 1u << 3,  /* another command made it than the one that was asked with */
 };
+
+/* FOLLOW.flags */
+enum { FOLLOW_OTHER = 1u << 0 }; /* another command makes it than the one that was asked with */
+
+/* LEAD.flags */
+enum { LEAD_SHOW = 1u << 0 }; /* the command may be shown: STARTED and REGISTER are to say it */
 
 /* PROVED.flags */
 enum { PROVED_BAD = 1u << 0 }; /* its bytes are not those of its sums, or cannot be read */
@@ -228,12 +235,14 @@ enum cause_kind {
 	CAUSE_REMOVED = 13,    /* … was removed, or the run was while it went on */
 	CAUSE_UNREADABLE = 14, /* … was missing, damaged, or not to be read */
 	CAUSE_NESTED = 15,     /* the question came from inside of its own run, and its command was run directly */
+	CAUSE_COMMAND = 16,    /* none of a miss: what was given had been made by another command */
 };
 
 /* CAUSE.flags */
 enum {
-	CAUSE_OF_MISS = 1u << 0
-}; /* of the last question that was a miss, which came `age` ago; else: what became of the last run or entry */
+	CAUSE_OF_MISS = 1u << 0, /* of the last question that was a miss, which came `age` ago */
+	CAUSE_OF_HIT = 1u << 1,	 /* … of the last one that was given what another command makes or made */
+};				 /* neither: what became of the last run or entry */
 
 /* TALLY.flags */
 enum {

@@ -28,7 +28,7 @@ said() {
 	run -0 --separate-stderr "$SC" config
 	[ -z "$stderr" ]
 	printf '%s\n' "dir $SC_DIR SC_DIR" 'ttl 1h default' 'stale 0s default' 'keep-failures 0s default' \
-		'finish off default' 'max-size 10G default' 'max-files 1000000 default' 'max-entry none default' 'min-free auto default' 'window 16M default' 'idle-exit 10m default' \
+		'finish off default' 'show-commands off default' 'max-size 10G default' 'max-files 1000000 default' 'max-entry none default' 'min-free auto default' 'window 16M default' 'idle-exit 10m default' \
 		'network-fs off default' 'bucket default default' 'strict off default' 'disable off default' >"$T/want"
 	"$SC" config | awk '{ $1 = $1; print }' | diff "$T/want" -
 	[ ! -e "$SC_DIR" ]
@@ -102,7 +102,7 @@ said() {
 	is_set bucket.big.one_2-x.max-entry 2G "$SC_DIR/config:5"
 	is_set bucket.big.one_2-x.ttl forever "$SC_DIR/config:6"
 	is_set bucket.big.one_2-x.max-size none default
-	[ "$("$SC" config | grep -c '^bucket\.')" = 14 ]
+	[ "$("$SC" config | grep -c '^bucket\.')" = 16 ]
 	said 0
 	config 'stale = 5m' 'finish = on' '[bucket ci]' 'keep-failures = 10s' 'finish = off' '[bucket z]' 'stale = forever'
 	is_set keep-failures 0s default
@@ -112,11 +112,14 @@ said() {
 	is_set bucket.z.stale forever "$SC_DIR/config:7"
 	is_set bucket.z.keep-failures 0s default
 	is_set bucket.z.finish on "$SC_DIR/config:2"
+	config 'show-commands = on' '[bucket ci]' 'show-commands = off' '[bucket z]' 'ttl = 1h'
+	is_set bucket.ci.show-commands off "$SC_DIR/config:3"
+	is_set bucket.z.show-commands on "$SC_DIR/config:1"
 }
 
 @test "what is printed can be put into a file and means the same" {
-	config 'ttl = 90061500ms' 'stale = 1500ms' 'keep-failures = 90s' 'finish = on' 'max-size = 2500000' 'max-files = 12345' 'max-entry = 1536K' 'min-free = none' 'window = 3000000' \
-		'idle-exit = forever' 'network-fs = on' '[bucket b]' 'ttl = 1d2h' 'stale = 0' 'finish = off' 'max-size = 2M' 'max-files = none' 'max-entry = 1'
+	config 'ttl = 90061500ms' 'stale = 1500ms' 'keep-failures = 90s' 'finish = on' 'show-commands = on' 'max-size = 2500000' 'max-files = 12345' 'max-entry = 1536K' 'min-free = none' 'window = 3000000' \
+		'idle-exit = forever' 'network-fs = on' '[bucket b]' 'ttl = 1d2h' 'stale = 0' 'finish = off' 'show-commands = off' 'max-size = 2M' 'max-files = none' 'max-entry = 1'
 	"$SC" config >"$T/first"
 	{
 		grep -vE '^(dir|bucket|strict|disable|bucket\..*) ' "$T/first" | awk '{ print $1 " = " $2 }'
@@ -126,7 +129,7 @@ said() {
 	said 0
 	diff <(awk '{ print $1, $2 }' "$T/first") <(awk '{ print $1, $2 }' "$T/out")
 	is_set ttl 90061500ms "$SC_DIR/config:1"
-	is_set min-free none "$SC_DIR/config:8"
+	is_set min-free none "$SC_DIR/config:9"
 }
 
 @test "bad lines: each is named with file, line and reason, the good part counts, also for the daemon, which logs each" {
@@ -230,7 +233,7 @@ said() {
 	config 'ttl = 1500ms' 'max-size = 2G' 'network-fs = on' '[bucket ci]' 'ttl = forever' 'max-files = 5' 'oops'
 	SC_STRICT=1 "$SC" config --json >"$T/rows" 2>"$T/err"
 	is_message "$T/err" 'config:7: is neither'
-	[ "$(lines_in "$T/rows")" = 22 ]
+	[ "$(lines_in "$T/rows")" = 24 ]
 	jq -e . "$T/rows" >/dev/null
 	of() { jq -c "select(.name == \"$1\" and .bucket == $2) | [.value, .origin, .file, .line, .variable]" "$T/rows"; }
 	[ "$(of dir null)" = "[\"$SC_DIR\",\"environment\",null,null,\"SC_DIR\"]" ]

@@ -185,17 +185,17 @@ writer_fails() {
 		import json, re, sys, time
 		o = json.loads(open(sys.argv[1]).read())
 		now = time.time()
-		assert list(o) == ["key", "bucket", "entry", "failure", "runs", "last", "miss"], list(o)
-		assert (o["key"], o["bucket"], o["failure"], o["last"]) == ("k", "default", None, None), o
+		assert list(o) == ["key", "bucket", "entry", "failure", "runs", "last", "miss", "other_command"], list(o)
+		assert (o["key"], o["bucket"], o["failure"], o["last"], o["other_command"]) == ("k", "default", None, None, None), o
 		e = o["entry"]
 		assert re.fullmatch("[0-9a-f]{32}", e.pop("generation"))
 		assert abs(now - e.pop("created")) < 60 and 0 <= e.pop("age") < 60 and 0 <= e.pop("took") < 60
-		assert e == {"ttl": 90.0, "stale": 10.0, "fresh": True, "exit": 0, "signal": None, "bytes": 3, "stderr_bytes": 16, "hits": 0, "tags": ["a", "b"]}, e
+		assert e == {"ttl": 90.0, "stale": 10.0, "fresh": True, "exit": 0, "signal": None, "bytes": 3, "stderr_bytes": 16, "hits": 0, "tags": ["a", "b"], "command": None}, e
 		(r,) = o["runs"]
 		assert re.fullmatch("[0-9a-f]{32}", r.pop("generation")) and 0 <= r.pop("age") < 60
 		pids = {"leader": int(sys.argv[3]), "pid": int(sys.argv[2])}
 		assert r.pop("lag_least") <= 6 and r.pop("lag_most") <= 6
-		assert r == {"state": "running", "bytes": 6, "stderr_bytes": 0, "readers": 1, **pids}, r
+		assert r == {"state": "running", "bytes": 6, "stderr_bytes": 0, "readers": 1, "command": None, **pids}, r
 		m = o["miss"]
 		assert abs(now - m.pop("time")) < 60 and 0 <= m.pop("age") < 60
 		assert m == {"cause": "refreshed", "exit": None, "signal": None, "error": None}, m
@@ -227,8 +227,8 @@ writer_fails() {
 	"$SC" daemon stop
 	missed first never
 	sqlite3 "$SC_DIR/index.db" "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4100)
-		INSERT INTO history (bucket, key, fate, fate_exit, fate_signal, fate_error, fate_ms, miss, miss_exit, miss_signal, miss_error, miss_ms, missed_ms)
-		SELECT 'default', CAST('n' || i AS BLOB), 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 1 FROM n"
+		INSERT INTO history (bucket, key, fate, fate_exit, fate_signal, fate_error, fate_ms, miss, miss_exit, miss_signal, miss_error, miss_ms, missed_ms, other_ms)
+		SELECT 'default', CAST('n' || i AS BLOB), 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 1, 0 FROM n"
 	run -1 "$SC" get last
 	"$SC" daemon stop
 	[ "$(sqlite3 "$SC_DIR/index.db" 'SELECT count(*) FROM history')" -le 4096 ]

@@ -15,7 +15,7 @@ load ../helper
 	wait_until '"$SC" ps -b b --json | jq -e ".lag_most == 0"'
 	"$SC" ps --bucket b --json >"$T/row"
 	[ "$(lines_in "$T/row")" = 1 ]
-	[ "$(jq -r 'keys_unsorted | join(" ")' "$T/row")" = 'key bucket generation state age bytes stderr_bytes readers lag_least lag_most leader pid' ]
+	[ "$(jq -r 'keys_unsorted | join(" ")' "$T/row")" = 'key bucket generation state age bytes stderr_bytes readers lag_least lag_most leader pid command' ]
 	[ "$(jq -c '[.key, .bucket, .state, .bytes, .readers, .lag_least, .lag_most]' "$T/row")" = '["k\n\u001b[31m","b","running",5,1,0,0]' ]
 	hex=$(field generation "$T/row")
 	[ -f "$SC_DIR/flights/$hex" ]

@@ -136,6 +136,7 @@ static struct flightfile example(void)
 				   .ttl_ms = 3600000,
 				   .stale_ms = 7200000,
 				   .tags = "a,b",
+				   .command = {1, 2, 0, 255},
 				   .created_wall_ms = 1700000000000};
 }
 
@@ -165,6 +166,7 @@ static void assert_same(const struct flightfile *a, const struct flightfile *b)
 	assert_int_equal(a->ttl_ms, b->ttl_ms);
 	assert_int_equal(a->stale_ms, b->stale_ms);
 	assert_string_equal(a->tags, b->tags);
+	assert_memory_equal(a->command, b->command, SC_COMMAND_SIZE);
 	assert_int_equal(a->keep_ms, b->keep_ms);
 	assert_int_equal(a->renewal, b->renewal);
 	assert_int_equal(a->created_wall_ms, b->created_wall_ms);
@@ -217,6 +219,7 @@ static void a_flight_survives_being_written(void **state)
 	rows[1].renewal = true;
 	rows[1].stale_ms = 0;
 	rows[1].tags[0] = '\0';
+	memset(rows[1].command, 0, SC_COMMAND_SIZE);
 	rows[1].keep_ms = 90000;
 	strcpy(rows[1].bucket, "b");
 	memset(rows[2].key, 0xff, rows[2].key_len = SC_KEY_MAX);

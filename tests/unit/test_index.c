@@ -61,7 +61,10 @@ static struct entry make_entry(const char *key, uint64_t order)
 			  .created_boot_ms = NOW.boot_ms,
 			  .ttl_ms = 1000,
 			  .stale_ms = 500,
-			  .took_ms = 4321};
+			  .took_ms = 4321,
+			  .command = {9, 0, 8},
+			  .shown = "make\0all",
+			  .shown_len = 9};
 
 	memcpy(e.key, key, e.key_len);
 	memcpy(e.boot_id, BOOT, sizeof e.boot_id);
@@ -193,8 +196,52 @@ static void what_is_committed_is_found_as_it_was(void **state)
 	assert_int_equal(got.ttl_ms, 1000);
 	assert_int_equal(got.stale_ms, 500);
 	assert_int_equal(got.took_ms, 4321);
+	assert_memory_equal(got.command, e.command, SC_COMMAND_SIZE);
+	assert_int_equal(got.shown_len, 9);
+	assert_memory_equal(got.shown, "make\0all", 9);
 	assert_int_equal(index_count(r->ix), 1);
 	assert_int_equal(index_order(r->ix), 7);
+}
+
+static void a_command_that_is_not_known_comes_back_as_that(void **state)
+{
+	static const uint8_t none[SC_COMMAND_SIZE];
+	struct room *r = *state;
+	struct entry e = make_entry("key", 1), got;
+
+	open_index(r);
+	memset(e.command, 0, sizeof e.command);
+	e.shown_len = 0;
+	commit(r, &e);
+	memset(&got, 0xff, sizeof got);
+	assert_int_equal(find(r, "key", &got), 0);
+	assert_memory_equal(got.command, none, SC_COMMAND_SIZE);
+	assert_int_equal(got.shown_len, 0);
+}
+
+/* S13: who has a copy of an index finds no command out by hashing guesses. */
+static void commands_are_told_apart_by_a_secret_of_the_index(void **state)
+{
+	static const uint8_t one[SC_COMMAND_SIZE] = {1}, two[SC_COMMAND_SIZE] = {2}, none[SC_COMMAND_SIZE];
+	uint8_t a[SC_COMMAND_SIZE], b[SC_COMMAND_SIZE], c[SC_COMMAND_SIZE];
+	struct room *r = *state;
+
+	open_index(r);
+	index_key_command(r->ix, view(one, sizeof one), a);
+	index_key_command(r->ix, view(two, sizeof two), b);
+	index_key_command(r->ix, view(one, 0), c);
+	assert_memory_not_equal(a, b, sizeof a);
+	assert_memory_not_equal(a, one, sizeof a);
+	assert_memory_equal(c, none, sizeof c);
+	close_index(r);
+	open_index(r); /* by the next daemon */
+	index_key_command(r->ix, view(one, sizeof one), c);
+	assert_memory_equal(a, c, sizeof a);
+	close_index(r);
+	assert_int_equal(unlinkat(r->dir_fd, "index.db", 0), 0);
+	open_index(r); /* another index */
+	index_key_command(r->ix, view(one, sizeof one), c);
+	assert_memory_not_equal(a, c, sizeof a);
 }
 
 static void forever_and_huge_times_come_back(void **state)
@@ -936,7 +983,7 @@ static void a_newer_index_is_moved_aside(void **state)
 
 	open_index(r);
 	close_index(r);
-	alter(r, "PRAGMA user_version = 5");
+	alter(r, "PRAGMA user_version = 6");
 	check_fresh(r);
 }
 
@@ -946,7 +993,7 @@ static void an_older_index_is_moved_aside(void **state)
 
 	open_index(r);
 	close_index(r);
-	alter(r, "PRAGMA user_version = 3");
+	alter(r, "PRAGMA user_version = 4");
 	check_fresh(r);
 }
 
@@ -2507,6 +2554,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(what_is_committed_is_found_as_it_was),
+		T(a_command_that_is_not_known_comes_back_as_that),
+		T(commands_are_told_apart_by_a_secret_of_the_index),
 		T(forever_and_huge_times_come_back),
 		T(keys_are_bytes_of_every_length_and_buckets_are_apart),
 		T(a_newer_run_replaces_an_older_one),

@@ -57,6 +57,8 @@ static const struct known_field {
 	{"count", UINT, offsetof(struct msg, count), 0, UINT64_MAX},
 	{"lag_least", UINT, offsetof(struct msg, lag_least), 0, UINT64_MAX},
 	{"lag_most", UINT, offsetof(struct msg, lag_most), 0, UINT64_MAX},
+	{"command", BYTES, offsetof(struct msg, command), 0, 16},
+	{"shown", BYTES, offsetof(struct msg, shown), 0, 1024},
 	{"pid", UINT, offsetof(struct msg, pid), 0, INT32_MAX},
 	{"leader", UINT, offsetof(struct msg, leader), 0, INT32_MAX},
 	{"error", UINT, offsetof(struct msg, error), 0, 4095},
@@ -331,7 +333,7 @@ static int decode_tagged(struct bytes bucket, struct bytes key, struct bytes cha
 		{.kind = VALUE_UINT, .u = SC_TTL_UNSET}, {.kind = VALUE_UINT, .u = SC_FOREVER},
 		{.kind = VALUE_BYTES, .bytes = chain},	 {.kind = VALUE_BYTES, .bytes = {gen, 16}},
 		{.kind = VALUE_UINT, .u = SC_TTL_UNSET}, {.kind = VALUE_UINT, .u = SC_TTL_UNSET},
-		{.kind = VALUE_BYTES, .bytes = tags},
+		{.kind = VALUE_BYTES, .bytes = tags},	 {.kind = VALUE_BYTES},
 	};
 
 	return decode(v, COUNT(v));
