@@ -103,16 +103,6 @@ plain() {
 	is_file "$T/got" 'a\nb\n'
 }
 
-@test "version: one line with a number, and starts nothing" {
-	for form in version --version; do
-		run -0 --separate-stderr "$SC" $form
-		[ "${#lines[@]}" = 1 ]
-		[ -z "$stderr" ]
-		assert_output --regexp '^sc '
-	done
-	[ ! -e "$SC_DIR" ]
-}
-
 @test "a full or closed stdout of ls: 125 with a message, 141 without one" {
 	local long got=0
 	long=$(printf 'x%.0s' {1..4000})

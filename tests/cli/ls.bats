@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# `sc ls` in its other forms: -l, -0, --sort, --json.
+# `sc ls`: finished entries; PREFIX, -l, -0, --sort, --json.
 load ../helper
 
 # Any bytes but NUL; the last ones are no UTF-8, or orders to a terminal.
@@ -19,6 +19,60 @@ sorted() { LC_ALL=C sort -z; }
 
 # size: bytes for a key of that name.
 sized() { head -c "$2" /dev/zero | "$SC" put "$1"; }
+
+@test "ls: finished entries, bytewise by key, one a line, no header" {
+	run -0 "$SC" ls
+	assert_output ''
+	for k in b a B ä aa 'a b' _ 10 9; do entry "$k" 'x\n'; done
+	"$SC" ls >"$T/got"
+	printf '%s\n' b a B ä aa 'a b' _ 10 9 | LC_ALL=C sort >"$T/want"
+	diff "$T/want" "$T/got"
+	LC_ALL=C.UTF-8 "$SC" ls | diff "$T/want" -
+}
+
+@test "ls PREFIX: only keys that begin with it, taken literally" {
+	for k in ab abc a% a%b b; do entry "$k" 'x\n'; done
+	run -0 "$SC" ls ab
+	assert_output $'ab\nabc'
+	run -0 "$SC" ls a%
+	assert_output $'a%\na%b'
+	run -0 "$SC" ls c
+	assert_output ''
+}
+
+@test "ls: more than fits one answer" {
+	mkdir "$T/crowd"
+	local long
+	long=$(printf 'long%.0s' {1..250})
+	run -0 crowd 300 "$T/crowd" "$SC" get "$long-{}" -- true
+	assert_output '0 300'
+	for nr in {0..299}; do echo "$long-$nr"; done | LC_ALL=C sort >"$T/want"
+	"$SC" ls | cmp - "$T/want"
+}
+
+@test "ls: what runs or has failed is not listed" {
+	bg a "$SC" get going -- gate "$G"
+	gate_up
+	run -3 "$SC" get bad -- fails 3
+	run -0 "$SC" ls
+	assert_output ''
+	step "$G" exit 0
+	assert_rc 0 a
+	run -0 "$SC" ls
+	assert_output going
+}
+
+@test "S09: ls: a key as it is into a pipe, escaped on a terminal" {
+	local key=$'a\e[31mb\nc\xff'
+	entry "$key" 'x\n'
+	"$SC" ls >"$T/raw"
+	printf '%s\n' "$key" | cmp - "$T/raw"
+	pty - "$SC" ls >"$T/shown"
+	[ "$(lines_in "$T/shown")" = 1 ]
+	run -1 grep -q $'\e' "$T/shown"
+	LC_ALL=C run -1 grep -aq $'\xff' "$T/shown"
+	grep -qF '[31mb' "$T/shown"
+}
 
 @test "ls -0: every key as it is, bytewise, a NUL behind each" {
 	put_odd_keys

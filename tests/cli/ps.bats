@@ -1,60 +1,6 @@
 #!/usr/bin/env bats
-# `sc ls` and `sc ps` in their plain form.
+# `sc ps`: the runs that go on, a row each, or as JSON.
 load ../helper
-
-@test "ls: finished entries, bytewise by key, one a line, no header" {
-	run -0 "$SC" ls
-	assert_output ''
-	for k in b a B ä aa 'a b' _ 10 9; do entry "$k" 'x\n'; done
-	"$SC" ls >"$T/got"
-	printf '%s\n' b a B ä aa 'a b' _ 10 9 | LC_ALL=C sort >"$T/want"
-	diff "$T/want" "$T/got"
-	LC_ALL=C.UTF-8 "$SC" ls | diff "$T/want" -
-}
-
-@test "ls PREFIX: only keys that begin with it, taken literally" {
-	for k in ab abc a% a%b b; do entry "$k" 'x\n'; done
-	run -0 "$SC" ls ab
-	assert_output $'ab\nabc'
-	run -0 "$SC" ls a%
-	assert_output $'a%\na%b'
-	run -0 "$SC" ls c
-	assert_output ''
-}
-
-@test "ls: more than fits one answer" {
-	mkdir "$T/crowd"
-	local long
-	long=$(printf 'long%.0s' {1..250})
-	run -0 crowd 300 "$T/crowd" "$SC" get "$long-{}" -- true
-	assert_output '0 300'
-	for nr in {0..299}; do echo "$long-$nr"; done | LC_ALL=C sort >"$T/want"
-	"$SC" ls | cmp - "$T/want"
-}
-
-@test "ls: what runs or has failed is not listed" {
-	bg a "$SC" get going -- gate "$G"
-	gate_up
-	run -3 "$SC" get bad -- fails 3
-	run -0 "$SC" ls
-	assert_output ''
-	step "$G" exit 0
-	assert_rc 0 a
-	run -0 "$SC" ls
-	assert_output going
-}
-
-@test "S09: ls: a key as it is into a pipe, escaped on a terminal" {
-	local key=$'a\e[31mb\nc\xff'
-	entry "$key" 'x\n'
-	"$SC" ls >"$T/raw"
-	printf '%s\n' "$key" | cmp - "$T/raw"
-	pty - "$SC" ls >"$T/shown"
-	[ "$(lines_in "$T/shown")" = 1 ]
-	run -1 grep -q $'\e' "$T/shown"
-	LC_ALL=C run -1 grep -aq $'\xff' "$T/shown"
-	grep -qF '[31mb' "$T/shown"
-}
 
 @test "ps: runs going on, with their key, and nothing when there are none" {
 	start_daemon
@@ -153,4 +99,60 @@ row() { "$SC" ps | awk -v key="$1" '$NF == key'; }
 	grep -qF '[31m' "$T/shown"
 	step "$G" exit 0
 	assert_rc 0 a
+}
+
+@test "ps --json: what it says of a run is so; bytes, seconds, null for what is not known" {
+	local hex
+	run -0 --separate-stderr "$SC" ps --json
+	[ -z "$output$stderr" ]
+	[ ! -e "$SC_DIR/sock" ]
+	bg a "$SC" get -b b $'k\n\e[31m' -- gate "$G"
+	gate_up
+	step "$G" out 1234
+	step "$G" err 12
+	shows a '1234\n'
+	wait_until '"$SC" ps -b b --json | jq -e ".lag_most == 0"'
+	"$SC" ps --bucket b --json >"$T/row"
+	[ "$(lines_in "$T/row")" = 1 ]
+	[ "$(jq -r 'keys_unsorted | join(" ")' "$T/row")" = 'key bucket generation state age bytes stderr_bytes readers lag_least lag_most leader pid command' ]
+	[ "$(jq -c '[.key, .bucket, .state, .bytes, .readers, .lag_least, .lag_most]' "$T/row")" = '["k\n\u001b[31m","b","running",5,1,0,0]' ]
+	hex=$(field generation "$T/row")
+	[ -f "$SC_DIR/flights/$hex" ]
+	[ "$(field stderr_bytes "$T/row")" = "$(stat -c %s "$SC_DIR/objects/${hex:0:2}/$hex.err")" ]
+	[ "$(field leader "$T/row")" = "$(pid_of a)" ]
+	[ "$(field pid "$T/row")" = "$(gate_pid)" ]
+	jq -e '.age >= 0 and .age < 20' "$T/row"
+	run -0 "$SC" ps --json
+	assert_output ''
+	step "$G" exit 0
+	assert_rc 0 a
+}
+
+@test "ps --json: a run that nobody has come back for is null where nothing is known; a key of any bytes comes back" {
+	local writer
+	"$SC" warm $'k\xff' -- gate "$G"
+	gate_up
+	"$SC" ps --json >"$T/row"
+	[ "$(jq -c '[.key, .key_b64, .readers, .lag_least, .lag_most, .leader]' "$T/row")" = '[null,"a/8=",0,null,null,null]' ]
+	writer=$(parent_of "$(gate_pid)")
+	kill -STOP "$writer"
+	kill_daemon
+	start_daemon
+	[ "$("$SC" ps --json | jq -c '[.state, .bytes, .pid]')" = '["awaited",0,null]' ]
+	kill -CONT "$writer"
+	wait_until '[ "$("$SC" ps --json | jq -r .state)" = running ]'
+	step "$G" exit 0
+	wait_until '[ "$(flights)" = 0 ]'
+}
+
+@test "S09: ps --json sends no key to a terminal as it is" {
+	bg a "$SC" get $'k\e[31m\xc2\x9b31m\xff' -- gate "$G"
+	bg b "$SC" get $'k\e[31m\xc2\x9b31m' -- gate "$G"
+	gate_up "$G" 2
+	pty - "$SC" ps --json >"$T/shown"
+	[ "$(lines_in "$T/shown")" = 2 ]
+	LC_ALL=C run -1 grep -qaP '\x1b|\xff|\xc2\x9b' "$T/shown"
+	kill -9 $(cat "$G/runs")
+	rc a >/dev/null
+	rc b >/dev/null
 }
