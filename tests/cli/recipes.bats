@@ -1,0 +1,263 @@
+#!/usr/bin/env bats
+# The recipes of README.md, each taken from there and run as it is printed, among stand-ins for what it names: programs that count how
+# often they were run, runners of CI that obey the YAML, a docker that makes namespaces. tmux, fzf, git, make, ninja and the shells are real.
+load ../helper
+
+BOUND=$((60 * SLACK))
+
+prepare() {
+	mkdir "$T/bin" "$T/work"
+	ln -s "$SC" "$T/bin/sc"
+	PATH=$T/bin:$PATH
+	cd "$T/work"
+}
+
+cleanup() {
+	local job
+	for job in term term2; do
+		if [ -e "$T/$job.control" ] && is_running $job; then
+			step "$T:$job.control" close
+			wait_until "! is_running $job"
+		fi
+	done
+	if [ -n "${TMUX_TMPDIR:-}" ]; then tmux kill-server 2>/dev/null || true; fi
+}
+
+# recipe HEADING [LANGUAGE]: the fenced code of this recipe.
+recipe() {
+	awk -v heading="### $1" -v fence="\`\`\`${2:-sh}" '
+		/^##/ { here = $0 == heading }
+		here && code && $0 == "```" { exit }
+		here && code { print; lines++ }
+		here && $0 == fence { code = 1 }
+		END { if (!lines) { print "no code below " heading >"/dev/stderr"; exit 1 } }' "$ROOT/README.md"
+}
+
+# stand_in FILE: a program, which is stdin, behind a line that counts its runs in $T/NAME.runs.
+stand_in() {
+	mkdir -p "$(dirname "$1")"
+	{
+		printf '#!/bin/sh\necho run >>"%s"\n' "$T/$(basename "$1").runs"
+		cat
+	} >"$1"
+	chmod +x "$1"
+}
+times() { [ "$(lines_in "$T/$1.runs")" = "$2" ] || { echo "$1: $(lines_in "$T/$1.runs") runs, not $2" >&2 && return 1; }; }
+
+needs() { command -v "$1" >/dev/null || skip "missing tool: $1"; }
+
+# A command that the test steps: the gate of this name, as a stand-in.
+gated() { # FILE GATE
+	new_gate "$2" >/dev/null
+	stand_in "$1" <<<"exec gate '$T/$2'"
+}
+
+@test "every recipe has a test here" {
+	local heading n=0
+	while read -r heading; do
+		grep -qE "recipe [\"']?$heading[\"']?[ )]" "$BATS_TEST_FILENAME" || { echo "no test of: $heading" >&2 && return 1; }
+		n=$((n + 1))
+	done < <(awk '/^## / { here = /^## Recipes$/ } here && sub(/^### /, "")' "$ROOT/README.md")
+	[ $n -ge 4 ]
+}
+
+# ---- builds ----------------------------------------------------------------------------------------------------------
+
+prepare_gen() {
+	stand_in gen <<<'cat "$1" && ! grep -q wrong "$1"'
+	echo one >api.yaml
+}
+both_are() { is_file client/api.json "$1" && is_file server/api.json "$1"; }
+# Another api.yaml, which is newer than what was made of it also where time is coarse.
+now_is() {
+	touch -d '1 minute ago' client/api.json server/api.json
+	echo "$1" >api.yaml
+}
+
+@test "Makefile: make -j runs the step once for both, a failure leaves what there was, and what was there before is a hit" {
+	prepare_gen
+	{ printf 'all: client/api.json server/api.json\n' && recipe Makefile make; } >Makefile
+	run -0 timeout $BOUND make -j4
+	both_are 'one\n'
+	times gen 1
+	run -0 timeout $BOUND make -q
+	now_is wrong
+	run -2 timeout $BOUND make -k -j4
+	both_are 'one\n'
+	now_is two
+	run -0 timeout $BOUND make -j4
+	both_are 'two\n'
+	: >"$T/gen.runs"
+	now_is one
+	run -0 timeout $BOUND make -j4
+	both_are 'one\n'
+	times gen 0
+	sed -i 's/cat "$1"/tr a-z A-Z <"$1"/' gen # another tool
+	run -0 timeout $BOUND make -j4
+	both_are 'ONE\n'
+	times gen 1
+}
+
+@test "Ninja: one run for both, and none of what make has made" {
+	needs ninja
+	prepare_gen
+	recipe Ninja ninja >build.ninja
+	run -0 timeout $BOUND ninja -j4
+	both_are 'one\n'
+	times gen 1
+	run -0 timeout $BOUND ninja -j4
+	assert_output --partial 'no work to do'
+	now_is two
+	{ printf 'all: client/api.json server/api.json\n' && recipe Makefile make; } >Makefile
+	run -0 timeout $BOUND make -j4
+	both_are 'two\n'
+	times gen 2
+	touch -d '1 minute ago' client/api.json server/api.json
+	run -0 timeout $BOUND ninja -j4
+	refute_output --partial 'no work to do'
+	both_are 'two\n'
+	times gen 2
+}
+
+# ---- runners of CI ---------------------------------------------------------------------------------------------------
+
+# runner KIND FILE NUMBER: one job, as the runner does it: a new checkout at $WORKSPACE of what is in $T/project, the cache restored from
+# $T/saved, the steps, and the cache saved. Its status is the job's. A machine of its own each time: nothing else stays.
+runner() {
+	rm -rf "$WORKSPACE"
+	cp -r "$T/project" "$WORKSPACE"
+	mkdir -p "$T/saved"
+	env -u SC_DIR timeout $BOUND python3 - "$@" <<-'END'
+		import os, re, subprocess, sys, tarfile, yaml
+
+		kind, file, number = sys.argv[1:]
+		workspace, saved = os.environ['WORKSPACE'], os.environ['T'] + '/saved/'
+		with open(file) as f:
+		    text = yaml.safe_load(f)
+
+		def shell(options, script, env):
+		    env = {**os.environ, **env, 'CI': 'true'}
+		    print('+', script, flush=True)
+		    return subprocess.run(['bash', *options, '-c', script], cwd=workspace, env=env, stdin=subprocess.DEVNULL).returncode
+
+		def names():
+		    return sorted(os.listdir(saved), key=lambda n: os.stat(saved + n).st_mtime_ns, reverse=True)
+
+		def restore(name):
+		    with tarfile.open(saved + name) as tar:
+		        tar.extractall(workspace)
+		    print('restored', name, flush=True)
+
+		# Below the workspace, at rest, and the directory that sc was told.
+		def save(name, path, sc_dir):
+		    path = os.path.join(workspace, path)
+		    if path != sc_dir or not path.startswith(workspace + '/'):
+		        sys.exit(f'saved is {path}, but SC_DIR is {sc_dir}')
+		    if os.path.exists(path + '/sock') or os.path.exists(path + '/index.db-wal'):
+		        sys.exit('the daemon is still at work')
+		    with tarfile.open(saved + name, 'w') as tar:
+		        tar.add(path, os.path.relpath(path, workspace))
+
+		def github(job):
+		    known = {'github.workspace': workspace, 'github.run_id': number, 'github.run_attempt': '1', 'runner.os': 'Linux'}
+		    def expand(value):
+		        return re.sub(r'\$\{\{ *([\w.]+) *\}\}', lambda m: known[m[1]], str(value))
+		    assert job['runs-on'].startswith('ubuntu-')
+		    env = {name: expand(value) for name, value in job['env'].items()}
+		    known.update({'env.' + name: value for name, value in env.items()})
+		    status, after = 0, None
+		    for step in job['steps']:
+		        assert set(step) <= {'uses', 'with', 'run', 'if'}, step
+		        condition = step.get('if', 'success()')
+		        assert condition in ('success()', 'always()'), condition
+		        if status and condition != 'always()':
+		            continue
+		        if 'run' in step:
+		            status = shell(['--noprofile', '--norc', '-e'], expand(step['run']), env) or status
+		        elif step['uses'].startswith('actions/cache@'):
+		            key, path = expand(step['with']['key']), expand(step['with']['path'])
+		            prefixes = expand(step['with']['restore-keys']).split()
+		            for name in names():
+		                if any(name.startswith(p) for p in [key] + prefixes):
+		                    restore(name)
+		                    break
+		            assert key not in names(), 'a saved one is never changed'
+		            after = key, path
+		        else:
+		            assert step['uses'].startswith('actions/checkout@'), step
+		    if not status: # actions/cache saves nothing of a job that has failed
+		        save(*after, env['SC_DIR'])
+		    return status
+
+		def gitlab(job):
+		    assert set(job) == {'variables', 'cache', 'script', 'after_script'}, job
+		    known = {'CI_PROJECT_DIR': workspace}
+		    env = {name: re.sub(r'\$(\w+)', lambda m: known[m[1]], value) for name, value in job['variables'].items()}
+		    cache = job['cache']
+		    path, = cache['paths']
+		    if cache['key'] in names():
+		        restore(cache['key'])
+		    status = shell(['-eo', 'pipefail'], '\n'.join(job['script']), env)
+		    shell(['-eo', 'pipefail'], '\n'.join(job['after_script']), env)
+		    if cache['when'] == 'always' or status == 0:
+		        save(cache['key'], path, env['SC_DIR'])
+		    return status
+
+		if kind == 'github':
+		    job, = text['jobs'].values()
+		    sys.exit(github(job))
+		job, = text.values()
+		sys.exit(gitlab(job))
+	END
+}
+
+prepare_project() {
+	mkdir -p "$T/project/src"
+	echo one >"$T/project/src/data"
+	stand_in "$T/project/report.sh" <<<'sed "s/^/report of /" src/data; ! grep -q wrong src/data'
+	python3 -c 'import yaml' || skip 'missing tool: python3-yaml'
+	export WORKSPACE=$T/checkout
+}
+
+@test "GitHub Actions: what one job has made is a hit in the next, on another machine; SC_DIR is what is saved, and at rest" {
+	prepare_project
+	recipe 'GitHub Actions' yaml >"$T/ci.yml"
+	run -0 runner github "$T/ci.yml" 1
+	is_file "$WORKSPACE/report.txt" 'report of one\n'
+	times report.sh 1
+	run -0 runner github "$T/ci.yml" 2
+	assert_line 'restored sc-Linux-1-1'
+	is_file "$WORKSPACE/report.txt" 'report of one\n'
+	times report.sh 1
+	[ "$(ls "$T/saved")" = $'sc-Linux-1-1\nsc-Linux-2-1' ]
+	SC_DIR=$WORKSPACE/.sc run -0 "$SC" config
+	assert_line --regexp "^max-size +1G +.*config:1$"
+	echo wrong >"$T/project/src/data"
+	run -1 runner github "$T/ci.yml" 3
+	[ ! -e "$WORKSPACE/report.txt" ]
+	[ -z "$(daemon_pids "$WORKSPACE/.sc")" ]
+	echo two >"$T/project/src/data"
+	run -0 runner github "$T/ci.yml" 4
+	is_file "$WORKSPACE/report.txt" 'report of two\n'
+	times report.sh 3
+}
+
+@test "GitLab CI: the same, in different directories, and also of a job that has failed" {
+	prepare_project
+	recipe 'GitLab CI' yaml >"$T/ci.yml"
+	run -0 runner gitlab "$T/ci.yml" 1
+	is_file "$WORKSPACE/report.txt" 'report of one\n'
+	times report.sh 1
+	export WORKSPACE=$T/elsewhere
+	run -0 runner gitlab "$T/ci.yml" 2
+	assert_line 'restored sc'
+	is_file "$WORKSPACE/report.txt" 'report of one\n'
+	times report.sh 1
+	echo wrong >"$T/project/src/data"
+	run -1 runner gitlab "$T/ci.yml" 3
+	[ -z "$(daemon_pids "$WORKSPACE/.sc")" ]
+	echo one >"$T/project/src/data"
+	run -0 runner gitlab "$T/ci.yml" 4
+	is_file "$WORKSPACE/report.txt" 'report of one\n'
+	times report.sh 2
+}
