@@ -58,7 +58,7 @@ gated() { # FILE GATE
 		grep -qE "recipe [\"']?$heading[\"']?[ )]" "$BATS_TEST_FILENAME" || { echo "no test of: $heading" >&2 && return 1; }
 		n=$((n + 1))
 	done < <(awk '/^## / { here = /^## Recipes$/ } here && sub(/^### /, "")' "$ROOT/README.md")
-	[ $n -ge 4 ]
+	[ $n -ge 7 ]
 }
 
 # ---- builds ----------------------------------------------------------------------------------------------------------
@@ -260,4 +260,103 @@ prepare_project() {
 	run -0 runner gitlab "$T/ci.yml" 4
 	is_file "$WORKSPACE/report.txt" 'report of one\n'
 	times report.sh 2
+}
+
+# ---- at a terminal ---------------------------------------------------------------------------------------------------
+
+# A terminal with tmux in it, whose server is this test's.
+use_tmux() {
+	needs tmux
+	export TMUX_TMPDIR=$T
+	recipe tmux tmux >"$T/tmux.conf"
+}
+terminal() { bg "$1" env TERM=xterm LC_ALL=C.UTF-8 pty "$T/$1.control" sh -c 'stty rows 24 cols 100 && exec "$@"' sh "${@:2}"; }
+
+@test "tmux: the status line of two clients is one run, and shows what it printed" {
+	use_tmux
+	gated "$T/bin/curl" sky
+	terminal term tmux -f "$T/tmux.conf" new-session cat
+	gate_up "$T/sky"
+	terminal term2 tmux attach-session
+	readers 2
+	step "$T/sky" out 'Paris: +20C'
+	step "$T/sky" exit 0
+	wait_until 'grep -qF "Paris: +20C" "$T/term.out" && grep -qF "Paris: +20C" "$T/term2.out"'
+	times curl 1
+	refresh() { tmux list-clients -F '#{client_name}' | xargs -n 1 tmux refresh-client -S -t; }
+	wait_until 'refresh && [ "$("$SC" stats --json | jq "select(.scope == \"cache\").hits")" -ge 3 ]' # at the next interval
+	times curl 1
+	"$SC" touch -t 1ms weather # as if it were old
+	wait_until 'refresh && [ "$(runs "$T/sky")" = 2 ]'
+	step "$T/sky" exit 28
+	wait_until '[ -z "$("$SC" ps)" ]'
+	run -0 "$SC" get -t 30s --stale 5m weather -- fails 1
+	assert_output 'Paris: +20C'
+	times curl 2
+}
+
+@test "fzf: a preview that is killed by a move goes on, and to come back is no second run" {
+	needs fzf
+	needs tmux
+	export TMUX_TMPDIR=$T
+	new_gate a && new_gate b
+	stand_in "$T/bin/kubectl" <<-'END'
+		case $1 in
+		get) printf 'pod/a\npod/b\n' ;;
+		describe) exec gate "$T/${2#pod/}" ;;
+		esac
+	END
+	recipe fzf >"$T/recipe.sh"
+	SHELL=/bin/sh tmux -f /dev/null new-session -d -x 100 -y 30 "sh '$T/recipe.sh' >'$T/chosen'; tmux wait-for -S over"
+	gate_up "$T/a"
+	tmux send-keys Up
+	gate_up "$T/b"
+	wait_until '[ "$("$SC" ps --json | jq "select(.key == \"describe:pod/a\").readers")" = 0 ]'
+	step "$T/a" out 'all about a'
+	step "$T/a" exit 0
+	wait_until '"$SC" ls | grep -qx "describe:pod/a"'
+	tmux send-keys Down
+	wait_until 'tmux capture-pane -p | grep -qF "all about a"'
+	wait_until '[ "$("$SC" ps --json | jq .readers)" = 0 ]'
+	tmux send-keys Up
+	readers 1
+	step "$T/b" out 'all about b'
+	wait_until 'tmux capture-pane -p | grep -qF "all about b"'
+	step "$T/b" exit 0
+	wait_until '"$SC" ls | grep -qx "describe:pod/b"'
+	tmux send-keys Enter
+	wait_until '[ -s "$T/chosen" ]'
+	is_file "$T/chosen" 'pod/b\n'
+	[ "$(runs "$T/a") $(runs "$T/b")" = '1 1' ]
+}
+
+@test "Prompt: it does not wait for what finds it out, and shows it the next time" {
+	stand_in "$T/bin/git" <<-'END'
+		g=$T/git$(wc -l <"$T/git.runs")
+		mkdir -p "$g" && exec gate "$g"
+	END
+	{ recipe Prompt && echo "PS1=\"ready \$PS1\""; } >"$T/rc"
+	shown() { wait_until "[ \"\$(grep -cF 'ready $1 \$ ' '$T/term.out')\" = $2 ]"; }
+	bg term env TERM=dumb pty "$T/term.control" bash --rcfile "$T/rc" -i
+	shown '' 1
+	gate_up "$T/git1"
+	step "$T:term.control" type '' # while nothing is known, and somebody is at it
+	shown '' 2
+	gate_up "$T/git2"
+	step "$T/git1" exit 0
+	step "$T/git2" out heads/main-dirty
+	step "$T/git2" exit 0
+	wait_until '[ -z "$("$SC" ps)" ]'
+	step "$T:term.control" type ''
+	shown heads/main-dirty 1
+	gate_up "$T/git3"
+	step "$T:term.control" type 'echo "in $PWD"' # while it is being found out anew
+	shown heads/main-dirty 2
+	grep -qF "in $T/work" "$T/term.out"
+	gate_up "$T/git4"
+	step "$T/git3" exit 1
+	step "$T/git4" exit 1
+	wait_until '[ -z "$("$SC" ps)" ]'
+	run -0 "$SC" get "state:$PWD" # what failed takes nothing away
+	assert_output heads/main-dirty
 }
