@@ -58,7 +58,7 @@ gated() { # FILE GATE
 		grep -qE "recipe [\"']?$heading[\"']?[ )]" "$BATS_TEST_FILENAME" || { echo "no test of: $heading" >&2 && return 1; }
 		n=$((n + 1))
 	done < <(awk '/^## / { here = /^## Recipes$/ } here && sub(/^### /, "")' "$ROOT/README.md")
-	[ $n -ge 7 ]
+	[ $n -ge 9 ]
 }
 
 # ---- builds ----------------------------------------------------------------------------------------------------------
@@ -359,4 +359,83 @@ terminal() { bg "$1" env TERM=xterm LC_ALL=C.UTF-8 pty "$T/$1.control" sh -c 'st
 	wait_until '[ -z "$("$SC" ps)" ]'
 	run -0 "$SC" get "state:$PWD" # what failed takes nothing away
 	assert_output heads/main-dirty
+}
+
+# ---- what somebody else starts ---------------------------------------------------------------------------------------
+
+@test "Git hook: a tree is tested once, a failure stops the push, and what is not committed is tested each time" {
+	needs git
+	local git=(git -c user.name=me -c user.email=me@here -c init.defaultBranch=main)
+	"${git[@]}" init -q --bare "$T/one.git"
+	"${git[@]}" init -q --bare "$T/two.git"
+	"${git[@]}" init -q .
+	printf 'check:\n\techo run >>"$T/check.runs"; cat; cat state; ! grep -q bad state\n' >Makefile
+	echo good >state
+	"${git[@]}" add . && "${git[@]}" commit -qm 'first'
+	recipe 'Git hook' >.git/hooks/pre-push
+	chmod +x .git/hooks/pre-push
+	run -0 timeout $BOUND "${git[@]}" push "$T/one.git" HEAD:main
+	assert_line good
+	times check 1
+	run -0 timeout $BOUND "${git[@]}" push "$T/two.git" HEAD:main
+	assert_line good
+	"${git[@]}" commit -q --amend -m 'same tree'
+	run -0 timeout $BOUND "${git[@]}" push -f "$T/one.git" HEAD:main
+	times check 1
+	echo bad >state
+	run -1 timeout $BOUND "${git[@]}" push "$T/one.git" HEAD:other
+	run -1 timeout $BOUND "${git[@]}" push "$T/one.git" HEAD:other
+	times check 3
+	"${git[@]}" commit -qam 'bad'
+	run -1 timeout $BOUND "${git[@]}" push "$T/one.git" HEAD:main
+	run -1 timeout $BOUND "${git[@]}" push "$T/one.git" HEAD:main
+	times check 5
+	[ "$(git -C "$T/one.git" show main:state)" = good ]
+	echo better >state
+	"${git[@]}" commit -qam 'good'
+	run -0 timeout $BOUND "${git[@]}" push "$T/one.git" HEAD:main
+	times check 6
+}
+
+# cron LINE: its command, as cron runs it; what it prints would be mailed.
+cron() {
+	local minute hour day month weekday command
+	read -r minute hour day month weekday command <<<"$1"
+	[[ "$minute $hour $day $month $weekday" =~ ^[0-9*/,\ -]+$ ]]
+	[[ $command != *%* ]] # would be a newline
+	cd "$HOME"
+	exec env -i HOME="$HOME" LOGNAME=me SHELL=/bin/sh PATH=/usr/bin:/bin /bin/sh -c "$command" </dev/null
+}
+
+@test "cron: what was there is given out until the new is complete, and if it fails; its mail is what the command says" {
+	export SC_DIR=$HOME/.cache/sc # where it is by itself
+	mkdir -p "$HOME/.local/bin"
+	ln -s "$SC" "$HOME/.local/bin/sc"
+	local line
+	line=$(recipe cron crontab)
+	stand_in "$HOME/bin/fetch-prices" <<<'echo 1'
+	bg cron cron "$line"
+	assert_rc 0 cron
+	is_empty "$T/cron.out" && is_empty "$T/cron.err"
+	run -0 "$SC" get prices
+	assert_output 1
+	stand_in "$HOME/bin/fetch-prices" <<<"exec '$HELPERS/gate' '$G'"
+	bg cron cron "$line"
+	step "$G" out 2
+	run -0 "$SC" get prices
+	assert_output 1
+	step "$G" exit 0
+	assert_rc 0 cron
+	run -0 "$SC" get prices
+	assert_output 2
+	bg cron cron "$line"
+	gate_up "$G" 2
+	step "$G" out half
+	step "$G" err 'no route to market'
+	step "$G" exit 3
+	assert_rc 3 cron
+	is_empty "$T/cron.out"
+	is_file "$T/cron.err" 'no route to market\n'
+	run -0 "$SC" get prices
+	assert_output 2
 }
