@@ -58,7 +58,7 @@ gated() { # FILE GATE
 		grep -qE "recipe [\"']?$heading[\"']?[ )]" "$BATS_TEST_FILENAME" || { echo "no test of: $heading" >&2 && return 1; }
 		n=$((n + 1))
 	done < <(awk '/^## / { here = /^## Recipes$/ } here && sub(/^### /, "")' "$ROOT/README.md")
-	[ $n -ge 9 ]
+	[ $n -ge 12 ]
 }
 
 # ---- builds ----------------------------------------------------------------------------------------------------------
@@ -438,4 +438,149 @@ cron() {
 	is_file "$T/cron.err" 'no route to market\n'
 	run -0 "$SC" get prices
 	assert_output 2
+}
+
+# ---- between callers -------------------------------------------------------------------------------------------------
+
+@test "Somebody else's build: it is waited for, live, and its status decides" {
+	stand_in "$T/bin/git" <<<'echo c0ffee'
+	stand_in deploy <<<'echo deployed'
+	recipe "Somebody else's build" >"$T/recipe.sh"
+	bg waits sh "$T/recipe.sh"
+	start_daemon
+	bg build "$SC" get build:c0ffee -- gate "$G"
+	step "$G" out compiling
+	shows waits 'compiling\n'
+	step "$G" exit 0
+	assert_rc 0 build waits
+	is_file "$T/waits.out" 'compiling\ndeployed\n'
+	"$SC" rm build:c0ffee
+	bg waits sh "$T/recipe.sh"
+	bg build "$SC" get build:c0ffee -- gate "$G"
+	gate_up "$G" 2
+	step "$G" out compiling
+	shows waits 'compiling\n'
+	step "$G" exit 2
+	assert_rc 2 build waits
+	times deploy 1
+}
+
+@test "Tags: a deploy removes what the old version has made, and what it is making is not kept" {
+	stand_in render <<<'echo "page $1"'
+	stand_in deploy <<<'exit "${FAILS:-0}"'
+	recipe Tags >"$T/recipe.sh"
+	export page=home
+	bg old "$SC" get --tag site html:old -- gate "$G"
+	gate_up
+	entry other x
+	FAILS=1 run -1 timeout $BOUND sh "$T/recipe.sh"
+	assert_output 'page home'
+	run -0 "$SC" get html:home
+	run -0 timeout $BOUND sh "$T/recipe.sh"
+	times render 1
+	run -1 "$SC" get html:home
+	step "$G" exit 0
+	assert_rc 0 old
+	run -0 "$SC" ls
+	assert_output other
+	head -n 1 "$T/recipe.sh" | sh
+	page=about sh <(head -n 1 "$T/recipe.sh")
+	eval "$(grep -o '`sc rm --tag "page[^`]*' "$ROOT/README.md" | tr -d '`')"
+	run -0 "$SC" ls html:
+	assert_output html:about
+}
+
+# The words of `docker run` obeyed: a root, a mount and a process namespace of its own, the volumes mounted, the variables set, and nothing
+# else of ours. The image is a directory of the test, where CMD is run.
+prepare_docker() {
+	unshare -Urmp --fork --mount-proc true 2>/dev/null || skip 'missing tool: namespaces of our own'
+	cat >"$T/bin/docker" <<-'END'
+		#!/bin/bash
+		set -eu
+		user= volumes=() words=()
+		[ "$1" = run ] && shift
+		while [[ $1 == -* ]]; do
+			case $1 in
+			--rm) shift && continue ;;
+			-u) user=$2 ;;
+			-v) volumes+=("$2") ;;
+			-e) words+=("$2") ;;
+			*) exit 125 ;;
+			esac
+			shift 2
+		done
+		[ "$user" = "$(id -u)" ]
+		image=$T/$1 root=$T/root
+		shift
+		mkdir -p "$root"
+		words=(env -i -C "$image" "T=$T" "PATH=$PATH" HOME=/ "${words[@]}" "$@")
+		exec unshare -Urmp --fork --kill-child bash -eu -c '
+			root=$1 n=$2
+			shift 2
+			mount -t tmpfs none "$root"
+			for entry in /*; do
+				if [ -L "$entry" ]; then
+					cp -P "$entry" "$root/"
+				elif [ -d "$entry" ]; then
+					mkdir "$root$entry"
+					[ "$entry" = /proc ] || mount --rbind "$entry" "$root$entry"
+				fi
+			done
+			mount -t proc none "$root/proc"
+			for volume in "${@:1:n}"; do
+				[ -d "${volume%%:*}" ]
+				mkdir -p "$root${volume#*:}"
+				mount --bind "${volume%%:*}" "$root${volume#*:}"
+			done
+			shift "$n"
+			exec chroot "$root" "$@"
+		' bash "$root" "${#volumes[@]}" "${volumes[@]}" "${words[@]}"
+	END
+	chmod +x "$T/bin/docker"
+	export SC_DIR=$HOME/.cache/sc
+	gated one/fetch-deps deps
+	mkdir "$T/one" "$T/two"
+	mv one/fetch-deps "$T/one/"
+	cp "$T/one/fetch-deps" "$T/two/"
+	recipe Containers >"$T/recipe.sh"
+	[ "$(grep -c ^docker "$T/recipe.sh")" = 2 ]
+	grep -v ' two ' "$T/recipe.sh" >"$T/one.sh"
+	grep -v ' one ' "$T/recipe.sh" >"$T/two.sh"
+}
+
+@test "Containers: of two at once one runs it, and of one that comes later none" {
+	prepare_docker
+	bg one sh "$T/one.sh"
+	gate_up "$T/deps"
+	bg two sh "$T/two.sh"
+	readers 2
+	step "$T/deps" out x
+	shows one 'x\n'
+	shows two 'x\n'
+	step "$T/deps" exit 0
+	assert_rc 0 one two
+	run -0 timeout $BOUND sh "$T/recipe.sh"
+	assert_output $'x\nx'
+	run -0 "$SC" get deps # of ours, too
+	assert_output x
+	times fetch-deps 1
+}
+
+@test "Containers: one that is killed takes its run and the daemon with it, and who follows goes on by a run of its own" {
+	prepare_docker
+	bg one sh "$T/one.sh"
+	gate_up "$T/deps"
+	bg two sh "$T/two.sh"
+	readers 2
+	step "$T/deps" out x
+	shows two 'x\n'
+	kill -9 "$(procs child "$(pid_of one)")"
+	assert_rc 137 one
+	gate_up "$T/deps" 2
+	step "$T/deps" out x
+	step "$T/deps" out y
+	step "$T/deps" exit 0
+	assert_rc 0 two
+	is_file "$T/two.out" 'x\ny\n'
+	times fetch-deps 2
 }
