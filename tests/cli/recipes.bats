@@ -58,7 +58,7 @@ gated() { # FILE GATE
 		grep -qE "recipe [\"']?$heading[\"']?[ )]" "$BATS_TEST_FILENAME" || { echo "no test of: $heading" >&2 && return 1; }
 		n=$((n + 1))
 	done < <(awk '/^## / { here = /^## Recipes$/ } here && sub(/^### /, "")' "$ROOT/README.md")
-	[ $n -ge 12 ]
+	[ $n -ge 13 ]
 }
 
 # ---- builds ----------------------------------------------------------------------------------------------------------
@@ -583,4 +583,80 @@ prepare_docker() {
 	assert_rc 0 two
 	is_file "$T/two.out" 'x\ny\n'
 	times fetch-deps 2
+}
+
+# ---- without sc ------------------------------------------------------------------------------------------------------
+
+# In SHELL, with the function, and nothing in PATH but what the words need.
+without() { # SHELL SCRIPT [ARG…]
+	local shell
+	shell=$(command -v "$1")
+	PATH=$T/few timeout -k 1 $BOUND "$shell" -c "$(recipe 'Without sc')"$'\n'"$2" "$1" "${@:3}"
+}
+
+in_every_shell() {
+	local shell tool
+	mkdir "$T/few"
+	for tool in sh cat wc env sleep timeout; do ln -s "$(command -v $tool)" "$T/few/"; done
+	echo x >"$T/few/plain"
+	for shell in bash dash zsh sh; do
+		needs $shell
+		echo "in $shell" # what fails is said below it
+		"$1" $shell
+	done
+}
+
+is_a_bypass() {
+	local sh=$1 k
+	for k in 'sc get k --' 'sc get -t 1h --stale 5m -r -q k --tag a -w 3s --' 'sc get --ttl=1h -t1h --file /nowhere "a key" -b x --finish --' \
+		'sc run' 'sc run --' 'sc run --file src --env CC -t 1h --no-cwd -r' 'sc run --tag=x -w 1m --keep-failures 3s --'; do
+		run -5 --separate-stderr without "$sh" "echo mine | { $k sh -c 'cat; echo \"\$# <\$1> <\$2>\"; exit 5' -t 'a  b' ''; r=\$?; cat; exit \$r; }"
+		assert_output $'2 <a  b> <>\nmine'
+		[ -z "$stderr" ]
+		run -127 without "$sh" "$k no-such-command-here"
+		run -126 without "$sh" "$k $T/few/plain"
+		run -143 without "$sh" "$k sh -c 'kill \$\$'"
+		run -0 without "$sh" "set -eu; x=\$($k sh -c 'echo -n; echo z'); echo \"[\$x]\""
+		assert_output '[z]'
+	done
+	run -0 without "$sh" "echo mine | sc get -t 1h --stdin k -- cat"
+	assert_output mine
+	run -0 without "$sh" "echo mine | sc run --stdin cat"
+	assert_output mine
+	run -0 without "$sh" "verb=a; sc run sh -c :; echo \$verb" # it leaves nothing of its own behind
+	assert_output a
+}
+is_refused() {
+	local sh=$1 k
+	for k in 'sc get -o f k --' 'sc get k -of --' 'sc run --output=f' 'sc run --strict' 'sc get --print-key k --' 'sc warm k --' 'sc hold k --'; do
+		run -125 --separate-stderr without "$sh" "$k env -C '$T' sh -c 'echo ran >ran'"
+		[ -z "$output" ] && [ "${#stderr_lines[@]}" = 1 ]
+		[ ! -e "$T/ran" ]
+	done
+	run -125 --separate-stderr without "$sh" 'sc'
+	run -125 --separate-stderr without "$sh" 'sc rm --all'
+	run -1 --separate-stderr without "$sh" 'sc get -w 1m k'
+	[ -z "$output$stderr" ]
+}
+calls_sc() {
+	local sh=$1
+	ln -sf "$SC" "$T/few/sc"
+	run -0 without "$sh" "sc get k$sh -- sh -c 'echo x; echo run >>$T/called.runs'"
+	assert_output x
+	run -0 without "$sh" "sc get k$sh"
+	assert_output x
+	run -0 without "$sh" 'command -v sc'
+	assert_output "$T/few/sc"
+}
+
+@test "Without sc: get and run run CMD as it stands, with its status, and without stdin, in bash, dash and zsh" {
+	in_every_shell is_a_bypass
+}
+
+@test "Without sc: what would be something else is refused, and no key exists" {
+	in_every_shell is_refused
+}
+
+@test "Without sc: where there is one it is called, and there is no function" {
+	in_every_shell calls_sc
 }
