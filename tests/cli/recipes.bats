@@ -55,7 +55,7 @@ gated() { # FILE GATE
 @test "every recipe has a test here" {
 	local heading n=0
 	while read -r heading; do
-		grep -qE "recipe [\"']?$heading[\"']?[ )]" "$BATS_TEST_FILENAME" || { echo "no test of: $heading" >&2 && return 1; }
+		grep -qE "recipe [\"']?${heading}[\"']?[ )]" "$BATS_TEST_FILENAME" || { echo "no test of: $heading" >&2 && return 1; }
 		n=$((n + 1))
 	done < <(awk '/^## / { here = /^## Recipes$/ } here && sub(/^### /, "")' "$ROOT/README.md")
 	[ $n -ge 13 ]
@@ -254,7 +254,10 @@ prepare_project() {
 	is_file "$WORKSPACE/report.txt" 'report of one\n'
 	times report.sh 1
 	echo wrong >"$T/project/src/data"
+	mv "$T/saved/sc" "$T/before"
+	cp "$T/before" "$T/saved/sc"
 	run -1 runner gitlab "$T/ci.yml" 3
+	run -1 cmp -s "$T/before" "$T/saved/sc"
 	[ -z "$(daemon_pids "$WORKSPACE/.sc")" ]
 	echo one >"$T/project/src/data"
 	run -0 runner gitlab "$T/ci.yml" 4
@@ -299,7 +302,8 @@ terminal() { bg "$1" env TERM=xterm LC_ALL=C.UTF-8 pty "$T/$1.control" sh -c 'st
 	needs fzf
 	needs tmux
 	export TMUX_TMPDIR=$T
-	new_gate a && new_gate b
+	new_gate a
+	new_gate b
 	stand_in "$T/bin/kubectl" <<-'END'
 		case $1 in
 		get) printf 'pod/a\npod/b\n' ;;
@@ -403,7 +407,7 @@ cron() {
 	read -r minute hour day month weekday command <<<"$1"
 	[[ "$minute $hour $day $month $weekday" =~ ^[0-9*/,\ -]+$ ]]
 	[[ $command != *%* ]] # would be a newline
-	cd "$HOME"
+	cd "$HOME" || return
 	exec env -i HOME="$HOME" LOGNAME=me SHELL=/bin/sh PATH=/usr/bin:/bin /bin/sh -c "$command" </dev/null
 }
 
@@ -416,7 +420,8 @@ cron() {
 	stand_in "$HOME/bin/fetch-prices" <<<'echo 1'
 	bg cron cron "$line"
 	assert_rc 0 cron
-	is_empty "$T/cron.out" && is_empty "$T/cron.err"
+	is_empty "$T/cron.out"
+	is_empty "$T/cron.err"
 	run -0 "$SC" get prices
 	assert_output 1
 	stand_in "$HOME/bin/fetch-prices" <<<"exec '$HELPERS/gate' '$G'"
@@ -630,13 +635,27 @@ is_refused() {
 	local sh=$1 k
 	for k in 'sc get -o f k --' 'sc get k -of --' 'sc run --output=f' 'sc run --strict' 'sc get --print-key k --' 'sc warm k --' 'sc hold k --'; do
 		run -125 --separate-stderr without "$sh" "$k env -C '$T' sh -c 'echo ran >ran'"
-		[ -z "$output" ] && [ "${#stderr_lines[@]}" = 1 ]
+		[ -z "$output" ]
+		[ "${#stderr_lines[@]}" = 1 ]
 		[ ! -e "$T/ran" ]
 	done
 	run -125 --separate-stderr without "$sh" 'sc'
 	run -125 --separate-stderr without "$sh" 'sc rm --all'
 	run -1 --separate-stderr without "$sh" 'sc get -w 1m k'
 	[ -z "$output$stderr" ]
+}
+# Options, with a value where they take one, as the program itself lists them.
+knows_options() {
+	local sh=$1 option
+	while read -r option; do
+		case $option in
+		-o* | --output* | --print-key | --strict) run -125 without "$sh" "sc run $option sh -c 'echo ran'" ;;
+		*)
+			run -0 without "$sh" "sc run $option sh -c 'echo ran'"
+			assert_output ran
+			;;
+		esac
+	done <"$T/options"
 }
 calls_sc() {
 	local sh=$1
@@ -655,6 +674,20 @@ calls_sc() {
 
 @test "Without sc: what would be something else is refused, and no key exists" {
 	in_every_shell is_refused
+}
+
+@test "Without sc: it knows every option there is, and which of them have a value" {
+	"$SC" help run | awk '/^ +-/ {
+		long = $1 ~ /,$/ ? 2 : 1
+		value = $(long + 1) ~ /^([A-Z]+|[a-z]+[|].*)$/ ? " value" : ""
+		if (long == 2) print substr($1, 1, 2) value
+		print $long value
+	}' >"$T/options"
+	grep -qx -- '--ttl value' "$T/options"
+	grep -qx -- '-t value' "$T/options"
+	grep -qx -- -r "$T/options"
+	[ "$(lines_in "$T/options")" -ge 25 ]
+	in_every_shell knows_options
 }
 
 @test "Without sc: where there is one it is called, and there is no function" {
