@@ -49,6 +49,7 @@ LIB_SRC = \
 	lib/page.c \
 	lib/page_ring.c \
 	lib/paths.c \
+	lib/seal.c \
 	lib/sock.c \
 	lib/tags.c
 
