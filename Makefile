@@ -40,6 +40,7 @@ LIB_SRC = \
 	lib/frame.c \
 	lib/gen.c \
 	lib/human.c \
+	lib/keyfile.c \
 	lib/killpoint.c \
 	lib/lockfile.c \
 	lib/log.c \
