@@ -72,6 +72,7 @@ CMD_SRC = \
 	cmd/help.c \
 	cmd/hold.c \
 	cmd/key.c \
+	cmd/keygen.c \
 	cmd/list.c \
 	cmd/logged.c \
 	cmd/main.c \
