@@ -40,6 +40,7 @@ LIB_SRC = \
 	lib/frame.c \
 	lib/gen.c \
 	lib/human.c \
+	lib/keyfile.c \
 	lib/killpoint.c \
 	lib/lockfile.c \
 	lib/log.c \
@@ -49,6 +50,7 @@ LIB_SRC = \
 	lib/page.c \
 	lib/page_ring.c \
 	lib/paths.c \
+	lib/seal.c \
 	lib/sock.c \
 	lib/tags.c
 
@@ -70,6 +72,7 @@ CMD_SRC = \
 	cmd/help.c \
 	cmd/hold.c \
 	cmd/key.c \
+	cmd/keygen.c \
 	cmd/list.c \
 	cmd/logged.c \
 	cmd/main.c \

@@ -60,6 +60,7 @@ int run_stats(const struct command *self, int argc, char **argv);
 int run_sync(const struct command *self, int argc, char **argv);
 int run_config(const struct command *self, int argc, char **argv);
 int run_doctor(const struct command *self, int argc, char **argv);
+int run_keygen(const struct command *self, int argc, char **argv);
 int run_daemon(const struct command *self, int argc, char **argv);
 int run_explain(const struct command *self, int argc, char **argv);
 int run_watch(const struct command *self, int argc, char **argv);
@@ -73,7 +74,7 @@ int run_table(const struct command *self, int argc, char **argv);
 #define get_options (run_options + 1)
 extern const struct option_row run_options[], put_options[], hold_options[], rm_options[], touch_options[], ls_options[],
 	ps_options[], stats_options[], sync_options[], config_options[], doctor_options[], verify_options[], watch_options[],
-	explain_options[], daemon_options[], version_options[];
+	explain_options[], keygen_options[], daemon_options[], version_options[];
 
 /* `sc: what: why (what to do)`, one line on stderr. A NULL mend leaves the parentheses away. */
 void complain(const char *what, const char *why, const char *mend);

@@ -29,6 +29,7 @@ const struct command commands[] = {
 	{"verify", "check every entry's bytes, and what lies in the cache", "", verify_options, false, run_verify},
 	{"config", "every setting, its value, and where that comes from", "", config_options, false, run_config},
 	{"doctor", "look at everything " SC_BIN " stands on, and say what to mend", "", doctor_options, false, run_doctor},
+	{"keygen", "make a master key in a new FILE, and print its fingerprint", "FILE", keygen_options, false, run_keygen},
 	{"daemon", "the daemon's life, by hand", "start|stop|restart|status|run", daemon_options, false, run_daemon},
 	{"help", "this list, or the options of a verb", "[VERB]", NULL, false, run_help, .group = "ask"},
 	{"version", "print the version", "", version_options, false, run_version},

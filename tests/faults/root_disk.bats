@@ -57,6 +57,27 @@ in_small() {
 	is_message "$T/err" 'space|inode|full'
 }
 
+@test "keygen: no space, and no inodes: 125, one line, and no half of a key is left" {
+	in_small size=64k '
+		head -c 1M /dev/zero >"$SMALL/full" 2>/dev/null
+		"$SC" keygen "$SMALL/key" 2>"$T/err"
+		echo "status $?"
+		ls "$SMALL"
+		rm "$SMALL/full"
+		"$SC" keygen "$SMALL/key" >/dev/null
+		echo "then $?"'
+	assert_output $'status 125\nfull\nthen 0'
+	is_message "$T/err" 'small/key: No space'
+	in_small size=1m,nr_inodes=12 '
+		for nr in {1..20}; do : >"$SMALL/$nr"; done 2>/dev/null
+		"$SC" keygen "$SMALL/key" 2>"$T/err"
+		echo "status $?"
+		[ ! -e "$SMALL/key" ]
+		echo "gone $?"'
+	assert_output $'status 125\ngone 0'
+	is_message "$T/err" 'small/key: No space'
+}
+
 @test "B01: a read-only file system: bypass, one warning" {
 	in_small size=1m '
 		mount -o remount,ro "$SMALL"
