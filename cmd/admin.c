@@ -53,9 +53,14 @@ static int daemon_status(void)
 	return rc == 0 ? 0 : rc == SC_ENOENT ? EXIT_NO_KEY : EXIT_FAILED;
 }
 
-/* Returns when the daemon is gone, not only deaf: the end of its process, known from who is at the other end of our connection. */
-static int await_gone(struct session *s)
+/* A wait that is shorter than this is not worth a word: nor is that of who is inside of a run, which the daemon may learn only now. */
+#define SHORT_MS 300
+
+/* Returns when the daemon is gone, not only deaf: the end of its process, known from who is at the other end of our connection. runs: so many
+ * have to end before that. */
+static int await_gone(struct session *s, uint64_t runs)
 {
+	uint64_t patience = runs ? SHORT_MS : SC_FOREVER;
 	int fds[SC_FDS_MAX], rc, pidfd = -1;
 	struct msg m;
 	size_t nfds;
@@ -66,8 +71,13 @@ static int await_gone(struct session *s)
 		pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 
 	do {
-		rc = session_hear(s, &m, fds, &nfds, SC_FOREVER);
-	} while (rc == 0 || (rc == SC_ESYS && errno == EINTR));
+		rc = session_hear(s, &m, fds, &nfds, patience);
+		if (rc == SC_EAGAIN) {
+			fprintf(stderr, "%s: daemon: waiting for %llu run%s to end (--now does not)\n", SC_BIN,
+				(unsigned long long)runs, runs == 1 ? "" : "s");
+			patience = SC_FOREVER;
+		}
+	} while (rc == 0 || rc == SC_EAGAIN || (rc == SC_ESYS && errno == EINTR));
 	/* It has left its loop, whose counter stands still while the index is being closed. */
 	if (rc == SC_ETIME && pidfd >= 0 && poll(&(struct pollfd){.fd = pidfd, .events = POLLIN}, 1, SC_START_MS) > 0)
 		rc = SC_EEOF;
@@ -94,11 +104,8 @@ static int daemon_stop_it(bool now)
 
 	if (rc == SC_ENOENT)
 		status = 0; /* none runs, which is what was asked for */
-	if (rc == 0 && m.type == MSG_WAIT)
-		fprintf(stderr, "%s: daemon: waiting for %llu run%s to end (--now does not)\n", SC_BIN,
-			(unsigned long long)m.count, m.count == 1 ? "" : "s");
 	if (rc == 0)
-		status = await_gone(&s);
+		status = await_gone(&s, m.type == MSG_WAIT ? m.count : 0);
 	session_release(&s);
 	return status;
 }
