@@ -34,6 +34,21 @@ load ../helper
 	[ ! -e "$SC_DIR/sock" ]
 }
 
+@test "daemon stop with a run: says that it waits for it, and goes when it has ended; nothing is said of what waits for no run" {
+	bg a "$SC" get k -- gate "$G"
+	gate_up
+	bg s "$SC" daemon stop
+	wait_until '[ -s "$T/s.err" ]'
+	is_file "$T/s.err" 'sc: daemon: waiting for 1 run to end (--now does not)\n'
+	[ -n "$(daemon_pid)" ]
+	step "$G" exit 0
+	assert_rc 0 a s
+	no_daemon
+	entry other 'x\n'
+	run -0 --separate-stderr "$SC" daemon stop
+	[ -z "$output$stderr" ]
+}
+
 @test "daemon restart: another process, the same entries" {
 	entry k 'x\n'
 	local pid
