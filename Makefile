@@ -88,6 +88,7 @@ CMD_SRC = \
 	cmd/remove.c \
 	cmd/request.c \
 	cmd/row.c \
+	cmd/sealed.c \
 	cmd/session.c \
 	cmd/settings.c \
 	cmd/signals.c \

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cmd/give.h"
+#include "cmd/sealed.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/killpoint.h"
@@ -38,6 +39,28 @@ int capture_init(struct capture *c, struct page *page, int out_fd, int err_fd)
 	return c->out_sum && c->err_sum ? 0 : SC_ENOMEM;
 }
 
+void capture_release(struct capture *c)
+{
+	checksum_free(c->out_sum);
+	checksum_free(c->err_sum);
+	c->out_sum = c->err_sum = NULL;
+	for (int i = 0; i < 2; i++) {
+		sealed_writer_free(c->sealed[i]);
+		c->sealed[i] = NULL;
+	}
+}
+
+int capture_seal(struct capture *c, const struct gen *g, const struct seal_key *keys)
+{
+	for (int i = 0; i < 2; i++) {
+		c->sealed[i] = sealed_writer_new(g, (enum stream)i, &keys[i]);
+		if (!c->sealed[i])
+			return SC_ENOMEM;
+	}
+	c->gift = NULL;
+	return 0;
+}
+
 void capture_publish(struct capture *c)
 {
 	if (c->unpublished == 0)
@@ -66,23 +89,41 @@ static void spill(struct capture *c, int error)
 	KILLPOINT("spilled");
 }
 
+static struct checksum *sum_of(struct capture *c, enum stream s)
+{
+	return s == STREAM_OUT ? c->out_sum : c->err_sum;
+}
+
+static uint64_t growth(const struct capture *c, enum stream s, size_t n)
+{
+	return c->sealed[s] ? sealed_growth(c->sealed[s], n) : n;
+}
+
+/* Into the object. SC_ESYS. */
+static int store(struct capture *c, enum stream s, int fd, const void *bytes, size_t n)
+{
+	int rc;
+
+	if (c->sealed[s])
+		return sealed_write(c->sealed[s], fd, bytes, n, sum_of(c, s), &c->size[s]);
+	rc = object_append(fd, bytes, n);
+	if (rc == 0) {
+		checksum_add(sum_of(c, s), bytes, n);
+		c->size[s] += n;
+	}
+	return rc;
+}
+
 static void append(struct capture *c, enum stream s, int fd, const void *bytes, size_t n)
 {
-	if (!c->spilled && c->out_len + c->err_len + n > page_limit(c->page))
+	if (!c->spilled && c->size[STREAM_OUT] + c->size[STREAM_ERR] + growth(c, s, n) > page_limit(c->page))
 		spill(c, page_limit_error(c->page));
 	/* A part of it may be there when it fails. It lies behind what the page tells, so nobody sees it. */
-	if (!c->spilled && object_append(fd, bytes, n))
+	if (!c->spilled && store(c, s, fd, bytes, n))
 		spill(c, errno);
 	if (c->spilled)
 		page_ring_put(c->page, s, bytes, n);
 	c->unpublished += n;
-}
-
-/* By what stands in the chunk. */
-static void out_has_grown(struct capture *c, size_t n)
-{
-	checksum_add(c->out_sum, chunk, n);
-	c->out_len += n;
 }
 
 static void append_out(struct capture *c, size_t n)
@@ -90,7 +131,7 @@ static void append_out(struct capture *c, size_t n)
 	KILLPOINT("before_append");
 	append(c, STREAM_OUT, c->out_fd, chunk, n);
 	KILLPOINT("out_appended");
-	out_has_grown(c, n);
+	c->out_len += n;
 }
 
 static void append_record(struct capture *c, size_t n)
@@ -101,7 +142,6 @@ static void append_record(struct capture *c, size_t n)
 	n += SC_RECORD_HEAD;
 	append(c, STREAM_ERR, c->err_fd, record_bytes, n);
 	KILLPOINT("err_appended");
-	checksum_add(c->err_sum, record_bytes, n);
 	c->err_len += n;
 }
 
@@ -117,7 +157,9 @@ static bool take_given(struct capture *c, int fd, int *error)
 	ssize_t n = give_some(c->gift, c->out_fd, fd, limit > c->err_len ? limit - c->err_len : 0, chunk, sizeof chunk);
 
 	if (n > 0) {
-		out_has_grown(c, (size_t)n);
+		checksum_add(c->out_sum, chunk, (size_t)n);
+		c->out_len += (size_t)n;
+		c->size[STREAM_OUT] += (size_t)n;
 		c->unpublished += (size_t)n;
 		return true;
 	}
@@ -175,6 +217,20 @@ bool capture_err(struct capture *c, int fd)
 	append_record(c, (size_t)n);
 	c->err_rest -= c->err_rest == SC_FOREVER ? 0 : (uint64_t)n;
 	return c->err_rest > 0;
+}
+
+void capture_end(struct capture *c)
+{
+	int rc = 0;
+
+	if (c->spilled || !c->sealed[STREAM_OUT])
+		return;
+	rc = sealed_end(c->sealed[STREAM_OUT], c->out_fd, c->out_sum, &c->size[STREAM_OUT]);
+	/* Where nothing was said there is nothing to end. */
+	if (rc == 0 && c->err_len)
+		rc = sealed_end(c->sealed[STREAM_ERR], c->err_fd, c->err_sum, &c->size[STREAM_ERR]);
+	if (rc)
+		spill(c, errno);
 }
 
 static uint64_t what_is_there(int fd)

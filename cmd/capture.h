@@ -9,15 +9,20 @@
 
 #include "lib/checksum.h"
 
+struct gen;
 struct gift;
 struct page;
+struct seal_key;
+struct sealed_writer;
 
 struct capture {
 	struct page *page;
 	int out_fd, err_fd; /* the objects, for appending */
 	struct checksum *out_sum, *err_sum;
-	uint64_t out_len, err_len;
-	uint64_t unpublished; /* bytes */
+	uint64_t out_len, err_len;	 /* what the command printed, and the records of it */
+	uint64_t size[2];		 /* of the objects, by enum stream */
+	struct sealed_writer *sealed[2]; /* owned; NULL: they are clear */
+	uint64_t unpublished;		 /* bytes */
 	uint64_t published_ms;
 	uint64_t ahead_from;	     /* more bytes than this may be too far ahead of the readers: look */
 	uint64_t resume;	     /* … and sleep until the fastest has come here */
@@ -30,6 +35,13 @@ struct capture {
 
 /* SC_ENOMEM. Page and descriptors stay the caller's. */
 int capture_init(struct capture *c, struct page *page, int out_fd, int err_fd);
+void capture_release(struct capture *c);
+
+/* Before the first byte: the objects are to be sealed, under these keys of the generation (by enum stream). A FILE is read then, like a pipe. SC_ENOMEM. */
+int capture_seal(struct capture *c, const struct gen *g, const struct seal_key *keys);
+
+/* There will be no more: sealed objects are ended. `spilled` says if they could not be. */
+void capture_end(struct capture *c);
 
 /* One read of what the command prints. False: there is no more. A read that fails is the end, and *error its errno. */
 bool capture_out(struct capture *c, int fd, int *error);

@@ -43,6 +43,11 @@ void reader_release(struct reader *r)
 	source_release(&r->from);
 }
 
+int reader_unseal(struct reader *r, const struct gen *g, const struct seal_key *keys)
+{
+	return source_unseal(&r->from, g, keys);
+}
+
 void reader_spill(struct reader *r, struct page *page, const struct page_view *v)
 {
 	source_spill(&r->from, page, v);
@@ -64,7 +69,8 @@ void reader_prepare(struct reader *r, uint64_t out_len)
 {
 	struct stat st;
 
-	if (!r->to_ours || out_len == 0 || fstat(r->from.fd[STREAM_OUT], &st) < 0 || (uint64_t)st.st_size != out_len)
+	if (!r->to_ours || out_len == 0 || source_is_sealed(&r->from) || fstat(r->from.fd[STREAM_OUT], &st) < 0 ||
+	    (uint64_t)st.st_size != out_len)
 		return;
 	if (ioctl(r->to_fd, FICLONE, r->from.fd[STREAM_OUT]) == 0) {
 		r->skip = true;
@@ -377,6 +383,16 @@ enum read_result reader_advance(struct reader *r, uint64_t out_len, uint64_t err
 	return rc ? rc : READ_MORE;
 }
 
+/* Whoever cut a finished stream off between two frames, or knows a wrong length of it, is found out only here. */
+static enum read_result look_for_ends(struct reader *r, uint64_t out_len, uint64_t err_len)
+{
+	int rc = r->mute || r->skip ? 0 : source_is_whole(&r->from, STREAM_OUT, out_len);
+
+	if (rc == 0)
+		rc = source_is_whole(&r->from, STREAM_ERR, err_len);
+	return rc ? cannot_read(r, rc == SC_ESYS ? errno : 0) : READ_ALL;
+}
+
 enum read_result reader_print(struct reader *r, uint64_t out_len, uint64_t err_len)
 {
 	enum read_result rc;
@@ -384,5 +400,7 @@ enum read_result reader_print(struct reader *r, uint64_t out_len, uint64_t err_l
 	do {
 		rc = reader_advance(r, out_len, err_len);
 	} while (rc == READ_MORE);
+	if (rc == READ_ALL)
+		rc = look_for_ends(r, out_len, err_len);
 	return rc ? rc : reader_finish(r);
 }

@@ -44,6 +44,9 @@ enum read_result {
 void reader_init(struct reader *r, int out_fd, int err_fd);
 void reader_release(struct reader *r);
 
+/* The objects are sealed under these keys (by enum stream). SC_ENOMEM. */
+int reader_unseal(struct reader *r, const struct gen *g, const struct seal_key *keys);
+
 /* What is read is a second run: nothing is printed until it has come to where we are. `again` stays the caller's. */
 void reader_go_on(struct reader *r, struct again *again);
 

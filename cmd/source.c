@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "cmd/sealed.h"
 #include "cmd/spool.h"
 #include "lib/err.h"
 #include "lib/limits.h"
@@ -26,7 +27,32 @@ void source_release(struct source *s)
 		if (s->spool_fd[i] >= 0)
 			close(s->spool_fd[i]);
 		s->spool_fd[i] = -1;
+		sealed_reader_free(s->sealed[i]);
+		s->sealed[i] = NULL;
 	}
+}
+
+int source_unseal(struct source *s, const struct gen *g, const struct seal_key *keys)
+{
+	for (int i = 0; i < 2; i++) {
+		s->sealed[i] = sealed_reader_new(g, (enum stream)i, &keys[i]);
+		if (!s->sealed[i])
+			return SC_ENOMEM;
+	}
+	return 0;
+}
+
+bool source_is_sealed(const struct source *s)
+{
+	return s->sealed[STREAM_OUT];
+}
+
+int source_is_whole(const struct source *s, enum stream stream, uint64_t len)
+{
+	/* An error stream in which nothing ever stood has no end either. */
+	if (!s->sealed[stream] || (stream == STREAM_ERR && len == 0))
+		return 0;
+	return sealed_is_whole(s->sealed[stream], s->fd[stream], len);
 }
 
 void source_spill(struct source *s, struct page *page, const struct page_view *v)
@@ -45,7 +71,7 @@ static uint64_t least(uint64_t a, uint64_t b)
 
 uint64_t source_in_object(const struct source *s, enum stream stream, uint64_t at, uint64_t n)
 {
-	return at < s->spill[stream] ? least(n, s->spill[stream] - at) : 0;
+	return at < s->spill[stream] && !s->sealed[stream] ? least(n, s->spill[stream] - at) : 0;
 }
 
 static bool is_gone(const struct source *s, enum stream stream, uint64_t at)
@@ -70,12 +96,18 @@ static int read_file(int fd, void *bytes, size_t n, uint64_t at, size_t *got)
 	return k == 0 ? SC_ECORRUPT : 0;
 }
 
+static int read_object(const struct source *s, enum stream stream, void *bytes, size_t n, uint64_t at, size_t *got)
+{
+	return s->sealed[stream] ? sealed_read(s->sealed[stream], s->fd[stream], at, bytes, n, got)
+				 : read_file(s->fd[stream], bytes, n, at, got);
+}
+
 int source_read(const struct source *s, enum stream stream, uint64_t at, void *bytes, size_t n, size_t *got)
 {
 	uint64_t spill = s->spill[stream];
 
 	if (at < spill)
-		return read_file(s->fd[stream], bytes, least(n, spill - at), at, got);
+		return read_object(s, stream, bytes, least(n, spill - at), at, got);
 	if (at < s->spooled[stream])
 		return read_file(s->spool_fd[stream], bytes, least(n, s->spooled[stream] - at), at - spill, got);
 	*got = n;

@@ -1,7 +1,9 @@
 /* Where the bytes of a run lie for a reader: in its objects; of a streaming-only run those behind the objects' ends in the page's ring,
  * as long as the writer waits for us; and, if nothing may be printed before the run has succeeded, in a spool of our own.
  *
- *   0 ───── object ───── spill ───── ring (or spool) ───── length */
+ *   0 ───── object ───── spill ───── ring (or spool) ───── length
+ *
+ * Objects may be sealed. Positions and lengths are of what the command printed either way. */
 #ifndef SC_SOURCE_H
 #define SC_SOURCE_H
 
@@ -11,12 +13,16 @@
 
 #include "lib/object.h"
 
+struct gen;
 struct page;
 struct page_view;
+struct seal_key;
+struct sealed_reader;
 
 struct source {
-	int fd[2];	   /* the objects, the caller's; the error stream's -1: there is none */
-	struct page *page; /* of a streaming-only run, the caller's; else NULL */
+	int fd[2];			 /* the objects, the caller's; the error stream's -1: there is none */
+	struct sealed_reader *sealed[2]; /* owned; NULL: the object is clear */
+	struct page *page;		 /* of a streaming-only run, the caller's; else NULL */
 	uint64_t spill[2];
 	int spool_fd[2];     /* -1: none */
 	uint64_t spooled[2]; /* … needed behind this position; SC_FOREVER: nowhere, all of it is in the objects */
@@ -25,10 +31,17 @@ struct source {
 void source_init(struct source *s, int out_fd, int err_fd);
 void source_release(struct source *s);
 
+/* The objects are sealed, as streams of this generation under these keys (by enum stream): read from the beginning, each byte once. SC_ENOMEM. */
+int source_unseal(struct source *s, const struct gen *g, const struct seal_key *keys);
+bool source_is_sealed(const struct source *s);
+
+/* Of a finished one, when all of a stream has been read, so many bytes: 0 if that is all there was. Of a clear one it always is. SC_ECORRUPT · SC_ESYS. */
+int source_is_whole(const struct source *s, enum stream stream, uint64_t len);
+
 /* The run is streaming-only from v->out_spill and v->err_spill on. Again: nothing. */
 void source_spill(struct source *s, struct page *page, const struct page_view *v);
 
-/* Of the n bytes of a stream at a position, how many lie in its object, one after the other from there. */
+/* Of the n bytes of a stream at a position, how many lie in its object as they are, one after the other from there. */
 uint64_t source_in_object(const struct source *s, enum stream stream, uint64_t at, uint64_t n);
 
 /* Whether the writer did not wait for us any longer: of what lies behind these positions something is gone. */

@@ -51,8 +51,7 @@ static int clear_stage(void **state)
 {
 	struct stage *t = *state;
 
-	checksum_free(t->capture.out_sum);
-	checksum_free(t->capture.err_sum);
+	capture_release(&t->capture);
 	page_free(t->page);
 	for (int i = 0; i < 2; i++) {
 		close(t->fd[i]);
