@@ -129,6 +129,7 @@ DAEMON_SRC = \
 	daemon/index_thread.c \
 	daemon/jobs.c \
 	daemon/key.c \
+	daemon/keyring.c \
 	daemon/lease.c \
 	daemon/listener.c \
 	daemon/listing.c \

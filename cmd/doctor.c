@@ -22,6 +22,7 @@
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/human.h"
+#include "lib/keyfile.h"
 #include "lib/sock.h"
 
 /* Fewer descriptors than this and callers are turned away on a day that is only busy. */
@@ -447,6 +448,37 @@ static void check_swap(struct doctor *d)
 		found(d, OK, NULL, "none");
 }
 
+static void check_key(struct doctor *d, const char *path)
+{
+	char fingerprint[SC_SEAL_FINGERPRINT], mend[SC_PATH_MAX + 32];
+	enum keyfile_fault fault;
+	struct seal_key key;
+
+	if (keyfile_read(path, &key, &fault)) {
+		const char *text = keyfile_fault_text(fault);
+
+		keyfile_mend(fault, path, mend, sizeof mend);
+		found(d, PROBLEM, *mend ? mend : NULL, "%s: %s: no daemon starts with it", path, text);
+		return;
+	}
+	seal_key_fingerprint(&key, fingerprint);
+	seal_key_wipe(&key);
+	found(d, OK, NULL, "%s: fingerprint %s", path, fingerprint);
+}
+
+/* As the next daemon would find them. Never a word of a key itself. */
+static void check_keys(struct doctor *d)
+{
+	const char *rest = d->set.config.key_file;
+	char path[SC_PATH_MAX];
+
+	if (!*rest)
+		found(d, OK, NULL, "none");
+	sc_no_core();
+	while (config_next_key_file(&rest, path))
+		check_key(d, path);
+}
+
 /* In this order: a check may rest on what one before it has found. */
 static const struct check {
 	const char *name;
@@ -454,7 +486,7 @@ static const struct check {
 } checks[] = {
 	{"program", check_program}, {"directory", check_directory}, {"config", check_config}, {"space", check_space},
 	{"limits", check_limits},   {"daemon", check_daemon},	    {"starts", check_starts}, {"index", check_index},
-	{"errors", check_errors},   {"clock", check_clock},	    {"swap", check_swap},
+	{"errors", check_errors},   {"clock", check_clock},	    {"keys", check_keys},     {"swap", check_swap},
 };
 
 int run_doctor(const struct command *self, int argc, char **argv)

@@ -136,7 +136,7 @@ static char *exactly(const struct setting_value *v, char out[32])
 		human_format_duration(v->value, out);
 		if (human_parse_duration(out, &again) != 0 || again != v->value)
 			snprintf(out, 32, "%llums", (unsigned long long)v->value);
-	} else if (v->value == SC_FOREVER) {
+	} else if (v->value == SC_FOREVER || v->kind == SETTING_PATHS) {
 		snprintf(out, 32, "none");
 	} else if (v->kind == SETTING_COUNT) {
 		snprintf(out, 32, "%llu", (unsigned long long)v->value);
@@ -155,6 +155,8 @@ static json_t *json_of(const struct item *r)
 		return row_seconds(r->v.value);
 	case SETTING_SWITCH:
 		return json_boolean(r->v.value);
+	case SETTING_PATHS:
+		return json_null();
 	case SETTING_SIZE:
 	case SETTING_COUNT:
 		break;
@@ -266,6 +268,7 @@ static void show_of(struct show *sh, const struct config_bucket *b)
 			else if (!sh->json)
 				r.text = "auto";
 		}
+		r.text = r.v.text ? r.v.text : r.text;
 		if (i == SET_MIN_FREE && r.v.value == 0)
 			r.v.value = SC_FOREVER; /* here, too, "none" is a word and null */
 		show(sh, &r);

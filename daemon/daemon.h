@@ -18,6 +18,7 @@ struct flights;
 struct history;
 struct index;
 struct key;
+struct keyring;
 struct leases;
 struct listener;
 struct lockfile;
@@ -37,7 +38,8 @@ struct daemon {
 	struct stats *stats;
 	struct watchers *watchers;
 	struct history *history;
-	struct key *keys; /* those that are run, waited for, or remembered … */
+	struct keyring *keyring; /* NULL: there are no master keys */
+	struct key *keys;	 /* those that are run, waited for, or remembered … */
 	struct memos {
 		struct key *first; /* … for this, oldest first */
 		unsigned n;

@@ -21,6 +21,7 @@
 #include "daemon/history.h"
 #include "daemon/index.h"
 #include "daemon/key.h"
+#include "daemon/keyring.h"
 #include "daemon/lease.h"
 #include "daemon/listener.h"
 #include "daemon/stats.h"
@@ -335,6 +336,11 @@ static int open_store(struct main *m, char *why, size_t size)
 	config_read(&d->config, d->place.dir_fd, on_complaint, d);
 	clock_boot_id(d->boot_id);
 	rc = digest_init();
+	if (rc == 0) {
+		rc = keyring_open(d, why, size);
+		if (rc)
+			return rc;
+	}
 	if (rc == 0)
 		rc = index_open(&d->index, d->place.dir_fd, d->boot_id, d->log);
 	if (rc) {
@@ -452,6 +458,7 @@ static void finish(struct main *m)
 	index_close(d->index);
 	upkeep_free(d->upkeep);
 	trust_close(d);
+	keyring_close(d);
 	KILLPOINT("index_closed");
 	conn_flush_all(d);
 	/* Under the lock, so it can be nobody else's; but somebody may have put something else there. */

@@ -122,6 +122,20 @@ static const char *set_switch(void *field, const char *text)
 	return "not on or off";
 }
 
+/* From whichever directory it is looked at, it is the same. */
+static const char *set_paths(void *field, const char *text)
+{
+	char path[SC_PATH_MAX];
+
+	if (strcmp(text, "none") == 0)
+		text = "";
+	for (const char *rest = text; config_next_key_file(&rest, path);)
+		if (path[0] != '/')
+			return "not an absolute path, or several with a colon between two";
+	snprintf(field, SC_PATH_MAX, "%s", text);
+	return NULL;
+}
+
 /* `set` changes the field or says why not. */
 static const struct setting_row {
 	const char *name;
@@ -145,6 +159,7 @@ static const struct setting_row {
 	[SET_WINDOW] = {"window", SETTING_SIZE, set_window, AT(window)},
 	[SET_IDLE_EXIT] = {"idle-exit", SETTING_DURATION, set_duration, AT(idle_exit_ms)},
 	[SET_NETWORK_FS] = {"network-fs", SETTING_SWITCH, set_switch, AT(network_fs)},
+	[SET_KEY_FILE] = {"key-file", SETTING_PATHS, set_paths, AT(key_file)},
 #undef AT
 #undef AND_OF_BUCKET
 };
@@ -159,6 +174,17 @@ void config_init(struct config *c)
 }
 
 /* ---- what holds ---- */
+
+bool config_next_key_file(const char **rest, char path[SC_PATH_MAX])
+{
+	size_t n = strcspn(*rest, ":");
+
+	if (!**rest)
+		return false;
+	snprintf(path, SC_PATH_MAX, "%.*s", (int)n, *rest);
+	*rest += n + ((*rest)[n] == ':');
+	return true;
+}
 
 const struct config_bucket *config_bucket(const struct config *c, const char *bucket)
 {
@@ -229,7 +255,10 @@ bool config_get(const struct config *c, const struct config_bucket *b, enum sett
 	if (b && !s->of_bucket)
 		return false;
 	*v = (struct setting_value){.name = s->name, .kind = s->kind, .line = b ? b->line[which] : c->line[which]};
-	v->value = s->kind == SETTING_SWITCH ? *(const bool *)field : *(const uint64_t *)(const void *)field;
+	if (s->kind == SETTING_PATHS)
+		v->text = *field ? field : NULL;
+	else
+		v->value = s->kind == SETTING_SWITCH ? *(const bool *)field : *(const uint64_t *)(const void *)field;
 	return true;
 }
 

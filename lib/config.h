@@ -35,6 +35,7 @@ enum setting {
 	SET_WINDOW,
 	SET_IDLE_EXIT,
 	SET_NETWORK_FS,
+	SET_KEY_FILE,
 	SETTINGS
 };
 
@@ -56,6 +57,7 @@ struct config {
 	bool show_commands; /* `show-commands`: command lines are kept for people to read, likewise; default off */
 	uint64_t window;    /* `window`: bytes a run may be ahead of its fastest reader; SC_FOREVER for "none" */
 	bool network_fs;    /* `network-fs`: the cache directory may lie on a network file system; only paths.c asks */
+	char key_file[SC_PATH_MAX]; /* `key-file`: absolute paths of master keys, a colon between two; "" for none */
 	struct limits limits;
 	char file[SC_PATH_MAX]; /* that was read, "config" for the one in the cache directory; "" for none */
 	int line[SETTINGS];	/* of it, where it was set; 0: nowhere, the default stands */
@@ -87,13 +89,17 @@ uint64_t config_max_entry(const struct config *c, const char *bucket); /* the le
 /* Bytes that must stay free on a file system of this size. */
 uint64_t config_min_free(const struct config *c, uint64_t fs_bytes);
 
+/* Takes the next of key_file's paths off *rest, into path. False: there are no more. */
+bool config_next_key_file(const char **rest, char path[SC_PATH_MAX]);
+
 /* For who shows them all. */
-enum setting_kind { SETTING_DURATION, SETTING_SIZE, SETTING_COUNT, SETTING_SWITCH };
+enum setting_kind { SETTING_DURATION, SETTING_SIZE, SETTING_COUNT, SETTING_SWITCH, SETTING_PATHS };
 
 struct setting_value {
 	const char *name;
 	enum setting_kind kind;
-	uint64_t value; /* ms, bytes, a number, 0 or 1; SC_FOREVER: forever, or none */
+	uint64_t value;	  /* ms, bytes, a number, 0 or 1; SC_FOREVER: forever, or none */
+	const char *text; /* of SETTING_PATHS, in c; NULL: none */
 	int line;
 };
 

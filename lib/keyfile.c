@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -126,6 +127,39 @@ int keyfile_read(const char *path, struct seal_key *key, enum keyfile_fault *fau
 		close(fd);
 	errno = saved;
 	return result(*fault);
+}
+
+/* ---- what is wrong ---- */
+
+const char *keyfile_fault_text(enum keyfile_fault fault)
+{
+	switch (fault) {
+	case KEYFILE_GOOD:
+		return "good";
+	case KEYFILE_UNREADABLE:
+		return strerror(errno);
+	case KEYFILE_MISSING:
+		return "there is no such file";
+	case KEYFILE_NOT_A_FILE:
+		return "a link, or no regular file";
+	case KEYFILE_NOT_OURS:
+		return "it belongs to somebody else";
+	case KEYFILE_OPEN:
+		return "others may read or write it";
+	case KEYFILE_NO_KEY:
+		break;
+	}
+	return "it is no key: neither 32 bytes nor 64 hex digits, or all zeros";
+}
+
+char *keyfile_mend(enum keyfile_fault fault, const char *path, char *out, size_t size)
+{
+	snprintf(out, size,
+		 fault == KEYFILE_OPEN	    ? "chmod 600 %s"
+		 : fault == KEYFILE_MISSING ? SC_BIN " keygen %s"
+					    : "%.0s",
+		 path);
+	return out;
 }
 
 /* ---- making ---- */

@@ -16,6 +16,11 @@ enum keyfile_fault {
 	KEYFILE_NO_KEY, /* SC_EINVAL: neither of the two forms; or all zeros, which is what a loss of power leaves of a file */
 };
 
+/* In words, behind the file's name. errno: of KEYFILE_UNREADABLE. */
+const char *keyfile_fault_text(enum keyfile_fault fault);
+/* The line that mends it; "": there is none. Returns out. */
+char *keyfile_mend(enum keyfile_fault fault, const char *path, char *out, size_t size);
+
 /* Links are followed in the path, but not at its end; a FIFO is not waited for. 0, or what stands beside the fault; then *key is zeros.
  * *fault is always set. The caller wipes *key; no other copy is left. */
 int keyfile_read(const char *path, struct seal_key *key, enum keyfile_fault *fault);

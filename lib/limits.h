@@ -144,6 +144,8 @@
 
 /* A record of an error stream carries at most this many bytes; one read of a pipe. */
 #define SC_RECORD_MAX (64 * 1024)
+/* Master keys of one daemon: the one that seals, and those before it. */
+#define SC_KEYS_MAX 16
 /* Plaintext of one frame of a sealed stream: nothing of it is given out before all of it is verified, so this much a reader holds. */
 #define SC_SEAL_PLAIN_MAX (64 * 1024)
 

@@ -40,6 +40,20 @@ void seal_key_new(struct seal_key *out)
 	randombytes_buf(out->b, sizeof out->b);
 }
 
+struct seal_key *seal_keys_new(size_t n, bool *locked)
+{
+	struct seal_key *keys = sodium_allocarray(n, sizeof *keys);
+
+	/* It has been tried before, and nobody was told. */
+	*locked = keys && sodium_mlock(keys, n * sizeof *keys) == 0;
+	return keys;
+}
+
+void seal_keys_free(struct seal_key *keys)
+{
+	sodium_free(keys);
+}
+
 void seal_key_derive(const struct seal_key *master, const struct gen *g, enum stream s, struct seal_key *out)
 {
 	uint8_t context[SC_SEAL_CONTEXT];

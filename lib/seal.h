@@ -31,6 +31,11 @@ struct seal_key {
 /* A new master key. */
 void seal_key_new(struct seal_key *out);
 
+/* Memory for n keys that is locked, not dumped, and guarded; wiped when it is freed. Where locking is refused it may come to lie in swap:
+ * *locked. NULL: no memory. */
+struct seal_key *seal_keys_new(size_t n, bool *locked);
+void seal_keys_free(struct seal_key *keys);
+
 /* The key of one stream of one generation: all that a writer or a reader is given. */
 void seal_key_derive(const struct seal_key *master, const struct gen *g, enum stream s, struct seal_key *out);
 

@@ -29,7 +29,7 @@ said() {
 	[ -z "$stderr" ]
 	printf '%s\n' "dir $SC_DIR SC_DIR" 'ttl 1h default' 'stale 0s default' 'keep-failures 0s default' \
 		'finish off default' 'show-commands off default' 'max-size 10G default' 'max-files 1000000 default' 'max-entry none default' 'min-free auto default' 'window 16M default' 'idle-exit 10m default' \
-		'network-fs off default' 'bucket default default' 'strict off default' 'disable off default' >"$T/want"
+		'network-fs off default' 'key-file none default' 'bucket default default' 'strict off default' 'disable off default' >"$T/want"
 	"$SC" config | awk '{ $1 = $1; print }' | diff "$T/want" -
 	[ ! -e "$SC_DIR" ]
 	no_daemon
@@ -233,7 +233,7 @@ said() {
 	config 'ttl = 1500ms' 'max-size = 2G' 'network-fs = on' '[bucket ci]' 'ttl = forever' 'max-files = 5' 'oops'
 	SC_STRICT=1 "$SC" config --json >"$T/rows" 2>"$T/err"
 	is_message "$T/err" 'config:7: is neither'
-	[ "$(lines_in "$T/rows")" = 24 ]
+	[ "$(lines_in "$T/rows")" = 25 ]
 	jq -e . "$T/rows" >/dev/null
 	of() { jq -c "select(.name == \"$1\" and .bucket == $2) | [.value, .origin, .file, .line, .variable]" "$T/rows"; }
 	[ "$(of dir null)" = "[\"$SC_DIR\",\"environment\",null,null,\"SC_DIR\"]" ]
