@@ -89,7 +89,7 @@ static int add_word(struct buf *b, const char *word)
 
 	if (!quote_add(b, QUOTE_NONE, true, word))
 		return SC_ENOMEM;
-	if (b->len - at == n || !quote_is_printable(word) || strchr(word, '\''))
+	if ((n && b->len - at == n) || !quote_is_printable(word) || strchr(word, '\''))
 		return 0;
 	b->len = at;
 	if (buf_append(b, "'", 1) || buf_append(b, word, n))

@@ -127,6 +127,9 @@ says() { grep -qF -- "$1" "$2" || { cat "$2" >&2 && return 1; }; }
 	[ "$(of k '.entry.command | map(length)')" = "[4,$((1024 - 5))]" ]
 	"$SC" explain k >"$T/text"
 	grep -Eq '^  made by: true x+\.\.\.$' "$T/text"
+	"$SC" get e -- true '' 'a b' '' >"$T/out"
+	"$SC" explain e >"$T/text"
+	says "  made by: true '' 'a b' ''" "$T/text"
 	# What fits is not cut.
 	"$SC" get l -- true "${long:0:1018}" >"$T/out"
 	[ "$(of l '.entry.command | map(length)')" = '[4,1018]' ]
