@@ -150,6 +150,12 @@ static void print_run(const struct msg *m)
 	char age[32], size[32], hex[SC_GEN_HEX];
 
 	gen_format(&m->gen, hex);
+	if (m->flags == FLIGHT_IS_LEASE) {
+		printf("held: for %s, by ", human_format_duration(m->age, age));
+		printf(m->leader ? "pid %llu" : "a process of the daemon before", (unsigned long long)m->leader);
+		printf(", generation %s\n", hex);
+		return;
+	}
 	printf("run: %s for %s, %s so far, %llu reader%s, generation %s\n", row_state(m), human_format_duration(m->age, age),
 	       human_format_size(m->out_len + m->err_len, size), (unsigned long long)m->count, m->count == 1 ? "" : "s", hex);
 	print_command(m);

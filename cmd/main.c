@@ -21,7 +21,7 @@ const struct command commands[] = {
 	{"rm", "remove keys", "KEY... | --prefix P | --tag T | --all | --null", rm_options, false, run_rm},
 	{"touch", "let finished entries be as if they had been made just now", "KEY...", touch_options, false, run_touch},
 	{"ls", "list the keys of finished entries", "[PREFIX]", ls_options, false, run_ls, .group = "look"},
-	{"ps", "list the runs in progress", "", ps_options, false, run_ps},
+	{"ps", "list the runs in progress, and what is held", "", ps_options, false, run_ps},
 	{"explain", "what is known of KEY, and why the last miss was one", "KEY", explain_options, false, run_explain},
 	{"watch", "a line for each thing that happens to a key, as it happens", "[PREFIX]", watch_options, false, run_watch},
 	{"stats", "what was asked, run, kept and given up, and how much there is", "", stats_options, false, run_stats},

@@ -165,6 +165,8 @@ const char *row_state(const struct msg *m)
 {
 	static const char *const states[] = {"awaited", "running", "stopping", "committing", "dying"};
 
+	if (m->flags == FLIGHT_IS_LEASE)
+		return "held";
 	return m->flags < sizeof states / sizeof *states ? states[m->flags] : "other";
 }
 

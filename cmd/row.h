@@ -23,7 +23,7 @@ void row_add_entry(json_t *row, const struct msg *m);
 void row_add_run(json_t *row, const struct msg *m);
 /* How a command line of a message is typed ("shown"), for people; NULL: it is not known, or there is no memory. The caller's to free. */
 char *row_command(struct bytes shown);
-/* The run's state in a word. */
+/* The run's state in a word; "held": it is none, but what `hold` has. */
 const char *row_state(const struct msg *m);
 
 /* The object as a line, its end of line included; the caller's to free. Takes the row. NULL: no memory. */

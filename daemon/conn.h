@@ -54,7 +54,8 @@ struct listing {
 	uint8_t after[SC_KEY_MAX];
 	size_t after_len;
 	bool begun;
-	bool flights;	      /* of flights, not of entries */
+	bool flights;	      /* of flights, not of entries; when there are no more … */
+	bool leases;	      /* … of leases */
 	bool stats;	      /* of buckets' counters: then `bucket` is the last one that was sent */
 	uint64_t after_order; /* … then this is where */
 	uint64_t sent;

@@ -12,6 +12,7 @@
 #include "daemon/event.h"
 #include "daemon/flight.h"
 #include "daemon/index.h"
+#include "daemon/lease.h"
 #include "daemon/listing.h"
 #include "daemon/table.h"
 #include "daemon/ticker.h"
@@ -292,12 +293,18 @@ void history_explain(struct conn *c, const struct msg *m)
 {
 	struct past past = recall(c->d, m->bucket, m->key);
 	struct cause other = {.kind = past.other_ms ? CAUSE_COMMAND : CAUSE_NONE, .when_ms = past.other_ms};
+	const struct lease *lease = lease_look(c->d, m->bucket, m->key);
 	struct asked a = {c, m->key};
 	struct msg end = {.type = MSG_END};
 
 	send_entry(c, m, false);
 	send_entry(c, m, true);
 	flights_list(c->d, m->bucket, 0, UINT_MAX, send_run, &a);
+	if (lease) {
+		struct msg row = lease_row(lease);
+
+		conn_send(c, &row, NULL, 0);
+	}
 	send_cause(c, &past.fate, 0, past.fate.when_ms);
 	send_cause(c, &past.miss, CAUSE_OF_MISS, past.missed_ms);
 	send_cause(c, &other, CAUSE_OF_HIT, other.when_ms);

@@ -17,6 +17,7 @@
 #include "daemon/flightfile.h"
 #include "daemon/index.h"
 #include "daemon/key.h"
+#include "daemon/nesting.h"
 #include "daemon/ticker.h"
 #include "lib/checksum.h"
 #include "lib/clock.h"
@@ -374,6 +375,32 @@ void leases_list(struct daemon *d, void (*each)(void *arg, const struct event *e
 		if (l->there)
 			each(arg, &e, now_ms - l->began_ms);
 	}
+}
+
+struct msg lease_row(const struct lease *l)
+{
+	return (struct msg){.type = MSG_FLIGHT,
+			    .bucket = bytes_of(l->bucket),
+			    .key = {l->key_bytes, l->key_len},
+			    .gen = l->gen,
+			    .order = l->order,
+			    .age = clock_now().boot_ms - l->began_ms,
+			    .pid = (uint64_t)nesting_pid(l->pidfd),
+			    .leader = (uint64_t)l->pid,
+			    .flags = FLIGHT_IS_LEASE,
+			    .lag_least = SC_FOREVER,
+			    .lag_most = SC_FOREVER};
+}
+
+const struct lease *leases_next(const struct daemon *d, struct bytes bucket, uint64_t after)
+{
+	const struct lease *least = NULL;
+
+	for (const struct lease *l = d->leases->by_gen; l; l = l->hh.next)
+		if (l->order > after && (!least || l->order < least->order) && strlen(l->bucket) == bucket.n &&
+		    memcmp(l->bucket, bucket.p, bucket.n) == 0)
+			least = l;
+	return least;
 }
 
 char *lease_describe(const struct lease *l, char out[128])

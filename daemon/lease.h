@@ -51,6 +51,10 @@ bool lease_is_there(const struct lease *l);
 bool lease_is_among(const struct lease *l, const struct gen *chain, size_t n);
 /* Each whose VALUE can be given, as its HOLD was told, and ms since it began. What `each` is given is the lease's own. */
 void leases_list(struct daemon *d, void (*each)(void *arg, const struct event *e, uint64_t age_ms), void *arg);
+/* As FLIGHTS and EXPLAIN tell of it. Points into the lease. */
+struct msg lease_row(const struct lease *l);
+/* The one of the bucket with the lowest order above `after`. NULL: there is none. */
+const struct lease *leases_next(const struct daemon *d, struct bytes bucket, uint64_t after);
 /* Who holds it, for people: "pid 4711, for 12s". Returns out. */
 char *lease_describe(const struct lease *l, char out[128]);
 

@@ -11,6 +11,7 @@
 #include "daemon/evict.h"
 #include "daemon/flight.h"
 #include "daemon/index.h"
+#include "daemon/lease.h"
 #include "daemon/stats.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -145,6 +146,36 @@ static int next_buckets(struct conn *c, struct listing *l)
 	return rc < 0 ? rc : n == BUCKETS ? ROWS : n;
 }
 
+/* Behind the runs, in the same order. */
+static int next_leases(struct conn *c, struct listing *l)
+{
+	struct bytes bucket = bytes_of(l->bucket);
+	const struct lease *lease;
+	struct msg m;
+	int n;
+
+	for (n = 0; n < ROWS && (lease = leases_next(c->d, bucket, l->after_order)) != NULL; n++) {
+		m = lease_row(lease);
+		send_flight(c, &m);
+		if (c->listing != l)
+			break;
+		bucket = bytes_of(l->bucket);
+	}
+	return n;
+}
+
+static int next_flights(struct conn *c, struct listing *l)
+{
+	int n = l->leases ? 0 : (int)flights_list(c->d, bytes_of(l->bucket), l->after_order, ROWS, send_flight, c);
+
+	if (c->listing != l || n == ROWS)
+		return n;
+	if (!l->leases)
+		l->after_order = 0;
+	l->leases = true;
+	return next_leases(c, l);
+}
+
 /* A row that cannot be sent takes *l with it. */
 static int next_rows(struct conn *c, struct listing *l)
 {
@@ -154,7 +185,7 @@ static int next_rows(struct conn *c, struct listing *l)
 	if (was.stats)
 		return next_buckets(c, l);
 	if (was.flights)
-		return (int)flights_list(c->d, bucket, was.after_order, ROWS, send_flight, c);
+		return next_flights(c, l);
 	if (!was.begun)
 		after = (struct bytes){NULL, 0};
 	l->begun = true;

@@ -284,6 +284,9 @@ enum tally {
 	TALLY_MAX_ENTRIES, /* … */
 };
 
+/* FLIGHT.flags: those of a run are its enum flight_state (daemon/flight.h) */
+enum { FLIGHT_IS_LEASE = 16 };
+
 /* STOP.flags */
 enum { STOP_NOW = 1u << 0 };
 

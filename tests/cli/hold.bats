@@ -448,3 +448,39 @@ sleeps() { grep -q "$2" "/proc/$1/wchan" 2>/dev/null; }
 	ends a
 	wait_until no_daemon
 }
+
+@test "hold: explain and ps say who holds a key, also those of the next daemon" {
+	local cmd
+	holder a k v
+	cmd=$(pgrep -P "$(pid_of a)")
+	for _ in before after; do
+		"$SC" explain k >"$T/explained"
+		grep -Eq '^held: for .*, by (pid [0-9]+|a process of the daemon before), generation [0-9a-f]{32}$' "$T/explained"
+		[ "$("$SC" explain --json k | jq -c '[.runs[] | .state, .pid]')" = "[\"held\",$cmd]" ]
+		[ "$("$SC" ps --json | jq -c '[.key, .state, .readers, .bytes, .pid, .lag_least]')" = "[\"k\",\"held\",0,0,$cmd,null]" ]
+		"$SC" ps | grep -Eq "^[0-9a-f]{8} +held .* 0 readers  lag - .* pid $cmd +k\$"
+		kill_daemon
+		is k v
+		wait_until '[ "$("$SC" ps --json | jq .pid)" = "'"$cmd"'" ]'
+	done
+	bg b "$SC" get other -- gate "$G"
+	gate_up
+	[ "$("$SC" ps --json | jq -r .key)" = $'other\nk' ]
+	[ "$("$SC" ps -b elsewhere)" = '' ]
+	step "$G" exit 0
+	assert_rc 0 b
+	ends a
+	[ "$("$SC" ps)" = '' ]
+}
+
+@test "hold: ps lists more holders than fit one answer, each once, oldest first" {
+	local n
+	for n in {101..140}; do
+		bg h$n "$SC" hold "k$n" -- sleep 600
+		wait_until '[ "$("$SC" get -w 0 k'$n' >/dev/null; echo $?)" = 0 ]'
+	done
+	"$SC" ps --json | jq -r .key >"$T/keys"
+	printf 'k%d\n' {101..140} | diff - "$T/keys"
+	for n in {101..140}; do kill -TERM "$(pgrep -P "$(pid_of h$n)")"; done
+	for n in {101..140}; do assert_rc 143 h$n; done
+}
