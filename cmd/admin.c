@@ -127,6 +127,7 @@ int run_daemon(const struct command *self, int argc, char **argv)
 {
 	static const char *const words[] = {"start", "stop", "restart", "status", "run", NULL};
 	struct options o;
+	char shown[128];
 	const char *near;
 	bool now = false;
 
@@ -150,6 +151,7 @@ int run_daemon(const struct command *self, int argc, char **argv)
 	if (strcmp(o.words[0], "run") == 0)
 		return daemon_run();
 	near = human_nearest(o.words[0], words);
-	return near ? options_error(&o, "'%s' is not known, did you mean '%s'?", o.words[0], near)
-		    : options_error(&o, "'%s' is not known: start, stop, restart, status, run", o.words[0]);
+	human_escape(o.words[0], strlen(o.words[0]), shown, sizeof shown);
+	return near ? options_error(&o, "'%s' is not known, did you mean '%s'?", shown, near)
+		    : options_error(&o, "'%s' is not known: start, stop, restart, status, run", shown);
 }

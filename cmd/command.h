@@ -24,6 +24,7 @@ struct option_row {
 	const char *name;  /* without the dashes */
 	const char *value; /* what its argument is called in help; NULL: takes none */
 	const char *help;
+	bool not_warm; /* of run, get and warm: warm refuses it, and says why */
 };
 
 /* Of every verb that knows keys. */
@@ -44,6 +45,8 @@ struct command {
 };
 
 extern const struct command commands[];		      /* ends with a row whose name is NULL */
+/* Whether the verb's help, manual and completions show the option. */
+bool command_offers(const struct command *c, const struct option_row *r);
 const struct command *command_find(const char *name); /* NULL: no such verb */
 int command_unknown(const char *name);		      /* complains, with the nearest one there is; returns the exit status */
 

@@ -30,13 +30,14 @@
 
 struct completion {
 	bool fish;
-	const char *raw;    /* the last WORD */
-	char *word;	    /* … and what it means */
-	enum quote open;    /* … and what is open at its end */
-	size_t at;	    /* where in `word` begins what is completed: behind the = of --option=VALUE */
-	const char *bucket; /* of keys */
-	bool began;	    /* the first line is out */
-	unsigned keys;	    /* offered */
+	const char *raw;	     /* the last WORD */
+	char *word;		     /* … and what it means */
+	enum quote open;	     /* … and what is open at its end */
+	size_t at;		     /* where in `word` begins what is completed: behind the = of --option=VALUE */
+	const char *bucket;	     /* of keys */
+	bool began;		     /* the first line is out */
+	unsigned keys;		     /* offered */
+	const struct config *config; /* once its buckets have been */
 };
 
 /* ---- candidates ---- */
@@ -101,6 +102,8 @@ static void offer_options(struct completion *c, const struct command *v)
 	char text[64];
 
 	for (const struct option_row *r = v->options; r && r->name; r++) {
+		if (!command_offers(v, r))
+			continue;
 		snprintf(text, sizeof text, "--%s", r->name);
 		offer(c, text, r->help);
 		snprintf(text, sizeof text, "-%c", r->letter);
@@ -136,7 +139,8 @@ static void ask(struct completion *c, const struct msg *q, bool (*each)(struct c
 	struct msg m;
 
 	rc = session_ask(&s, SESSION_LOOK, q, &m, fds, &nfds, PATIENCE_MS);
-	while (rc == 0 && (m.type == MSG_ENTRY || m.type == MSG_FLIGHT || m.type == MSG_TAG) && each(c, &m))
+	while (rc == 0 && (m.type == MSG_ENTRY || m.type == MSG_FLIGHT || m.type == MSG_TAG || m.type == MSG_TALLY) &&
+	       each(c, &m))
 		rc = session_hear(&s, &m, fds, &nfds, PATIENCE_MS);
 	session_release(&s);
 }
@@ -203,9 +207,23 @@ static void offer_tags(struct completion *c)
 	ask(c, &q, each_tag);
 }
 
+/* Figures come bucket by bucket: one of each has this kind. */
+static bool each_bucket(struct completion *c, const struct msg *m)
+{
+	char name[SC_BUCKET_MAX + 1];
+
+	if (m->kind != TALLY_ENTRIES || m->flags)
+		return true;
+	snprintf(name, sizeof name, "%.*s", (int)m->bucket.n, (const char *)m->bucket.p);
+	if (strcmp(name, "default") != 0 && !config_bucket(c->config, name))
+		offer(c, name, "");
+	return true;
+}
+
 static void offer_buckets(struct completion *c)
 {
 	static struct config config;
+	struct msg q = {.type = MSG_STATS};
 	struct session s = SESSION_INIT;
 
 	offer(c, "default", "");
@@ -215,6 +233,8 @@ static void offer_buckets(struct completion *c)
 	for (unsigned i = 0; i < config.nbuckets; i++)
 		offer(c, config.buckets[i].name, "of config");
 	session_release(&s);
+	c->config = &config;
+	ask(c, &q, each_bucket);
 }
 
 static void offer_files(struct completion *c)

@@ -51,6 +51,7 @@ static const struct {
 	[CAUSE_REMOVED] = {"removed", "it was removed, or a newer one asked for while it ran"},
 	[CAUSE_UNREADABLE] = {"unreadable", "the entry's files were missing or damaged"},
 	[CAUSE_NESTED] = {"bypassed", "its own command asked for it, and was run directly"},
+	[CAUSE_GIVEN_UP] = {"given-up", "it was put, and the put ended before its input did"},
 	[CAUSE_COMMAND] = {"command", "who asked would have made it with another command (the key alone decides)"},
 };
 

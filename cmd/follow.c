@@ -166,6 +166,7 @@ static enum follow_result leave(struct follow *f)
 	f->left = true;
 	f->others = m.count;
 	f->stopping = (m.flags & LEFT_STOPPING) != 0;
+	f->doomed = (m.flags & LEFT_DOOMED) != 0;
 	if (f->stopping)
 		see_off(f);
 	return FOLLOW_SIGNAL;

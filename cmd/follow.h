@@ -40,6 +40,7 @@ struct follow {
 	int unkept;	 /* errno of what keeps the run from being kept; 0: nothing is known to */
 	bool left;	 /* FOLLOW_SIGNAL: the daemon has answered; then the next two mean something */
 	uint64_t others; /* who goes on reading */
+	bool doomed;	 /* and the run is not to be kept */
 	int stopping;	 /* … or whether the run ends with us */
 };
 

@@ -143,7 +143,7 @@ static int leave(struct get *g, const struct follow *f)
 		snprintf(why, sizeof why, "still running for %llu other%s", (unsigned long long)f->others,
 			 f->others == 1 ? "" : "s");
 	else
-		snprintf(why, sizeof why, "still running, to be kept");
+		snprintf(why, sizeof why, "still running, %sto be kept", f->doomed ? "not " : "");
 	if (f->left && !f->stopping)
 		get_say(g, why, NULL);
 	get_interrupted(g, (int)f->signal);
@@ -325,6 +325,7 @@ static int missed(struct get *g)
 		return get_incomplete(g, "the process that ran the command died, and nobody is left who can run it again");
 	g->status.source = "miss";
 	g->status.reason = "no such key";
+	get_verbose(g, "no such key", "");
 	return get_finish(g, EXIT_NO_KEY, NULL);
 }
 

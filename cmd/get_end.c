@@ -134,7 +134,7 @@ int get_bypass(struct get *g, const char *why, const char *mend)
 	if (get_has_printed(g))
 		return get_incomplete(g, why);
 	if (!g->req.cmd || g->req.strict)
-		return get_fail(g, why, mend);
+		return get_fail(g, why ? why : "there is no cache: SC_DISABLE is 1", mend);
 	if (why) {
 		snprintf(text, sizeof text, "%s%s%s", mend ? mend : "", mend ? "; " : "", "running the command directly");
 		get_say(g, why, text);

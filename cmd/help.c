@@ -66,7 +66,8 @@ void help_verb(const struct command *c)
 	if (has_options(c))
 		puts("\noptions:");
 	for (const struct option_row *r = c->options; r && r->name; r++)
-		put_option(r);
+		if (command_offers(c, r))
+			put_option(r);
 	if (c->runs_command) {
 		putchar('\n');
 		put_wrapped(stdout, 0, 0,
@@ -154,8 +155,9 @@ int run_table(const struct command *self, int argc, char **argv)
 			continue;
 		printf("verb\t%s\t%s\t%s\t%s\n", c->name, c->words, c->group ? c->group : "", c->summary);
 		for (const struct option_row *r = c->options; r && r->name; r++)
-			printf("option\t%s\t%.1s\t%s\t%s\t%s\n", c->name, &r->letter, r->name, r->value ? r->value : "",
-			       r->help);
+			if (command_offers(c, r))
+				printf("option\t%s\t%.1s\t%s\t%s\t%s\n", c->name, &r->letter, r->name, r->value ? r->value : "",
+				       r->help);
 	}
 	return end_output("table");
 }

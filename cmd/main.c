@@ -38,6 +38,11 @@ const struct command commands[] = {
 	{0},
 };
 
+bool command_offers(const struct command *c, const struct option_row *r)
+{
+	return !(r->not_warm && c->run == run_warm);
+}
+
 const struct command *command_find(const char *name)
 {
 	const struct command *c = commands;

@@ -30,6 +30,7 @@ struct remove {
 	struct session s;
 };
 
+/* what: was asked for; of many keys one may be held. */
 static int ask(struct remove *r, const char *what, const struct msg *q)
 {
 	struct msg m;
@@ -42,7 +43,7 @@ static int ask(struct remove *r, const char *what, const struct msg *q)
 		return 0;
 	human_escape(m.text.p, m.text.n, text, sizeof text);
 	if (m.type == MSG_REFUSE && m.reason == REFUSE_HELD) {
-		complainf(what, "is held by %s", text);
+		complainf(what, q->type == MSG_CLEAR ? "nothing is removed, a key of it is held by %s" : "is held by %s", text);
 		return EXIT_FAILED;
 	}
 	complainf(what, "could not be removed: %s", text);
@@ -121,7 +122,9 @@ static int check(struct remove *r, const struct options *o)
 		if (!options_key(o, o->words[i]))
 			return EXIT_USAGE;
 	/* Only here, and only as it was typed: there is no bucket of that name. */
-	r->every = r->all && r->bucket && strcmp(r->bucket, "*") == 0;
+	r->every = r->bucket && strcmp(r->bucket, "*") == 0;
+	if (r->every && !r->all)
+		return options_error(o, "--bucket '*' is every bucket, and goes with --all alone");
 	if (r->every)
 		r->bucket = "default";
 	return request_read_bucket(&r->bucket, o, r->bucket) ? 0 : EXIT_USAGE;

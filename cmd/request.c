@@ -49,12 +49,12 @@ const struct option_row run_options[] = {
 	[LINGER] = {0, "linger", "DUR",
 		    "end the run DUR after CMD has, also if something it started still holds its stdout or stderr"},
 	[FOREGROUND] = {0, "foreground", NULL,
-			"leave CMD at our terminal, in our process group; when it is stopped, only CMD is"},
-	[STDERR] = {0, "stderr", "replay|inherit",
-		    "CMD's stderr goes to every caller (replay), or only to the first (inherit)"},
-	[OUTPUT] = {'o', "output", "FILE",
-		    "print into FILE; a regular one is replaced, as a whole, when the run has succeeded"},
-	[ATOMIC] = {0, "atomic", NULL, "print nothing until the run has succeeded; if it fails, only its stderr"},
+			"leave CMD at our terminal, in our process group; when it is stopped, only CMD is", true},
+	[STDERR] = {0, "stderr", "replay|inherit", "CMD's stderr goes to every caller (replay), or only to the first (inherit)",
+		    true},
+	[OUTPUT] = {'o', "output", "FILE", "print into FILE; a regular one is replaced, as a whole, when the run has succeeded",
+		    true},
+	[ATOMIC] = {0, "atomic", NULL, "print nothing until the run has succeeded; if it fails, only its stderr", true},
 	[FILE_CONTENT] = {0, "file", "PATH",
 			  "part of the key: PATH's content; of a directory the names, modes and contents below it"},
 	[MTIME] = {0, "mtime", "PATH", "part of the key: when PATH was changed"},
@@ -64,7 +64,7 @@ const struct option_row run_options[] = {
 	[TAG] = {0, "tag", "T", TAG_HELP},
 	[BUCKET] = {'b', "bucket", "NAME", BUCKET_HELP},
 	[WAIT] = {'w', "wait", "DUR",
-		  "exit 124 after DUR without a byte; without CMD, wait so long for KEY (0: only what is finished)"},
+		  "exit 124 after DUR without a byte; without CMD, wait so long for KEY (0: only what is finished)", true},
 	[STRICT] = {0, "strict", NULL, "the one shared run or nothing: exit 125 where CMD would be run directly"},
 	[STATUS_FD] = {0, "status-fd", "N", "write one line of JSON about the result to descriptor N"},
 	[QUIET] = {'q', "quiet", NULL, "no messages of " SC_BIN "'s own"},
@@ -239,12 +239,14 @@ size_t request_read_chain(struct gen chain[SC_CHAIN_MAX])
 bool request_read_bucket(const char **bucket, const struct options *o, const char *given)
 {
 	const char *name = getenv("SC_BUCKET");
+	char shown[4 * SC_BUCKET_MAX + 32];
 
 	*bucket = given ? given : name && *name ? name : "default";
 	if (msg_is_bucket(bytes_of(*bucket)))
 		return true;
-	return options_error(o, "%s is no name of a bucket (say 1 to %d of a-z 0-9 . _ -)",
-			     given ? "--bucket: NAME" : "SC_BUCKET", SC_BUCKET_MAX) == 0;
+	return options_error(o, "%s: '%s' is no name of a bucket (say 1 to %d of a-z 0-9 . _ -)",
+			     given ? "--bucket" : "SC_BUCKET", human_escape(*bucket, strlen(*bucket), shown, sizeof shown),
+			     SC_BUCKET_MAX) == 0;
 }
 
 /* What the environment sets and an option overrides. */

@@ -190,12 +190,42 @@ void row_add_run(json_t *row, const struct msg *m)
 	json_object_set_new(row, "command", json_command(m->shown));
 }
 
-static char *make_line(json_t *row, size_t flags)
+#define DEL '\x7f'
+
+/* Each DEL of the text as JSON can say it; for others they are plain text, too. Takes text, NULL: no memory. */
+static char *escape_del(char *text)
 {
-	char *line = json_dumps(row, JSON_COMPACT | JSON_REAL_PRECISION(15) | flags), *longer;
-	size_t n = line ? strlen(line) : 0;
+	static const char said[] = "\\u007f";
+	size_t n = 0, k = 0;
+	char *longer;
+
+	for (const char *p = text; *p; p++)
+		n += *p == DEL;
+	longer = n ? malloc(strlen(text) + n * (sizeof said - 2) + 1) : text;
+	if (n && longer) {
+		for (const char *p = text; *p; p++)
+			if (*p == DEL) {
+				memcpy(longer + k, said, sizeof said - 1);
+				k += sizeof said - 1;
+			} else {
+				longer[k++] = *p;
+			}
+		longer[k] = '\0';
+	}
+	if (n)
+		free(text);
+	return longer;
+}
+
+char *row_line(json_t *row, int fd)
+{
+	bool terminal = isatty(fd);
+	char *line = json_dumps(row, JSON_COMPACT | JSON_REAL_PRECISION(15) | (terminal ? JSON_ENSURE_ASCII : 0u)), *longer;
+	size_t n;
 
 	json_decref(row);
+	line = line && terminal ? escape_del(line) : line;
+	n = line ? strlen(line) : 0;
 	longer = line ? realloc(line, n + 2) : NULL;
 	if (!longer) {
 		free(line);
@@ -205,15 +235,9 @@ static char *make_line(json_t *row, size_t flags)
 	return longer;
 }
 
-char *row_line(json_t *row)
-{
-	return make_line(row, 0);
-}
-
 void row_print(json_t *row)
 {
-	/* Control characters beyond ASCII are plain text to JSON, and orders to a terminal. */
-	char *line = make_line(row, isatty(1) ? JSON_ENSURE_ASCII : 0);
+	char *line = row_line(row, 1);
 
 	if (line)
 		fputs(line, stdout);

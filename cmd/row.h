@@ -26,8 +26,9 @@ char *row_command(struct bytes shown);
 /* The run's state in a word; "held": it is none, but what `hold` has. */
 const char *row_state(const struct msg *m);
 
-/* The object as a line, its end of line included; the caller's to free. Takes the row. NULL: no memory. */
-char *row_line(json_t *row);
+/* The object as a line for fd, its end of line included; the caller's to free. A terminal gets no control character: those beyond ASCII are
+ * plain text to JSON, and orders to it. Takes the row. NULL: no memory. */
+char *row_line(json_t *row, int fd);
 
 /* The same to stdout; a terminal gets ASCII alone. */
 void row_print(json_t *row);

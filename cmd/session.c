@@ -50,7 +50,7 @@ static int open_lock(struct session *s)
 
 	if (rc) {
 		snprintf(s->why, sizeof s->why, "%s/lock: %s", s->place.path, sc_strerror(rc));
-		s->mend = rc == SC_EUNSAFE ? "remove it, sc makes a new one" : NULL;
+		s->mend = rc == SC_EUNSAFE ? "remove it, " SC_BIN " makes a new one" : NULL;
 	}
 	return rc;
 }

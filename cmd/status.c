@@ -37,7 +37,7 @@ void status_write(struct status *s)
 	json_object_set_new(o, "complete", json_boolean(s->complete));
 	json_object_set_new(o, "error", row_text(s->error));
 	json_object_set_new(o, "reason", row_text(s->reason));
-	line = row_line(o);
+	line = row_line(o, s->fd);
 	if (!line)
 		return;
 	n = strlen(line);

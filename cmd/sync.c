@@ -34,7 +34,8 @@ static int sync_alone(struct session *s)
 	error = errno;
 	if (lockfile_open(&l, s->place.dir_fd) == 0) {
 		if (!lockfile_doubt(&l))
-			complainf("sync", "the next daemon cannot be told of it: %s (run sc verify --repair)", strerror(errno));
+			complainf("sync", "the next daemon cannot be told of it: %s (run " SC_BIN " verify --repair)",
+				  strerror(errno));
 		lockfile_close(&l);
 	}
 	return fail(error, bytes_of(""));

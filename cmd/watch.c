@@ -61,6 +61,8 @@ static const char *reason_of(const struct msg *m)
 
 	if (m->kind == EVENT_END)
 		return m->reason < sizeof unkept / sizeof *unkept ? unkept[m->reason] : NULL;
+	if (m->kind == EVENT_CANCEL)
+		return m->reason == CANCEL_PUT ? "put" : NULL;
 	return m->kind == EVENT_REMOVE && m->reason == REMOVED_DAMAGED ? "damaged" : NULL;
 }
 

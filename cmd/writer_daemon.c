@@ -206,7 +206,9 @@ static void say_done(struct writer *w)
 	uint8_t out_sum[SC_SUM_SIZE], err_sum[SC_SUM_SIZE];
 	struct msg m = {.type = MSG_DONE,
 			.gen = w->run->gen,
-			.outcome = w->stopping ? OUTCOME_CANCELLED : OUTCOME_ENDED,
+			.outcome = !w->stopping	  ? OUTCOME_ENDED
+				   : w->run->argv ? OUTCOME_CANCELLED
+						  : OUTCOME_GIVEN_UP,
 			.exit = w->exit,
 			.signal = w->signal,
 			.out_len = w->capture.out_len,

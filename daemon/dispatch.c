@@ -70,17 +70,18 @@ static void on_attach(struct conn *c, const struct msg *m)
 static void on_leave(struct conn *c, const struct msg *m)
 {
 	struct msg answer = {.type = MSG_LEFT, .gen = m->gen};
-	bool stopping;
+	bool stopping, doomed;
 
 	if ((m->flags & LEAVE_UNLESS_LAST) && flight_is_last(c)) {
 		answer.flags = LEFT_STAYED;
 		conn_send(c, &answer, NULL, 0);
 		return;
 	}
+	doomed = c->reads && flight_is_doomed(c->reads);
 	answer.count = flight_leave(c, (unsigned)m->signal, &stopping);
 	key_drop_heir(c);
 	KILLPOINT("reader_left");
-	answer.flags = stopping ? LEFT_STOPPING : 0;
+	answer.flags = (stopping ? LEFT_STOPPING : 0u) | (doomed ? LEFT_DOOMED : 0u);
 	conn_send(c, &answer, NULL, 0);
 }
 

@@ -191,6 +191,11 @@ static void mark_finish(struct flight *f)
 	flightfile_mark(f->d->place.dir_fd, &f->gen, MARK_FINISH);
 }
 
+bool flight_is_doomed(const struct flight *f)
+{
+	return f->doomed;
+}
+
 bool flight_is_of_other(const struct flight *f, const uint8_t command[SC_COMMAND_SIZE])
 {
 	return cmdline_differs(f->command, command);

@@ -43,6 +43,8 @@ void flights_known(struct daemon *d, struct bytes bucket, struct bytes key, stru
 struct flight *flight_find(struct daemon *d, const struct gen *g);
 const struct gen *flight_gen(const struct flight *f);
 bool flight_is_awaited(const struct flight *f);
+/* Not to be kept: it was removed, or refreshed. */
+bool flight_is_doomed(const struct flight *f);
 /* Whether another command makes it (cmdline.h). */
 bool flight_is_of_other(const struct flight *f, const uint8_t command[SC_COMMAND_SIZE]);
 /* Runs were found going on, and those that read them are still coming back: who waits for whom is not known yet. */

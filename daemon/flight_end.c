@@ -177,7 +177,7 @@ static void tell_end(struct flight *f, bool committed, enum unkept unkept)
 {
 	/* Not to be kept for no reason of its own: it ended well in the moment in which it was being stopped. */
 	if (f->end == PAGE_CANCELLED || (f->end == PAGE_COMPLETE && !committed && !unkept))
-		flight_tell(f, EVENT_CANCEL, 0, 0);
+		flight_tell(f, EVENT_CANCEL, f->given_up ? CANCEL_PUT : 0u, 0);
 	else if (f->end == PAGE_FAILED)
 		flight_tell(f, EVENT_FAIL, 0, committed ? EVENT_KEPT : 0u);
 	else if (committed)
@@ -315,7 +315,8 @@ void flight_done(struct flight *f, const struct msg *m)
 	f->end_err = m->err_len;
 	f->exit = (uint32_t)m->exit;
 	f->signal = (uint32_t)m->signal;
-	f->end = m->outcome == OUTCOME_CANCELLED ? PAGE_CANCELLED : good ? PAGE_COMPLETE : PAGE_FAILED;
+	f->given_up = m->outcome == OUTCOME_GIVEN_UP;
+	f->end = m->outcome == OUTCOME_CANCELLED || f->given_up ? PAGE_CANCELLED : good ? PAGE_COMPLETE : PAGE_FAILED;
 	/* It may have ended before it could say so: the next one would share what cannot be kept. */
 	if (m->error && !f->streaming) {
 		flight_become_streaming(f, (int)m->error);

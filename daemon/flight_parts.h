@@ -20,6 +20,7 @@ struct flight {
 	struct flight *next, *prev;	  /* in key->flights */
 	enum flight_state state;
 	bool doomed, finish;
+	bool given_up;			    /* a put that ended before its input did */
 	bool renewal;			    /* of an entry that is served meanwhile */
 	bool streaming;			    /* not to be joined, not to be committed: its objects are not all of it */
 	bool foreground;		    /* its command is in its caller's process group */

@@ -187,7 +187,7 @@ static enum cause_kind cause_of(const struct event *e)
 	case EVENT_FAIL:
 		return CAUSE_FAILED;
 	case EVENT_CANCEL:
-		return CAUSE_CANCELLED;
+		return e->reason == CANCEL_PUT ? CAUSE_GIVEN_UP : CAUSE_CANCELLED;
 	case EVENT_LOST:
 		return CAUSE_LOST;
 	case EVENT_EXPIRE:

@@ -131,6 +131,7 @@ enum refusal {
 enum outcome {
 	OUTCOME_ENDED = 1,     /* the command ended by itself; exit and signal say how */
 	OUTCOME_CANCELLED = 2, /* it was stopped because nobody read it */
+	OUTCOME_GIVEN_UP = 3,  /* of put: it ended before its input did */
 };
 
 /* The descriptors of LEAD and (the first three) of FOLLOW, in their order. */
@@ -144,7 +145,7 @@ enum {
 };
 
 /* LEFT.flags, VERDICT.flags, SETTLED.flags */
-enum { LEFT_STOPPING = 1u << 0, LEFT_STAYED = 1u << 1 };
+enum { LEFT_STOPPING = 1u << 0, LEFT_STAYED = 1u << 1, LEFT_DOOMED = 1u << 2 };
 enum { VERDICT_STOP = 1u << 0 };
 enum { SETTLED_COMMITTED = 1u << 0, SETTLED_OVERTAKEN = 1u << 1 };
 
@@ -214,6 +215,9 @@ enum unkept {
 	UNKEPT_NEWER = 4,  /* a newer one was there already */
 };
 
+/* EVENT.reason of CANCEL */
+enum { CANCEL_PUT = 1 }; /* it was a put that ended before its input did */
+
 /* EVENT.reason of REMOVE */
 enum { REMOVED_DAMAGED = 1 }; /* its objects were not what they should be */
 
@@ -235,6 +239,7 @@ enum cause_kind {
 	CAUSE_REMOVED = 13,    /* … was removed, or the run was while it went on */
 	CAUSE_UNREADABLE = 14, /* … was missing, damaged, or not to be read */
 	CAUSE_NESTED = 15,     /* the question came from inside of its own run, and its command was run directly */
+	CAUSE_GIVEN_UP = 17,   /* … was a put that ended before its input did */
 	CAUSE_COMMAND = 16,    /* none of a miss: what was given had been made by another command */
 };
 

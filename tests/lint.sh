@@ -97,6 +97,7 @@ only 'a shell' "$(call 'system|popen')"
 only 'names in the cache and of the caller' "$(call 'unlink|unlinkat|rename|renameat2?|linkat?|symlinkat?|ftruncate|truncate')" \
 	lib/beneath.c lib/page.c lib/sock.c lib/log.c lib/lockfile.c lib/keyfile.c daemon/index_file.c daemon/listener.c daemon/walk.c \
 	cmd/output.c cmd/move.c cmd/spool.c lib/object.c
+only 'our own name, which a packager may change' '"[^"]*(^|[( ])sc (get|run|warm|put|hold|rm|touch|ls|ps|explain|watch|stats|sync|verify|doctor|config|keygen|daemon|help|version|makes)\b'
 only 'what is remembered of files' '"hashes"|SC_HASHES_SIZE' cmd/hashes.c lib/limits.h
 only 'directories that are read' "$(call 'opendir|fdopendir|readdir|scandir|n?ftw|fts_open')" cmd/content.c cmd/doctor.c lib/object.c daemon/
 only getenv "$(call 'getenv|secure_getenv|setenv|putenv|unsetenv')" lib/paths.c lib/config.c lib/killpoint.c cmd/

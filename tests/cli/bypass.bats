@@ -131,6 +131,19 @@ bypasses() {
 	assert_output cached
 }
 
+@test "SC_DISABLE=1 and --strict: there is no shared run to be had: 125, and why" {
+	local verb
+	for verb in get warm; do
+		SC_DISABLE=1 run -125 --separate-stderr "$SC" $verb --strict k -- touch "$T/ran"
+		[ "$stderr" = 'sc: k: there is no cache: SC_DISABLE is 1' ]
+		SC_DISABLE=1 SC_STRICT=1 run -125 --separate-stderr "$SC" $verb k -- touch "$T/ran"
+		[ "$stderr" = 'sc: k: there is no cache: SC_DISABLE is 1' ]
+	done
+	SC_DISABLE=1 run -125 "$SC" get --strict --status-fd 3 k -- touch "$T/ran" 3>"$T/s"
+	[ "$(field error "$T/s")" = "there is no cache: SC_DISABLE is 1" ]
+	[ ! -e "$T/ran" ]
+}
+
 @test "SC_DISABLE=1: the other verbs are as ever" {
 	entry k 'x\n'
 	SC_DISABLE=1 run -0 "$SC" ls

@@ -222,6 +222,18 @@ fish_offers() {
 	assert_rc 0 a
 }
 
+@test "buckets that are in use, beside those of config, each once; none without a daemon" {
+	mkdir -m 700 "$SC_DIR"
+	printf '%s\n' '[bucket ci]' 'ttl = 1h' >"$SC_DIR/config"
+	[ "$(candidates bash get -b '' | sort | tr '\n' ' ')" = 'ci default ' ]
+	no_daemon
+	entry k x
+	SC_BUCKET=web entry k x
+	SC_BUCKET=ci entry k x
+	[ "$(candidates bash get -b '' | sort | tr '\n' ' ')" = 'ci default web ' ]
+	[ "$(candidates bash get --bucket w)" = web ]
+}
+
 @test "more keys than anybody reads: some, and one that keeps the shell from taking what those have in common" {
 	local nr
 	start_daemon

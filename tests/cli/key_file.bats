@@ -25,7 +25,7 @@ refused() {
 	[ "$output" = canary-7f3a ]
 	[[ $stderr == "sc: k: "*"$line"* ]] || { echo "$stderr" >&2 && return 1; }
 	run -125 bash -c 'echo canary-7f3a | "$SC" put k'
-	no_daemon
+	wait_until no_daemon
 	run -1 grep -ra canary-7f3a "$SC_DIR"
 	run -1 "$SC" doctor
 	assert_line --partial "problem: keys: $1: $2: no daemon starts with it${3:+ ($3)}"
@@ -82,7 +82,7 @@ refused() {
 	rm -f "$SC_DIR/lock"
 	run -125 --separate-stderr "$SC" daemon start
 	[[ $stderr == *"key-file: $T/copy: the same key as $K"* ]]
-	no_daemon
+	wait_until no_daemon
 }
 
 @test "key-file: what is no absolute path is a bad line, and none is set" {

@@ -5,7 +5,7 @@ load ../helper
 # Any bytes but NUL; the last ones are no UTF-8, or orders to a terminal.
 odd_keys() {
 	local k
-	for k in plain -dash --prefix $'new\nline' $'tab\t' 'back\slash' '"quote"' "it's" ' space ' 'ünïcode' $'esc\e[31m' $'c1\xc2\x9b31m' $'bad\xff' $'\xc3x'; do
+	for k in plain -dash --prefix $'new\nline' $'tab\t' 'back\slash' '"quote"' "it's" ' space ' 'ünïcode' $'esc\e[31m' $'del\x7f' $'c1\xc2\x9b31m' $'bad\xff' $'\xc3x'; do
 		printf '%s\0' "$k"
 	done
 }
@@ -88,7 +88,7 @@ sized() { head -c "$2" /dev/zero | "$SC" put "$1"; }
 	for form in '' -0 -l --json '--sort=size -l'; do
 		pty - "$SC" ls $form >"$T/shown"
 		[ -s "$T/shown" ]
-		LC_ALL=C run -1 grep -qaP '\x1b|\xff|\xc2\x9b' "$T/shown"
+		LC_ALL=C run -1 grep -qaP '\x1b|\xff|\xc2\x9b|\x7f' "$T/shown"
 	done
 }
 

@@ -254,6 +254,24 @@ BOUND=$((30 * SLACK))
 	done
 }
 
+@test "put: one that was given up is told of as that, not as a run that nobody read" {
+	watcher() { bg w "$SC" watch --json --count 2 k && wait_until '"$SC" stats --json | head -n 1 | jq -e ".watchers == 1" >/dev/null'; }
+	start_daemon
+	watcher
+	giver a k
+	give a out new
+	wait_until '[ "$(runs_now)" = 1 ]'
+	kill -TERM "$(pid_of a)"
+	assert_rc 143 a
+	all_given a
+	assert_rc 0 w
+	[ "$(jq -r '[.event, .reason] | join(" ")' "$T/w.out")" = $'start \ncancel put' ]
+	wait_until '[ "$("$SC" explain --json k | jq -r .last.cause)" = given-up ]'
+	"$SC" explain k | grep -q 'the put ended before its input did'
+	run -1 "$SC" get k
+	[ "$("$SC" explain --json k | jq -r .miss.cause)" = given-up ]
+}
+
 @test "put: Ctrl-C at a terminal: it dies of SIGINT, a shell's loop stops, nothing is committed" {
 	bg p pty "$T/control" bash -c 'for nr in 1 2; do "$SC" put k; echo behind; done'
 	wait_until '[ -p "$T/control" ]'

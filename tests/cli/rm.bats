@@ -324,6 +324,8 @@ put_keys() {
 		run -2 "$SC" rm $words </dev/null
 	done
 	SC_BUCKET='*' run -2 "$SC" rm --all
+	run -2 --separate-stderr "$SC" rm -b '*' k
+	[[ $stderr == *"goes with --all"* ]]
 	set +f
 	run -0 "$SC" get k
 }

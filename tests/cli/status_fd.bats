@@ -78,3 +78,14 @@ load ../helper
 	run -127 bash -c '"$SC" get --status-fd 3 k -- no-such-command-here 3>"$T/s"'
 	[ "$(field exit "$T/s")" = 127 ]
 }
+
+@test "S09: --status-fd: a terminal gets no control character of a key" {
+	local key
+	for key in $'a\e[31m' $'a\x7f' $'a\xc2\x9b31m' $'a\xff'; do
+		pty - "$SC" get --status-fd 1 -- "$key" >"$T/shown" || true
+		grep -q source "$T/shown"
+		LC_ALL=C run -1 grep -qaP '\x1b|\xff|\xc2\x9b|\x7f' "$T/shown"
+		"$SC" get --status-fd 3 -- "$key" 3>"$T/s" || true
+		python3 -c 'import json, sys, base64; o = json.load(open(sys.argv[1])); k = o["key"]; assert (k.encode() if k is not None else base64.b64decode(o["key_b64"])) == sys.argv[2].encode("utf-8", "surrogateescape"), o' "$T/s" "$key"
+	done
+}

@@ -164,4 +164,11 @@ long_key() { printf 'x%.0s' {1..4097}; }
 	refused 125 . get k $'--a\nb\e[31m' -- touch "$T/ran"
 	refused 2 . $'a\nb'
 	run -1 grep -q $'\e' "$T/err"
+	# Whatever verb it is a word too much, or an unknown one, of.
+	local verb
+	for verb in $("$SC" table | awk -F '\t' '$1 == "verb" { print $2 }'); do
+		timeout 20 "$SC" "$verb" $'\e[31m' $'\e[31m' $'--\e[31m' </dev/null >"$T/out" 2>"$T/err" || true
+		timeout 20 "$SC" "$verb" $'\e[31m' </dev/null >>"$T/out" 2>>"$T/err" || true
+		LC_ALL=C run -1 grep -q $'\e' "$T/err"
+	done
 }
