@@ -90,17 +90,84 @@ options_mark() { if rows | grep -q "^option$(printf '\034')$1$(printf '\034')"; 
 	done
 }
 
+# Computed by what KEYS of sc(1) says, and by nothing else.
 @test "a key can be predicted from what sc(1) says of it" {
-	local want
-	want=$(printf 'hello' | "$SC" get --stdin --print-key k -- cat)
-	run -0 python3 - <<-'END'
-		import hashlib, struct
+	mkdir -p "$T/work/tree/sub/deep" "$T/work/tree/sub.d"
+	ln -s work "$T/link"
+	cd "$T/link"
+	printf 'content\n' >f
+	touch -d @1700000000.123456789 f
+	touch -d @-1.5 old
+	ln -s f to-f
+	printf 'one' >tree/sub/one
+	chmod 4750 tree/sub/one
+	chmod 1777 tree/sub.d
+	: >tree/sub-
+	ln -s ../../f tree/sub/deep/link
+	mkfifo tree/pipe
+	export V='a b' E=''
+	{
+		printf 'hello' | "$SC" get --stdin --print-key k -- cat
+		"$SC" get --file f --print-key k
+		"$SC" get --file to-f --print-key k
+		"$SC" get --file tree --print-key k
+		"$SC" get --mtime to-f --print-key k
+		"$SC" get --mtime old --print-key k
+		"$SC" get --env V --print-key k
+		"$SC" get --env E --env U --print-key k
+		"$SC" run --print-key /bin/echo 'a b' ''
+		"$SC" run --no-cwd --print-key echo
+		printf 'hello' | "$SC" run --stdin --mtime f --env V --file tree --file f --env V --env E --env U --print-key -- echo x
+	} >"$T/got"
+	python3 - >"$T/want" <<-'END'
+		import hashlib, os, stat, struct
 		def blake(b): return hashlib.blake2b(b, digest_size=16)
 		def field(b): return struct.pack('<Q', len(b)) + b
-		fields = [b'sc-key-1', b'stdin', b'', blake(b'hello').digest()]
-		print('k#' + blake(b''.join(map(field, fields))).hexdigest())
+		def declare(kind, name, of): return (kind.encode(), name.encode(), blake(of).digest())
+		def key(word, *declared):
+		    fields = [b'sc-key-1'] + [f for d in sorted(set(declared)) for f in d]
+		    print(word + '#' + blake(b''.join(map(field, fields))).hexdigest())
+		def read(path): return open(path, 'rb').read()
+		def tree(top):
+		    below = [os.path.relpath(os.path.join(at, name), top) for at, dirs, files in os.walk(top) for name in dirs + files]
+		    out = b''
+		    for name in sorted(map(os.fsencode, below)):
+		        path = os.path.join(os.fsencode(top), name)
+		        st = os.lstat(path)
+		        kind = {stat.S_IFREG: 'f', stat.S_IFDIR: 'd', stat.S_IFLNK: 'l', stat.S_IFIFO: 'p'}[stat.S_IFMT(st.st_mode)]
+		        what = kind if kind == 'l' else '%s%04o' % (kind, stat.S_IMODE(st.st_mode))
+		        value = blake(read(path)).digest() if kind == 'f' else os.readlink(path) if kind == 'l' else b''
+		        out += field(name) + field(what.encode()) + field(value)
+		    return out
+		def words(*all): return declare('arg', '', b''.join(field(w.encode()) for w in all))
+		stdin = declare('stdin', '', b'hello')
+		file = declare('file', 'f', read('f'))
+		below = declare('dir', 'tree', tree('tree'))
+		def mtime(name, text): return declare('mtime', name, text)
+		full, empty, unset = declare('env', 'V', b'=a b'), declare('env', 'E', b'='), declare('env', 'U', b'')
+		cwd = declare('cwd', '', os.fsencode(os.path.realpath('.')))
+		key('k', stdin)
+		key('k', file)
+		key('k', declare('file', 'to-f', read('f')))
+		key('k', below)
+		key('k', mtime('to-f', b'1700000000.123456789'))
+		key('k', mtime('old', b'-2.500000000'))
+		key('k', full)
+		key('k', empty, unset)
+		key('run:echo', words('/bin/echo', 'a b', ''), cwd)
+		key('run:echo', words('echo'))
+		key('run:echo', words('echo', 'x'), cwd, stdin, mtime('f', b'1700000000.123456789'), full, below, file, empty, unset)
 	END
-	assert_output "$want"
+	diff -u "$T/want" "$T/got"
+	[ "$(stat -L -c %.9Y to-f)" = 1700000000.123456789 ]
+	no_daemon
+}
+
+@test "sc(1) has every kind of declaration that cmd/key.h has, and no other" {
+	sed -nE '/^ \*   option/,/\*\//s/^ \* {3}[^"]*"([a-z]+)" .*/\1/p' "$ROOT/cmd/key.h" | sort >"$T/known"
+	[ "$(lines_in "$T/known")" -ge 7 ]
+	sed -n '/^# KEYS/,/^# FRESHNESS/p' "$ROOT/cmd/sc.1.scd" | sed -nE 's/^:  ([a-z]+)$/\1/p' | grep -vx empty | sort >"$T/told"
+	diff -u "$T/known" "$T/told"
 }
 
 @test "the contradictions that sc(1) lists are refused, each" {
