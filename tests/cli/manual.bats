@@ -170,41 +170,146 @@ options_mark() { if rows | grep -q "^option$(printf '\034')$1$(printf '\034')"; 
 	diff -u "$T/known" "$T/told"
 }
 
-@test "the contradictions that sc(1) lists are refused, each" {
-	local n=0
-	refuse() { # STATUS WORD…
-		local want=$1 got=0
-		shift
-		"$SC" "$@" >"$T/out" 2>"$T/err" </dev/null || got=$?
-		[ $got = "$want" ] || { echo "sc $*: $got" >&2 && return 1; }
-		[ "$(lines_in "$T/err")" = 1 ]
+# What contradicts what, in the words of sc(1) and of README.md (@); what the sources say of it (!); and who is refused so.
+contradictions() {
+	cat <<-'END'
+		@--atomic with --output
+		!--atomic and --output: one of them, FILE is replaced only on success anyway
+		125 get --atomic --output f k -- true
+		@--print-key with --output
+		!--print-key and --output: one of them, nothing that could go into FILE is made
+		125 get --print-key --output f k -- true
+		@--wait 0 with CMD
+		!--wait 0 takes only what is finished, but a command is given
+		125 get --wait 0 k -- true
+		@--refresh, --stale or --finish without CMD
+		!--refresh without a command has nothing to run
+		125 get --refresh k
+		!--stale without a command has nothing to run
+		125 get --stale 1m k
+		!--finish without a command has nothing to run
+		125 get --finish k
+		@--foreground, --atomic, --output, --wait or --stderr=inherit with warm
+		!warm runs CMD in the background: it takes no %s
+		125 warm --foreground k -- true
+		125 warm --atomic k -- true
+		125 warm --output f k -- true
+		125 warm --wait 1 k -- true
+		125 warm --stderr=inherit k -- true
+		@--move without FILE, or with --ttl 0
+		!--move goes with a FILE
+		2 put --move k
+		!--move and --ttl 0: FILE would be lost
+		2 put --move --ttl 0 k f
+		@two of KEYs, --prefix, --tag, --all and --null with rm
+		!KEYs, --prefix, --tag, --all and --null: one of them
+		2 rm --prefix p a
+		2 rm --tag t a
+		2 rm --all a
+		2 rm --null a
+		2 rm --prefix p --tag t
+		2 rm --prefix p --all
+		2 rm --prefix p --null
+		2 rm --tag t --all
+		2 rm --tag t --null
+		2 rm --all --null
+		@--prefix more than once
+		!--prefix: one at a time
+		2 rm --prefix a --prefix b
+		@--bucket '*' without --all
+		!%s is no name of a bucket (say 1 to %d of a-z 0-9 . _ -)
+		2 rm --bucket * a
+		2 rm --bucket * --prefix a
+		@--ttl 0 with touch
+		!--ttl 0 would be the end of it: say rm
+		2 touch --ttl 0 a
+		@two of --long, --null and --json
+		!--long, --null and --json: one of them
+		2 ls --long --null
+		2 ls --long --json
+		2 ls --null --json
+		@--json with --openmetrics
+		!either --json or --openmetrics, not both
+		2 stats --json --openmetrics
+		@--now with other than stop or restart
+		!--now goes with stop and restart
+		2 daemon start --now
+		2 daemon status --now
+		2 daemon run --now
+	END
+}
+
+# What the sources refuse and name an option in, although nothing contradicts it: one word or value that is wrong by itself.
+wrong_alone() {
+	cat <<-'END'
+		unknown option '--%s'
+		unknown option '--%s', did you mean '--%s'?
+		option '--%s' takes no value
+		option '--%s' wants a value: %s
+		--%s: '%s' is no duration (say 90s, 1h30m, 2d or forever)
+		--%s: PATH is empty
+		--bucket: NAME
+		--count: '%s' is no number from 1 on
+		--env takes a variable's name, and no value: '%s'
+		--env: NAME is empty
+		--output: FILE is empty
+		--prefix: P has %zu bytes, %d are the most
+		--prefix: P is empty, that would be every key: say --all
+		--sort takes key, age, size or hits
+		--status-fd %d is not open
+		--status-fd takes a descriptor's number
+		--stderr takes replay or inherit
+		--tag: %d are the most
+		--tag: '%s' is no tag (say 1 to %d characters of ASCII without space and comma)
+	END
+}
+
+# refusals: the reasons of all usage errors in the sources that name an option, a line each.
+refusals() {
+	python3 - "$ROOT"/cmd/*.c <<-'END'
+		import re, sys
+		for path in sys.argv[1:]:
+		    for call in re.findall(r'options_error\(.*?;', open(path).read(), re.S):
+		        for text in re.findall(r'"((?:[^"\\]|\\.)*)"', call):
+		            if re.search('--[a-z%]', text) or 'background' in text: print(text)
+	END
+}
+
+# bullets < a section of a page: what stands before the colon, without its marks.
+bullets() { sed -nE 's/^- (.*)[;.]$/\1/p' | sed -E "s/: .*//; s/\\\\\\*/STAR/; s/[*_]//g; s/STAR/*/"; }
+
+@test "the contradictions that sc(1) lists are refused, each; README.md lists the same; the sources refuse no other" {
+	local line reason='' words=() got n=0
+	cd "$T"
+	echo stays >f
+	contradictions | sed -n 's/^@//p' >known
+	sed -n '/^# OPTIONS THAT/,/^# EXIT/p' "$ROOT/cmd/sc.1.scd" | bullets >told
+	diff -u known told
+	tr '\n' ' ' <"$ROOT/README.md" | grep -oE 'refused; these are all: [^.]*\.' | sed 's/^refused; these are all: //; s/\.$//; s/`//g; s/; /\n/g' >told
+	diff -u known told
+
+	{ wrong_alone && contradictions | sed -n 's/^!//p' | grep -v '^%s'; } | sort -u >known
+	refusals | sort -u >found
+	diff -u known found
+	sed -n '/^static bool check_warm/,/^}/p' "$ROOT/cmd/request.c" | grep -oE '"--[^"]+"' | tr -d '"' >found
+	[ "$(paste -sd ' ' found)" = "$(contradictions | grep 'with warm$' | tr -d '@,' | sed 's/ or / /; s/ with warm//')" ]
+
+	while IFS= read -r line; do
+		case $line in
+		@*) continue ;;
+		!*) reason=${line#!} reason=${reason//%[sd]/*} && continue ;;
+		esac
+		read -ra words <<<"$line"
+		got=0
+		"$SC" "${words[@]:1}" >out 2>err </dev/null || got=$?
+		[ $got = "${words[0]}" ] || { echo "sc ${words[*]:1}: $got" >&2 && return 1; }
+		[ "$(lines_in err)" = 1 ]
+		# shellcheck disable=SC2053 # what the sources put in is any word
+		[[ $(cat err) == *$reason* ]] || { cat err >&2 && return 1; }
+		is_empty out
 		n=$((n + 1))
-	}
-	refuse 125 get --atomic --output f k -- true
-	refuse 125 warm --foreground k -- true
-	refuse 125 warm --atomic k -- true
-	refuse 125 warm --output f k -- true
-	refuse 125 warm --wait 1 k -- true
-	refuse 125 warm --stderr=inherit k -- true
-	refuse 125 get --wait 0 k -- true
-	refuse 125 get --refresh k
-	refuse 125 get --finish k
-	refuse 2 put --move k
-	: >"$T/f"
-	refuse 2 put --move --ttl 0 k "$T/f"
-	refuse 2 rm --prefix a b
-	refuse 2 rm --prefix a --prefix b
-	refuse 2 ls --long --null
-	refuse 2 ls --long --json
-	refuse 2 ls --null --json
-	refuse 2 rm --all a
-	refuse 2 touch --ttl 0 a
-	refuse 2 rm --null --all
-	refuse 2 rm --tag a --all
-	refuse 2 rm --bucket '*' a
-	refuse 2 daemon status --now
-	refuse 2 stats --json --openmetrics
-	[ "$(sed -n '/^# OPTIONS THAT/,/^# EXIT/p' "$ROOT/cmd/sc.1.scd" | grep -c '^- ')" = 10 ]
-	[ "$n" = 23 ]
+	done < <(contradictions)
+	[ $n -ge 30 ]
+	is_file f 'stays\n'
 	no_daemon
 }
