@@ -313,3 +313,73 @@ bullets() { sed -nE 's/^- (.*)[;.]$/\1/p' | sed -E "s/: .*//; s/\\\\\\*/STAR/; s
 	is_file f 'stays\n'
 	no_daemon
 }
+
+# fields SECTION: those that sc(1) has there below JSON, a line each.
+fields() {
+	sed -n '/^# JSON/,/^# OPTIONS/p' "$ROOT/cmd/sc.1.scd" | awk -v want="## $1" '/^##? /{ on = $0 == want } on' | grep -oE '^(\[\[|\|) +\*.*' |
+		grep -oE '\*[a-z_]+\*' | tr -d '*' | sort -u
+}
+
+# has_fields SECTION FILE [FILTER]: the objects in FILE have the fields that sc(1) has of SECTION, and no others.
+has_fields() {
+	fields "$1" >"$T/told"
+	[ -s "$T/told" ]
+	jq -r "${3:-.} | keys_unsorted[]" "$2" | sort -u >"$T/found"
+	diff -u "$T/told" "$T/found" || { echo "sc(1), JSON, $1" >&2 && return 1; }
+}
+
+@test "sc(1) has every field that --json and --status-fd print, and no other" {
+	local line='get, run, warm: the line of --status-fd' entry cause
+	"$SC" get --status-fd 3 k -- fails -o out -e error 3>"$T/s" >"$T/out" 2>&1
+	has_fields "$line" "$T/s"
+	"$SC" ls --json >"$T/s"
+	has_fields ls "$T/s"
+	# What was said in one piece is 12 bytes longer where it is stored.
+	[ "$(jq .stderr_bytes "$T/s")" = $((6 + 12)) ]
+	entry=$(fields ls | grep -vxE 'key|bucket' | cat - <(echo fresh) | sort | paste -sd ' ')
+
+	bg watcher "$SC" watch --json --initial --count 4
+	wait_until '[ -s "$T/watcher.out" ]'
+	"$SC" get --keep-failures 1h f -- fails 3 >"$T/out" 2>&1 || [ $? = 3 ]
+	"$SC" rm k
+	assert_rc 0 watcher
+	has_fields watch "$T/watcher.out"
+
+	bg run "$SC" get r -- gate "$G"
+	gate_up
+	"$SC" ps --json >"$T/s"
+	has_fields ps "$T/s"
+	"$SC" explain --json r >"$T/s"
+	has_fields explain "$T/s"
+	has_fields ps <(jq '.runs[0] + {key: 0, bucket: 0}' "$T/s")
+	cause=$(jq -r '.miss | keys | join(" ")' "$T/s")
+	step "$G" exit 0
+	assert_rc 0 run
+	"$SC" explain --json r >"$T/s"
+	[ "$(jq -r '.entry | keys | join(" ")' "$T/s")" = "$entry" ]
+	"$SC" explain --json f >"$T/s"
+	[ "$(jq -r '.failure | keys | join(" ")' "$T/s")" = "$entry" ]
+	for entry in $cause fresh; do
+		sed -n '/^## explain/,/^## watch/p' "$ROOT/cmd/sc.1.scd" | grep -qF -- "*$entry*" || { echo "sc(1), JSON, explain: $entry" >&2 && return 1; }
+	done
+
+	"$SC" stats --json >"$T/s"
+	has_fields stats "$T/s"
+	"$SC" config --json >"$T/s"
+	has_fields config "$T/s"
+	"$SC" doctor --json >"$T/s" || [ $? = 1 ]
+	has_fields doctor "$T/s"
+	"$SC" version --json >"$T/s"
+	has_fields version "$T/s"
+	"$SC" get $'\xff' -- true
+	"$SC" ls --json $'\xff' | jq -e '.key == null and .key_b64 == "/w=="'
+	sed -n '/^# JSON/,/^## /p' "$ROOT/cmd/sc.1.scd" | grep -qF '*key_b64*'
+}
+
+@test "sc(1) has a section for each verb that takes --json" {
+	local verb
+	for verb in $("$SC" table | awk -F '\t' '$1 == "option" && $4 == "json" { print $2 }'); do
+		[ -n "$(fields "$verb")" ] || { echo "sc(1), JSON: nothing of $verb" >&2 && return 1; }
+	done
+	[ -n "$verb" ]
+}
