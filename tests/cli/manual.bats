@@ -41,11 +41,40 @@ prepare() {
 
 options_mark() { if rows | grep -q "^option$(printf '\034')$1$(printf '\034')"; then echo '[OPTIONS] '; fi; }
 
+# untested: the verbs and options that no line of a test has together: the option behind `"$SC" VERB`, `sc VERB`, a table's `STATUS VERB`, or a
+# function that says `"$SC" VERB … "$@"`, and before the `--` that begins CMD.
+untested() {
+	rows >"$T/rows"
+	python3 - "$T/rows" "$ROOT"/tests/cli/*.bats "$ROOT"/tests/faults/*.bats <<-'END'
+		import re, sys
+		rows = [line.rstrip('\n').split('\034') for line in open(sys.argv[1])]
+		verbs = {row[1] for row in rows if row[0] == 'verb'}
+		options = {(row[1], row[3]): '--%s(?![\w-])%s' % (row[3], '|-[a-zA-Z0-9]*' + row[2] if row[2] else '') for row in rows if row[0] == 'option'}
+		says = re.compile(r'(?:\$\(?SC(?:_TEST)?\)?["\x27]*|(?<![\w/.-])sc|^\s*\d+) ([a-z]+)(?![\w-])')
+		seen = set()
+		for path in sys.argv[2:]:
+		    function, short, lines = None, {}, open(path).read().replace('\\\n', ' ').split('\n')
+		    for line in lines:
+		        begins = re.match(r'\s*(\w+)\(\) [{(]', line)
+		        function = begins.group(1) if begins else function
+		        said = says.search(line)
+		        if function and said and said.group(1) in verbs and '"$@"' in line: short[function] = said.group(1)
+		        if re.search(r'[})]$', line): function = None
+		    for line in lines:
+		        if re.match(r'\s*(#|@test)', line): continue
+		        heads = [(m.end(), m.group(1)) for m in says.finditer(line)]
+		        heads += [(m.end(), short[m.group()]) for m in re.finditer(r'(?<![\w/.-])\w+(?![\w-])', line) if m.group() in short]
+		        for at, verb in heads:
+		            words = re.split(r' -- |; | \| | && | \|\| |"\$SC"', line[at:])[0]
+		            seen |= {key for key, option in options.items() if key[0] == verb and re.search(r'(?<![\w-])(?:%s)' % option, words)}
+		for verb, name in sorted(set(options) - seen): print(verb, '--' + name)
+	END
+}
+
 # There is one way for an option to be new: its row. What the row says is shown by help and manual, offered by completion, and tested.
 @test "every option of the table is in help, in the manual, completed in every shell, and in a test" {
 	local kind verb letter name value rest shell missing=()
 	text cmd/sc.1.scd >"$T/text"
-	cat "$ROOT"/tests/cli/*.bats "$ROOT"/tests/faults/*.bats >"$T/tests"
 	while IFS=$'\034' read -r kind verb letter name value rest; do
 		[ "$kind" = option ] || continue
 		"$SC" help "$verb" | grep -qE -- " --$name( |\$)" || missing+=("help $verb: --$name")
@@ -53,8 +82,8 @@ options_mark() { if rows | grep -q "^option$(printf '\034')$1$(printf '\034')"; 
 		for shell in bash zsh fish; do
 			"$SC" complete "$shell" "$verb" "--$name" | cut -f 1 | grep -qxF -- "--$name" || missing+=("completion in $shell: $verb --$name")
 		done
-		grep -qE -- "(^|[^-a-z])(--$name([^-a-z]|\$)${letter:+|-[a-zA-Z]*$letter})" "$T/tests" || missing+=("tests: --$name of $verb")
 	done < <(rows)
+	while read -r verb name; do missing+=("tests: $verb $name"); done < <(untested)
 	if [ ${#missing[@]} != 0 ]; then
 		printf 'missing in %s\n' "${missing[@]}" >&2
 		return 1
@@ -382,4 +411,45 @@ has_fields() {
 		[ -n "$(fields "$verb")" ] || { echo "sc(1), JSON: nothing of $verb" >&2 && return 1; }
 	done
 	[ -n "$verb" ]
+}
+
+@test "run: --stale, --finish, --linger, --foreground and --stderr are what they are with get" {
+	run -0 "$SC" run --no-cwd --stale 1h echo kept
+	[ "$("$SC" ls --json | jq .stale)" = 3600 ]
+	"$SC" rm --all
+
+	bg_sh a '"$SC" run --no-cwd --finish gate "$G" | head -n 1'
+	step "$G" out one
+	assert_rc 0 a
+	step "$G" exit 0
+	wait_until '[ "$("$SC" ls | wc -l)" = 1 ]'
+
+	run -0 "$SC" run --no-cwd --linger 0 sh -c 'echo two; sleep 1000 & echo $! >"$T/sleep"'
+	kill "$(cat "$T/sleep")"
+
+	[ "$("$SC" run --no-cwd --foreground sh -c 'ps -o pgid= -p $$')" = "$(ps -o pgid= -p "$BASHPID")" ]
+	[ "$("$SC" run --no-cwd sh -c 'ps -o pgid= -p $$; :')" != "$(ps -o pgid= -p "$BASHPID")" ]
+
+	"$SC" run --no-cwd --stderr=inherit readlink /proc/self/fd/2 >"$T/out" 2>"$T/err"
+	is_file "$T/out" "$T/err\n"
+}
+
+@test "warm: --keep-failures, --finish, --mtime, --print-key, --quiet and --verbose are what they are with get" {
+	"$SC" warm --keep-failures 1h f -- fails 3
+	wait_until '[ "$("$SC" explain --json f | jq .failure.exit)" = 3 ]'
+	run -0 "$SC" warm --finish k -- echo kept
+	wait_until '[ "$("$SC" get -w 0 k)" = kept ]'
+
+	: >"$T/f"
+	run -0 "$SC" warm --mtime "$T/f" --print-key m -- touch "$T/ran"
+	assert_output "$("$SC" get --mtime "$T/f" --print-key m)"
+	[ ! -e "$T/ran" ]
+
+	run -0 "$SC" warm --verbose v -- true
+	assert_output --partial 'running the command'
+	run -0 env SC_DIR=/proc/cache "$SC" warm q -- true
+	assert_output --partial directly
+	run -0 env SC_DIR=/proc/cache "$SC" warm --quiet q -- true
+	assert_output ''
+	wait_until '[ "$(flights)" = 0 ]'
 }
