@@ -246,7 +246,7 @@ contradictions() {
 		!--prefix: one at a time
 		2 rm --prefix a --prefix b
 		@--bucket '*' without --all
-		!%s is no name of a bucket (say 1 to %d of a-z 0-9 . _ -)
+		!--bucket '*' is every bucket, and goes with --all alone
 		2 rm --bucket * a
 		2 rm --bucket * --prefix a
 		@--ttl 0 with touch
@@ -277,7 +277,7 @@ wrong_alone() {
 		option '--%s' wants a value: %s
 		--%s: '%s' is no duration (say 90s, 1h30m, 2d or forever)
 		--%s: PATH is empty
-		--bucket: NAME
+		--bucket
 		--count: '%s' is no number from 1 on
 		--env takes a variable's name, and no value: '%s'
 		--env: NAME is empty
