@@ -278,7 +278,7 @@ static bool check_warm(const struct request *r, const struct options *o)
 	return true;
 }
 
-/* The options that contradict each other are all here, in check_warm, and in the README. */
+/* The options of get, run and warm that contradict each other are all here and in check_warm; the manual and README.md list those of all verbs. */
 static bool check(const struct request *r, const struct options *o)
 {
 	char shown[128];
