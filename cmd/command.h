@@ -44,7 +44,7 @@ struct command {
 	bool hidden;	    /* for programs: neither listed nor completed */
 };
 
-extern const struct command commands[];		      /* ends with a row whose name is NULL */
+extern const struct command commands[]; /* ends with a row whose name is NULL */
 /* Whether the verb's help, manual and completions show the option. */
 bool command_offers(const struct command *c, const struct option_row *r);
 const struct command *command_find(const char *name); /* NULL: no such verb */
