@@ -48,9 +48,10 @@ static const struct {
 	[CAUSE_DISK_FULL] = {"disk-full", "there was no room on the disk"},
 	[CAUSE_UNSTORED] = {"unstored", "it could not be stored"},
 	[CAUSE_EVICTED] = {"evicted", "the entry went to make room (max-size, max-files, min-free)"},
-	[CAUSE_REMOVED] = {"removed", "it was removed, or a newer one asked for while it ran"},
+	[CAUSE_REMOVED] = {"removed", "it was removed"},
 	[CAUSE_UNREADABLE] = {"unreadable", "the entry's files were missing or damaged"},
 	[CAUSE_NESTED] = {"bypassed", "its own command asked for it, and was run directly"},
+	[CAUSE_DOOMED] = {"removed", "while it ran it was removed, or a newer one asked for (--refresh)"},
 	[CAUSE_GIVEN_UP] = {"given-up", "it was put, and the put ended before its input did"},
 	[CAUSE_COMMAND] = {"command", "who asked would have made it with another command (the key alone decides)"},
 };

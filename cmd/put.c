@@ -77,7 +77,8 @@ static bool parse(struct put *p, const struct command *self, int argc, char **ar
 		return options_error(&o, "one KEY and one FILE at most") == 0;
 	if (!request_take_key(&p->req, &o, SC_KEY_MAX) || !request_read_bucket(&p->req.bucket, &o, p->req.bucket))
 		return false;
-	p->file = o.nwords > 1 ? o.words[1] : NULL;
+	/* "-" is what everybody calls it; a file of that name is "./-". */
+	p->file = o.nwords > 1 && strcmp(o.words[1], "-") != 0 ? o.words[1] : NULL;
 	if (p->moves && !p->file)
 		return options_error(&o, "--move goes with a FILE") == 0;
 	if (p->moves && p->req.ttl_ms == 0)

@@ -199,7 +199,7 @@ static enum cause_kind cause_of(const struct event *e)
 	case EVENT_END:
 		return e->reason == UNKEPT_STORE    ? history_of_errno(e->error)
 		       : e->reason == UNKEPT_TTL    ? CAUSE_UNKEPT
-		       : e->reason == UNKEPT_DOOMED ? CAUSE_REMOVED
+		       : e->reason == UNKEPT_DOOMED ? CAUSE_DOOMED
 						    : CAUSE_NONE;
 	case EVENT_START:
 	case EVENT_COMMIT:

@@ -114,6 +114,7 @@ writer_fails() {
 	ended k removed
 	run -1 "$SC" get k
 	missed k removed
+	"$SC" explain k | grep -q 'it was removed$\|it was removed ('
 	bg doomed "$SC" get doomed -- gate "$G"
 	gate_up
 	"$SC" rm doomed
@@ -121,6 +122,7 @@ writer_fails() {
 	assert_rc 0 doomed
 	run -1 "$SC" get doomed
 	missed doomed removed
+	"$SC" explain doomed | grep -q 'while it ran it was removed'
 	entry bad x
 	rm "$SC_DIR"/objects/*/*.out
 	run -1 "$SC" get bad

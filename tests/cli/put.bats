@@ -254,6 +254,17 @@ BOUND=$((30 * SLACK))
 	done
 }
 
+@test "put: FILE - is stdin; ./- is a file of that name" {
+	cd "$T"
+	echo file >./-
+	echo in | "$SC" put k -
+	[ "$("$SC" get k)" = in ]
+	"$SC" put k ./- </dev/null
+	[ "$("$SC" get k)" = file ]
+	run -2 "$SC" put --move k -
+	[ -e ./- ]
+}
+
 @test "put: one that was given up is told of as that, not as a run that nobody read" {
 	watcher() { bg w "$SC" watch --json --count 2 k && wait_until '"$SC" stats --json | head -n 1 | jq -e ".watchers == 1" >/dev/null'; }
 	start_daemon
