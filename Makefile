@@ -44,6 +44,7 @@ LIB_SRC = \
 	lib/killpoint.c \
 	lib/lockfile.c \
 	lib/log.c \
+	lib/memfd.c \
 	lib/msg.c \
 	lib/object.c \
 	lib/pack.c \
