@@ -16,6 +16,7 @@ struct distrusted;
 struct evict;
 struct flights;
 struct history;
+struct hot;
 struct index;
 struct key;
 struct leases;
@@ -37,6 +38,7 @@ struct daemon {
 	struct stats *stats;
 	struct watchers *watchers;
 	struct history *history;
+	struct hot *hot;  /* NULL: nothing is kept in memory */
 	struct key *keys; /* those that are run, waited for, or remembered … */
 	struct memos {
 		struct key *first; /* … for this, oldest first */

@@ -7,6 +7,7 @@
 
 #include "daemon/conn.h"
 #include "daemon/daemon.h"
+#include "daemon/hot.h"
 #include "daemon/index.h"
 #include "daemon/trust.h"
 #include "lib/err.h"
@@ -31,6 +32,11 @@ int index_next(struct index *ix, int64_t id, struct entry *out)
 	(void)ix;
 	*out = row;
 	return row.id > id ? 0 : SC_ENOENT;
+}
+
+void hot_drop(struct daemon *daemon, struct bytes bucket, struct bytes key, bool failed, const struct gen *g)
+{
+	(void)daemon, (void)bucket, (void)key, (void)failed, (void)g;
 }
 
 int index_drop(struct index *ix, const struct entry *e, index_done done, void *arg)
