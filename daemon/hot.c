@@ -407,12 +407,16 @@ int hot_open(struct daemon *d)
 void hot_close(struct daemon *d)
 {
 	struct hot *h = d->hot;
+	struct hot_row *r, *next;
 
 	if (!h)
 		return;
-	while (h->rows)
-		take_out(h, h->rows);
-	BUG_ON(h->table || h->used.entries);
+	HASH_CLEAR(hh, h->table); /* the table alone: they hang together without it */
+	DL_FOREACH_SAFE (h->rows, r, next) {
+		r->listed = false;
+		settle(h, r);
+	}
+	BUG_ON(h->used.entries);
 	free(h);
 	d->hot = NULL;
 }

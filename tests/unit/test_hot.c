@@ -235,6 +235,25 @@ static void when_the_slow_one_is_gone_the_one_behind_it_is_still_waited_for(void
 	close_tier();
 }
 
+static void when_the_last_one_is_gone_the_next_is_asked_at_once_though_a_slow_one_may_still_come(void **state)
+{
+	struct entry e = entry_of(1, 0, 10, 0);
+	struct conn a = {.d = &d}, b = {.d = &d}, c = {.d = &d};
+
+	(void)state;
+	open_tier(1 << 20);
+	assert_true(hot_ask(&a, &e));
+	now_ms += SC_LOAD_MS;
+	assert_true(hot_ask(&b, &e));
+	hot_let_go(&b);
+	assert_true(hot_ask(&c, &e));
+	bring(&a, &e);
+	assert_true(visit(&e));
+	hot_let_go(&c);
+	assert_true(visit(&e));
+	close_tier();
+}
+
 static void without_memory_nobody_is_asked(void **state)
 {
 	struct entry e = entry_of(1, 0, 10, 0);
@@ -449,6 +468,55 @@ static void what_is_asked_for_stays_and_what_is_not_goes(void **state)
 	close_tier();
 }
 
+static void what_is_read_is_passed_over_by_the_hand(void **state)
+{
+	struct entry e[4];
+	struct conn c = {.d = &d};
+
+	(void)state;
+	open_tier(3 * ROW);
+	for (unsigned i = 0; i < 4; i++)
+		e[i] = entry_of(i, 0, 100, 0);
+	for (unsigned i = 0; i < 3; i++)
+		load(&e[i]);
+	/* The oldest is read for long: its bit has been cleared once before. */
+	assert_true(serve(&c, &e[0]));
+	load(&e[3]);
+	assert_true(hot_has(&d, &e[0]));
+	assert_false(hot_has(&d, &e[1]));
+	load(&e[1]);
+	assert_false(hot_has(&d, &e[2]));
+	assert_true(hot_has(&d, &e[0]));
+	load(&e[2]);
+	assert_true(hot_has(&d, &e[0]));
+	load(&e[1]);
+	assert_true(hot_has(&d, &e[0]));
+	assert_int_equal(hot_total(&d).entries, 3);
+	hot_let_go(&c);
+	close_tier();
+}
+
+static void the_hand_goes_on_behind_what_is_removed_under_it(void **state)
+{
+	struct entry e[6];
+
+	(void)state;
+	open_tier(4 * ROW);
+	for (unsigned i = 0; i < 6; i++)
+		e[i] = entry_of(i, 0, 100, 0);
+	for (unsigned i = 0; i < 5; i++)
+		load(&e[i]); /* 0 goes; the hand is at 1 */
+	assert_false(hot_has(&d, &e[0]));
+	hot_drop(&d, bytes_of("default"), bytes_of("key1"), false, &e[1].gen);
+	load(&e[0]); /* there is room */
+	assert_true(visit(&e[3]));
+	load(&e[5]); /* 2 goes */
+	assert_false(hot_has(&d, &e[2]));
+	load(&e[1]); /* 3 is spared, 4 goes */
+	assert_true(hot_has(&d, &e[3]) && hot_has(&d, &e[0]) && hot_has(&d, &e[5]) && hot_has(&d, &e[1]));
+	close_tier();
+}
+
 static void one_large_one_may_cost_many_small_ones(void **state)
 {
 	struct entry e, large = entry_of(99, 0, 7 * PAGE, PAGE);
@@ -630,7 +698,10 @@ int main(void)
 		T(one_is_asked_from_the_second_hit_on),
 		T(the_next_one_is_asked_when_that_one_is_gone_or_takes_too_long),
 		T(when_the_slow_one_is_gone_the_one_behind_it_is_still_waited_for),
+		T(when_the_last_one_is_gone_the_next_is_asked_at_once_though_a_slow_one_may_still_come),
 		T(without_memory_nobody_is_asked),
+		T(what_is_read_is_passed_over_by_the_hand),
+		T(the_hand_goes_on_behind_what_is_removed_under_it),
 		T(what_is_not_as_it_was_asked_for_is_not_taken),
 		T(an_empty_stream_and_an_empty_entry_are_entries),
 		T(what_is_dropped_or_replaced_is_not_there_and_not_taken_any_more),
