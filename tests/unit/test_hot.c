@@ -479,18 +479,12 @@ static void what_is_read_is_passed_over_by_the_hand(void **state)
 		e[i] = entry_of(i, 0, 100, 0);
 	for (unsigned i = 0; i < 3; i++)
 		load(&e[i]);
-	/* The oldest is read for long: its bit has been cleared once before. */
+	/* The hand comes by at all of them, and once more: by then the oldest has not been visited for a round. */
 	assert_true(serve(&c, &e[0]));
+	assert_true(visit(&e[1]) && visit(&e[2]));
 	load(&e[3]);
 	assert_true(hot_has(&d, &e[0]));
 	assert_false(hot_has(&d, &e[1]));
-	load(&e[1]);
-	assert_false(hot_has(&d, &e[2]));
-	assert_true(hot_has(&d, &e[0]));
-	load(&e[2]);
-	assert_true(hot_has(&d, &e[0]));
-	load(&e[1]);
-	assert_true(hot_has(&d, &e[0]));
 	assert_int_equal(hot_total(&d).entries, 3);
 	hot_let_go(&c);
 	close_tier();
