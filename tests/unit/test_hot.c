@@ -528,6 +528,16 @@ static void one_large_one_may_cost_many_small_ones(void **state)
 	close_tier();
 }
 
+static void memory_is_taken_by_the_page(void **state)
+{
+	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	(void)state;
+	assert_true(memfd_pages(0) == 0 && memfd_pages(1) == page && memfd_pages(page) == page);
+	assert_true(memfd_pages(page + 1) == 2 * page && memfd_pages(UINT64_MAX - page + 1) == UINT64_MAX - page + 1);
+	assert_true(memfd_pages(UINT64_MAX - page + 2) == UINT64_MAX && memfd_pages(UINT64_MAX) == UINT64_MAX);
+}
+
 /* ---- anything ---- */
 
 static uint64_t random_state;
@@ -704,6 +714,7 @@ int main(void)
 		T(what_is_too_large_never_comes),
 		T(what_is_asked_for_stays_and_what_is_not_goes),
 		T(one_large_one_may_cost_many_small_ones),
+		T(memory_is_taken_by_the_page),
 		T(whatever_happens_it_never_takes_more_than_it_may),
 		T(the_share_is_halved_in_vain_and_doubled_when_useful),
 		T(with_more_in_use_than_fits_few_copies_are_made_in_vain),
