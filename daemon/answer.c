@@ -390,7 +390,7 @@ static void answer(struct conn *c, struct ask *ask)
 	struct entry good, failure = {.failed = true}, *e = NULL;
 	bool by_row, other;
 	struct cause why;
-	unsigned flags = ask->detached ? 0 : HIT_LOAD; /* `warm` prints nothing, and reads nothing */
+	unsigned flags = HIT_LOAD;
 
 	/* Who is inside of what holds it would wait for itself. */
 	k.nested = ask->q.hold && lease && lease_is_among(lease, ask->chain, ask->nchain);
