@@ -94,22 +94,19 @@ static int open_entry(int dir_fd, const struct entry *e, int fds[2], size_t *n)
  * not find it here for long. */
 static unsigned hit_flags(struct conn *c, const struct entry *e, unsigned flags, const int *fds, size_t n)
 {
-	bool may_load = (flags & (HIT_LOAD | HIT_STALE)) == HIT_LOAD;
-
-	flags &= ~(unsigned)HIT_LOAD;
 	if (flags & HIT_MEMORY) {
 		hot_served(c, e);
 		stats_count(c->d, bytes_of(e->bucket), TALLY_MEMORY_HITS, 1);
 		stats_count(c->d, bytes_of(e->bucket), TALLY_BYTES_MEMORY, e->out_len + e->err_len);
 	} else if (trust_wants_proof(c->d, e, fds, n)) {
 		flags |= HIT_VERIFY;
-	} else if (may_load && hot_ask(c, e)) {
+	} else if (!(flags & HIT_STALE) && hot_ask(c, e)) {
 		flags |= HIT_LOAD;
 	}
 	return flags;
 }
 
-/* flags: HIT_LOAD if it may be asked to; HIT_MEMORY if these descriptors are of memory. */
+/* flags: HIT_MEMORY if these descriptors are of memory. */
 static void say_hit(struct conn *c, const struct entry *e, uint64_t age_ms, unsigned flags, const int *fds, size_t n)
 {
 	struct msg m = {.type = MSG_HIT,
@@ -390,7 +387,7 @@ static void answer(struct conn *c, struct ask *ask)
 	struct entry good, failure = {.failed = true}, *e = NULL;
 	bool by_row, other;
 	struct cause why;
-	unsigned flags = HIT_LOAD;
+	unsigned flags = 0;
 
 	/* Who is inside of what holds it would wait for itself. */
 	k.nested = ask->q.hold && lease && lease_is_among(lease, ask->chain, ask->nchain);
