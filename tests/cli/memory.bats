@@ -3,6 +3,7 @@
 # takes more than `memory`, and whoever loads it may do what he likes.
 load ../helper
 load ../faults/damage
+load ../faults/clock
 
 prepare() { use_test_build; }
 
@@ -325,6 +326,27 @@ large() { # KEY SIZE
 	run -1 "$SC" verify --repair
 	is memory_entries 0
 	run -1 "$SC" get k
+}
+
+@test "what is stale is not loaded, for it will not be there for long; what lies in memory is served from there, stale or not" {
+	local key
+	start_daemon_with_clocks
+	for key in k l; do
+		"$SC" get -t 1h --stale 1d $key -- printf $key >/dev/null
+		"$SC" get $key >/dev/null
+	done
+	heat l
+	let_pass $((2 * HOUR))
+	for _ in 1 2 3; do
+		[ "$("$SC" get -t 1h --stale 1d --status-fd 9 k -- false 9>"$T/st")" = k ]
+		[ "$(field source "$T/st")" = stale ]
+	done
+	cold k
+	is memory_hits 1
+	[ "$("$SC" get -t 1h --stale 1d --status-fd 9 l -- false 9>"$T/st")" = l ]
+	[ "$(field source "$T/st")" = stale ]
+	is memory_hits 2
+	is loads 1
 }
 
 @test "a daemon that is killed, or restarted, begins cold" {
