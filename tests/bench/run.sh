@@ -136,7 +136,7 @@ row_memory() {
 		print_row "hit in memory, $size" "$(time_of "$a")" "page cache: $(time_of "$b")" "$(calc "$a/$b")"
 	done
 	SC_DIR=$T/disk "$SC" sync
-	get a b -- race -n 100 -p -b "find '$T/disk/objects' -name '*.out' | xargs -I@ dd if=/dev/null of=@ oflag=nocache conv=notrunc,fdatasync status=none" \
+	get a b -- race -n 100 -p -b "find '$T/disk/objects' -name '*.out' | xargs -I@ dd if=/dev/null of=@ oflag=nocache conv=notrunc,fdatasync count=0 status=none" \
 		env "SC_DIR=$SC_DIR" "$SC" get --strict key1M ::: env "SC_DIR=$T/disk" "$SC" get --strict key1M
 	print_row '  file not in the page cache' "$(time_of "$a")" "disk: $(time_of "$b")" "$(calc "$a/$b")"
 	for ((key = 0; key < 300; key++)); do
