@@ -44,6 +44,7 @@ LIB_SRC = \
 	lib/killpoint.c \
 	lib/lockfile.c \
 	lib/log.c \
+	lib/memfd.c \
 	lib/msg.c \
 	lib/object.c \
 	lib/pack.c \
@@ -65,6 +66,7 @@ CMD_SRC = \
 	cmd/follow.c \
 	cmd/get.c \
 	cmd/get_end.c \
+	cmd/get_hit.c \
 	cmd/get_key.c \
 	cmd/get_lead.c \
 	cmd/give.c \
@@ -74,6 +76,7 @@ CMD_SRC = \
 	cmd/key.c \
 	cmd/keygen.c \
 	cmd/list.c \
+	cmd/load.c \
 	cmd/logged.c \
 	cmd/main.c \
 	cmd/move.c \
@@ -106,6 +109,7 @@ CMD_SRC = \
 	cmd/writer_daemon.c
 
 DAEMON_SRC = \
+	daemon/admit.c \
 	daemon/answer.c \
 	daemon/chore.c \
 	daemon/circle.c \
@@ -120,6 +124,7 @@ DAEMON_SRC = \
 	daemon/flight_table.c \
 	daemon/flightfile.c \
 	daemon/history.c \
+	daemon/hot.c \
 	daemon/index.c \
 	daemon/index_evict.c \
 	daemon/index_file.c \

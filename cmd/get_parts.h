@@ -1,4 +1,4 @@
-/* What the files of get share: get.c (the question and what comes of it), get_key.c (what is asked for), get_lead.c (a run that it
+/* What the files of get share: get.c (the question and what comes of it), get_key.c (what is asked for), get_hit.c (an entry), get_lead.c (a run that it
  * begins) and get_end.c (how it ends). Nobody else includes this. */
 #ifndef SC_GET_PARTS_H
 #define SC_GET_PARTS_H
@@ -29,6 +29,16 @@ struct get {
 /* Makes the key of what is declared, which may mean to read files, trees, and our stdin to its end. -1: go on; else it has ended with
  * that exit status. */
 int get_make_key(struct get *g, bool disabled);
+/* ---- get.c ---- */
+
+/* Begins to print: where, from where, and behind what was printed before. The descriptors stay the caller's. */
+void get_start_reader(struct get *g, struct reader *r, int out_fd, int err_fd);
+
+/* ---- get_hit.c ---- */
+
+/* What HIT brought. -1: ask again, for it is damaged, and nothing of it was printed; else the exit status. */
+int get_replay(struct get *g, const struct msg *m, const int *fds, size_t nfds);
+
 /* ---- get_lead.c ---- */
 
 struct page;

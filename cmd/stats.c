@@ -52,6 +52,9 @@ static const struct figure figures[] = {
 	{TALLY_EVICTED, "evicted", "entries that went to make room", PLAIN, true, false},
 	{TALLY_BYTES_SERVED, "served_bytes", "bytes of the entries that were answers", BYTES, true, false},
 	{TALLY_BYTES_STORED, "stored_bytes", "bytes of the runs that were kept", BYTES, true, false},
+	{TALLY_MEMORY_HITS, "memory_hits", "answers by an entry that lay in memory", PLAIN, true, false},
+	{TALLY_BYTES_MEMORY, "memory_served_bytes", "bytes of the answers by an entry that lay in memory", BYTES, true, false},
+	{TALLY_LOADS, "loads", "entries that were put into memory", PLAIN, true, false},
 	{TALLY_CONNS, "connections", "open connections", PLAIN, false, true},
 	{TALLY_WATCHERS, "watchers", "open connections of those who watch", PLAIN, false, true},
 	{TALLY_BAD, "damaged", "entries that were found damaged", PLAIN, true, true},
@@ -59,6 +62,9 @@ static const struct figure figures[] = {
 	{TALLY_STARTED, "started", "when it was started, in Unix time", MS, false, true},
 	{TALLY_MAX_BYTES, "max_bytes", "what all entries may take of the disk", BYTES, false, true},
 	{TALLY_MAX_ENTRIES, "max_entries", "how many entries there may be", PLAIN, false, true},
+	{TALLY_MEMORY_ENTRIES, "memory_entries", "entries that lie in memory", PLAIN, false, true},
+	{TALLY_MEMORY_BYTES, "memory_bytes", "what the entries in memory take of it", BYTES, false, true},
+	{TALLY_MAX_MEMORY_BYTES, "max_memory_bytes", "what the entries in memory may take of it", BYTES, false, true},
 };
 
 #define FIGURES (sizeof figures / sizeof *figures)
@@ -238,7 +244,7 @@ static void print_people(const struct tallies *t)
 		printf("bucket %s:\n", t->scope == BUCKET ? t->bucket : "(others)");
 	for (size_t i = 0; i < FIGURES; i++)
 		if (t->has[i] && put(&figures[i], t->n[i], text))
-			printf("  %-13s %10s  %s\n", figures[i].name, text, figures[i].help);
+			printf("  %-19s %10s  %s\n", figures[i].name, text, figures[i].help);
 }
 
 int run_stats(const struct command *self, int argc, char **argv)

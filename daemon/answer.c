@@ -13,6 +13,7 @@
 #include "daemon/evict.h"
 #include "daemon/flight.h"
 #include "daemon/history.h"
+#include "daemon/hot.h"
 #include "daemon/index.h"
 #include "daemon/key.h"
 #include "daemon/lease.h"
@@ -89,6 +90,23 @@ static int open_entry(int dir_fd, const struct entry *e, int fds[2], size_t *n)
 	return rc;
 }
 
+/* How its bytes are given out. Who verifies them has not been told yet that they are worth keeping, and who is given a stale entry will
+ * not find it here for long. */
+static unsigned hit_flags(struct conn *c, const struct entry *e, unsigned flags, const int *fds, size_t n)
+{
+	if (flags & HIT_MEMORY) {
+		hot_served(c, e);
+		stats_count(c->d, bytes_of(e->bucket), TALLY_MEMORY_HITS, 1);
+		stats_count(c->d, bytes_of(e->bucket), TALLY_BYTES_MEMORY, e->out_len + e->err_len);
+	} else if (trust_wants_proof(c->d, e, fds, n)) {
+		flags |= HIT_VERIFY;
+	} else if (!(flags & HIT_STALE) && hot_ask(c, e)) {
+		flags |= HIT_LOAD;
+	}
+	return flags;
+}
+
+/* flags: HIT_MEMORY if these descriptors are of memory. */
 static void say_hit(struct conn *c, const struct entry *e, uint64_t age_ms, unsigned flags, const int *fds, size_t n)
 {
 	struct msg m = {.type = MSG_HIT,
@@ -101,7 +119,7 @@ static void say_hit(struct conn *c, const struct entry *e, uint64_t age_ms, unsi
 			.age = age_ms,
 			.ttl = e->ttl_ms,
 			.created = e->created_wall_ms,
-			.flags = flags | (trust_wants_proof(c->d, e, fds, n) ? HIT_VERIFY : 0u),
+			.flags = hit_flags(c, e, flags, fds, n),
 			.out_sum = {e->out_sum, SC_SUM_SIZE},
 			.err_sum = {e->err_sum, SC_SUM_SIZE}};
 
@@ -224,15 +242,19 @@ static bool wants_entry(const struct verdict *v)
 }
 
 /* Opens what was decided for, *e. A hit by its row but not by its file is looked past: decided again, until it is none or one of those
- * there are is good. 0, or SC_ESYS: it is not to be had now. */
+ * there are is good. 0, or SC_ESYS: it is not to be had now. *flags: HIT_MEMORY if it is had from there. */
 static int open_hit(struct conn *c, const struct ask *ask, struct known *k, struct entry *good, struct entry *failure,
-		    struct verdict *v, struct entry **e, int fds[2], size_t *n)
+		    struct verdict *v, struct entry **e, int fds[2], size_t *n, unsigned *flags)
 {
 	int rc = 0;
 
 	while (wants_entry(v)) {
 		BUG_ON(v->kind == VERDICT_FAILURE ? !k->has_failure : !k->has_entry);
 		*e = v->kind == VERDICT_FAILURE ? failure : good;
+		if (hot_take(c->d, *e, fds, n)) {
+			*flags |= HIT_MEMORY;
+			return 0;
+		}
 		rc = open_entry(c->d->place.dir_fd, *e, fds, n);
 		if (rc == 0 || rc == SC_ESYS)
 			return rc;
@@ -365,6 +387,7 @@ static void answer(struct conn *c, struct ask *ask)
 	struct entry good, failure = {.failed = true}, *e = NULL;
 	bool by_row, other;
 	struct cause why;
+	unsigned flags = 0;
 
 	/* Who is inside of what holds it would wait for itself. */
 	k.nested = ask->q.hold && lease && lease_is_among(lease, ask->chain, ask->nchain);
@@ -374,7 +397,7 @@ static void answer(struct conn *c, struct ask *ask)
 	v = decide(&ask->q, &k);
 	KILLPOINT("ask_decided");
 	by_row = is_hit(&v);
-	rc = open_hit(c, ask, &k, &good, &failure, &v, &e, fds, &nfds);
+	rc = open_hit(c, ask, &k, &good, &failure, &v, &e, fds, &nfds, &flags);
 	if (is_hit(&v) && rc) {
 		refuse_store(c, ask, rc);
 		return;
@@ -385,8 +408,9 @@ static void answer(struct conn *c, struct ask *ask)
 		if (other)
 			note_other(c, ask);
 		say_hit(c, e, v.kind == VERDICT_FAILURE ? k.failure_age_ms : k.age_ms,
-			(v.kind == VERDICT_STALE ? HIT_STALE : 0u) | (v.renew ? HIT_RENEW : 0u) | (other ? HIT_OTHER : 0u), fds,
-			nfds);
+			flags | (v.kind == VERDICT_STALE ? HIT_STALE : 0u) | (v.renew ? HIT_RENEW : 0u) |
+				(other ? HIT_OTHER : 0u),
+			fds, nfds);
 		return;
 	}
 	/* Of an entry that is in the way its being there is all that matters. */
@@ -423,8 +447,10 @@ void answer_ask(struct conn *c, const struct msg *m)
 
 	/* It asks again: it reads nothing now, but what is to be renewed. */
 	flight_leave(c, 0, &stopping);
-	if (!(m->flags & ASK_RENEW))
+	if (!(m->flags & ASK_RENEW)) {
 		evict_let_go(c);
+		hot_let_go(c);
+	}
 	ask.q = (struct question){.has_command = m->flags & ASK_COMMAND,
 				  .refresh = m->flags & ASK_REFRESH,
 				  .finished = m->flags & ASK_FINISHED,
@@ -505,6 +531,7 @@ void answer_attach(struct conn *c, const struct msg *m)
 	KILLPOINT("attach_taken");
 	flight_leave(c, 0, &stopping);
 	evict_let_go(c);
+	hot_let_go(c);
 	c->can_lead = m->flags & ATTACH_COMMAND;
 	if (nesting_locate(c, (const struct gen *)m->chain.p, m->chain.n / SC_GEN_SIZE)) {
 		say_refused(c, REFUSE_BUSY, ENOMEM, "");

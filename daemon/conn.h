@@ -79,6 +79,9 @@ struct conn {
 
 	struct gen holds; /* the generation it was given to read: it is not evicted meanwhile */
 
+	struct hot_row *hot;  /* hot.c's: what it was given of memory, … */
+	struct hot_row *load; /* … and what it was asked to put there */
+
 	struct flight *leads; /* the flight this peer writes */
 	struct lease *lease;  /* what this peer holds */
 	bool blameless;	      /* closed because we could not hear it */

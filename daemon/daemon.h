@@ -16,6 +16,7 @@ struct distrusted;
 struct evict;
 struct flights;
 struct history;
+struct hot;
 struct index;
 struct key;
 struct keyring;
@@ -38,6 +39,7 @@ struct daemon {
 	struct stats *stats;
 	struct watchers *watchers;
 	struct history *history;
+	struct hot *hot;	 /* NULL: nothing is kept in memory */
 	struct keyring *keyring; /* NULL: there are no master keys */
 	struct key *keys;	 /* those that are run, waited for, or remembered … */
 	struct memos {

@@ -12,6 +12,7 @@
 #include "daemon/evict.h"
 #include "daemon/flight.h"
 #include "daemon/history.h"
+#include "daemon/hot.h"
 #include "daemon/index.h"
 #include "daemon/key.h"
 #include "daemon/lease.h"
@@ -262,6 +263,7 @@ static const struct {
 	{MSG_EXPLAIN, CONN_READY, on_explain},
 	{MSG_STOP, CONN_READY, on_stop},
 	{MSG_PROVED, CONN_READY | CONN_READING, on_proved},
+	{MSG_LOADED, CONN_READY | CONN_READING, NULL, hot_loaded},
 	{MSG_NEXT, CONN_READY | CONN_READING, on_next},
 	{MSG_WALK, CONN_READY | CONN_READING, chore_walk},
 	{MSG_SYNC, CONN_READY, chore_sync},
@@ -322,4 +324,5 @@ void dispatch_gone(struct conn *c)
 	if (c->lease)
 		lease_holder_gone(c);
 	evict_let_go(c);
+	hot_let_go(c);
 }

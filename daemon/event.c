@@ -3,6 +3,7 @@
 
 #include "daemon/daemon.h"
 #include "daemon/history.h"
+#include "daemon/hot.h"
 #include "daemon/index.h"
 #include "daemon/stats.h"
 #include "daemon/watch.h"
@@ -49,6 +50,7 @@ void event_gone(void *arg, const struct gone *g)
 			  .ttl_ms = SC_FOREVER,
 			  .reason = g->how == ROW_DAMAGED ? REMOVED_DAMAGED : 0};
 
+	hot_drop(arg, g->bucket, g->key, g->failed, &g->gen);
 	if (!g->failed)
 		event_tell(arg, &e);
 }

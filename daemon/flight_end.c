@@ -14,6 +14,7 @@
 #include "daemon/evict.h"
 #include "daemon/flight_parts.h"
 #include "daemon/flightfile.h"
+#include "daemon/hot.h"
 #include "daemon/index.h"
 #include "daemon/ticker.h"
 #include "lib/clock.h"
@@ -252,6 +253,8 @@ static void on_committed(void *arg, int status, uint64_t changed)
 		log_event(d->log, "commit-failed", "why=\"%s\"", sc_strerror(status));
 	else
 		note_kept(f);
+	if (!status && changed)
+		hot_replaced(d, flight_bucket(f), flight_key(f), f->end == PAGE_FAILED, &f->gen);
 	memcpy(bucket, f->bucket, sizeof bucket);
 	if (status)
 		settle_unkept(f, status == SC_ESYS ? error : status == SC_ENOMEM ? ENOMEM : EIO, "commit failed");

@@ -10,6 +10,7 @@
 #include "daemon/daemon.h"
 #include "daemon/evict.h"
 #include "daemon/flight.h"
+#include "daemon/hot.h"
 #include "daemon/index.h"
 #include "daemon/lease.h"
 #include "daemon/stats.h"
@@ -98,7 +99,8 @@ struct msg listing_row(const struct daemon *d, const struct entry *e)
 			.estimate = e->took_ms,
 			.hits = e->hits + evict_untold(d, e),
 			.tags = bytes_of(e->tags),
-			.shown = {e->shown, e->shown_len}};
+			.shown = {e->shown, e->shown_len},
+			.flags = hot_has(d, e) ? ENTRY_MEMORY : 0u};
 
 	if (!entry_age(e, d->boot_id, &now, &m.age))
 		m.age = SC_FOREVER;
@@ -132,7 +134,7 @@ static void send_flight(void *arg, const struct msg *m)
 	conn_send(c, m, NULL, 0);
 }
 
-/* A bucket is some twenty messages. */
+/* A bucket is some two dozen messages. */
 static int next_buckets(struct conn *c, struct listing *l)
 {
 	int n, rc = 1;

@@ -19,6 +19,7 @@
 #include "daemon/evict.h"
 #include "daemon/flight.h"
 #include "daemon/history.h"
+#include "daemon/hot.h"
 #include "daemon/index.h"
 #include "daemon/key.h"
 #include "daemon/keyring.h"
@@ -44,7 +45,7 @@
 #define EXPIRE_MAX_MS (60 * 60 * 1000)
 /* A daemon that nobody has come to yet does not take itself for idle sooner than this. */
 #define FIRST_VISIT_MS 2000
-/* Room for several thousand peers, each with a run, costs 64 KiB. */
+/* Room for several thousand peers, each with a run, costs 64 KiB; that for those numbers that entries in memory may take first, 128. */
 #define DESCRIPTORS_FORESEEN 8000
 
 struct main {
@@ -356,8 +357,10 @@ static int open_store(struct main *m, char *why, size_t size)
 /* libuv ends the process when it has no memory for the table of a higher descriptor. Grown now, while failing is no harm. */
 static void make_room(struct main *m)
 {
-	int fd = fcntl(index_fd(m->d.index), F_DUPFD_CLOEXEC, DESCRIPTORS_FORESEEN);
+	int fd = fcntl(index_fd(m->d.index), F_DUPFD_CLOEXEC, DESCRIPTORS_FORESEEN + SC_HOT_FDS_MAX);
 
+	if (fd < 0)
+		fd = fcntl(index_fd(m->d.index), F_DUPFD_CLOEXEC, DESCRIPTORS_FORESEEN);
 	if (fd < 0)
 		return; /* it may not have so many */
 	if (uv_poll_init(&m->loop, &m->room, fd) == 0) {
@@ -424,6 +427,8 @@ static int start(struct main *m, const char *path, char *why, size_t size)
 		rc = flights_open(d);
 	if (rc == 0)
 		rc = evict_open(d);
+	if (rc == 0)
+		rc = hot_open(d);
 	if (rc) {
 		snprintf(why, size, "%s: %s", d->place.path, sc_strerror(rc));
 		return rc;
@@ -472,6 +477,7 @@ static void finish(struct main *m)
 	leases_close(d);
 	keys_forget_all(d);
 	evict_close(d);
+	hot_close(d);
 	stats_close(d);
 	watch_close(d);
 	history_close(d);

@@ -6,6 +6,7 @@
 
 #include "daemon/daemon.h"
 #include "daemon/flight.h"
+#include "daemon/hot.h"
 #include "daemon/index.h"
 #include "daemon/watch.h"
 #include "lib/clock.h"
@@ -133,7 +134,7 @@ void stats_cache(struct daemon *d, stats_row each, void *arg)
 {
 	const struct limits *l = &d->config.limits;
 	const struct stats *s = d->stats;
-	struct total t = index_total(d->index);
+	struct total t = index_total(d->index), hot = hot_total(d);
 	uint64_t sum[TALLIES] = {0};
 	const struct {
 		unsigned kind;
@@ -149,6 +150,9 @@ void stats_cache(struct daemon *d, stats_row each, void *arg)
 		{TALLY_STARTED, s->started_wall_ms},
 		{TALLY_MAX_BYTES, l->max_size},
 		{TALLY_MAX_ENTRIES, l->max_files},
+		{TALLY_MEMORY_ENTRIES, hot.entries},
+		{TALLY_MEMORY_BYTES, hot.bytes},
+		{TALLY_MAX_MEMORY_BYTES, d->config.memory},
 	};
 
 	for (size_t i = 0; i < s->n; i++)

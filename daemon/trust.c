@@ -6,6 +6,7 @@
 
 #include "daemon/conn.h"
 #include "daemon/daemon.h"
+#include "daemon/hot.h"
 #include "daemon/index.h"
 #include "lib/err.h"
 #include "lib/killpoint.h"
@@ -173,6 +174,8 @@ void trust_proved(struct conn *c, const struct msg *m)
 	log_event(d->log, "entry-bad", "gen=%s pid=%d why=\"its bytes are not those that were stored, or cannot be read\"", hex,
 		  (int)c->pid);
 	d->nbad++;
+	/* What lies there was compared, and is right; but its entry is none any more. */
+	hot_drop(d, bytes_of(e.bucket), (struct bytes){e.key, e.key_len}, e.failed, &e.gen);
 	distrust(d, &e);
 }
 

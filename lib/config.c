@@ -91,6 +91,17 @@ static const char *set_window(void *field, const char *text)
 	return set_bytes(field, text, "0 would never go on" NO_LIMIT);
 }
 
+/* Here 0 is somebody's wish, and no limit nobody's: what is not in memory is on the disk. */
+static const char *set_memory(void *field, const char *text)
+{
+	uint64_t value;
+	int rc = human_parse_size(text, &value);
+
+	if (rc == 0)
+		*(uint64_t *)field = value;
+	return rc == SC_ETOOBIG ? "too large" : rc ? "not a size, such as 64M, or 0 for none of it" : NULL;
+}
+
 static const char *set_count(void *field, const char *text)
 {
 	uint64_t value = 0;
@@ -156,6 +167,7 @@ static const struct setting_row {
 	[SET_MAX_FILES] = {"max-files", SETTING_COUNT, set_count, AT(limits.max_files), AND_OF_BUCKET(limits.max_files)},
 	[SET_MAX_ENTRY] = {"max-entry", SETTING_SIZE, set_size, AT(limits.max_entry), AND_OF_BUCKET(limits.max_entry)},
 	[SET_MIN_FREE] = {"min-free", SETTING_SIZE, set_min_free, AT(limits.min_free)},
+	[SET_MEMORY] = {"memory", SETTING_SIZE, set_memory, AT(memory)},
 	[SET_WINDOW] = {"window", SETTING_SIZE, set_window, AT(window)},
 	[SET_IDLE_EXIT] = {"idle-exit", SETTING_DURATION, set_duration, AT(idle_exit_ms)},
 	[SET_NETWORK_FS] = {"network-fs", SETTING_SWITCH, set_switch, AT(network_fs)},
@@ -170,6 +182,7 @@ void config_init(struct config *c)
 	c->idle_exit_ms = SC_IDLE_EXIT_MS;
 	c->ttl_ms = SC_TTL_DEFAULT_MS;
 	c->window = SC_WINDOW;
+	c->memory = SC_MEMORY;
 	c->limits = (struct limits){SC_MAX_SIZE, SC_MAX_FILES, SC_MIN_FREE_AUTO, SC_FOREVER};
 }
 

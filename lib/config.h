@@ -32,6 +32,7 @@ enum setting {
 	SET_MAX_FILES,
 	SET_MAX_ENTRY,
 	SET_MIN_FREE,
+	SET_MEMORY,
 	SET_WINDOW,
 	SET_IDLE_EXIT,
 	SET_NETWORK_FS,
@@ -56,6 +57,7 @@ struct config {
 	bool finish;	    /* `finish`: a run ends and is kept although nobody reads it any more, likewise; default off */
 	bool show_commands; /* `show-commands`: command lines are kept for people to read, likewise; default off */
 	uint64_t window;    /* `window`: bytes a run may be ahead of its fastest reader; SC_FOREVER for "none" */
+	uint64_t memory;    /* `memory`: bytes of memory that entries may take which are asked for again; 0: none */
 	bool network_fs;    /* `network-fs`: the cache directory may lie on a network file system; only paths.c asks */
 	char key_file[SC_PATH_MAX]; /* `key-file`: absolute paths of master keys, a colon between two; "" for none */
 	struct limits limits;

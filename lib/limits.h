@@ -100,7 +100,7 @@
 #define SC_VISITS_MS 5000
 #define SC_VISITS_PAUSE_MS 2000
 
-/* Buckets that are counted for themselves: 200 bytes each. What comes after is counted together. */
+/* Buckets that are counted for themselves: 230 bytes each. What comes after is counted together. */
 #define SC_TALLIED_MAX 1024
 
 /* What those who watch have not read yet, for all of them together, in events and bytes; and how many they may be. */
@@ -137,6 +137,23 @@
 
 /* A reader of a streaming-only run that has not moved for so long while others wait for it is left behind. */
 #define SC_STUCK_MS 10000
+
+/* What entries may take of the machine's memory, if `config` does not say: thousands of small ones, and little beside what the page cache
+ * takes by itself. */
+#define SC_MEMORY (64ULL * 1024 * 1024)
+/* What one in memory takes besides its bytes: the kernel's inode, directory entry and open file of each of its streams, 1.3 KiB in all, and
+ * our row. Counted as a page, so that empty ones are not for nothing. */
+#define SC_HOT_ROW 4096
+/* Of the descriptors a daemon may have this part is for entries in memory, because all else it does needs some, too: each peer one, each run
+ * six. And so many at most, that is the small entries of 128 MiB: libuv's table grows with the highest. */
+#define SC_HOT_FDS_PART 4
+#define SC_HOT_FDS_MAX 16384
+/* Whoever was asked to put an entry into memory has come back by then, or somebody else is asked: it prints first, and that may be into a
+ * pager. 64 MiB are copied within a tenth of it. */
+#define SC_LOAD_MS 2000
+/* While loading does not pay, one in so many of those who could is asked to: what it costs the hits is a hundredth, and what is asked for
+ * all the time is still soon among them. */
+#define SC_LOAD_EVERY_MAX 128
 
 /* How far a run may be ahead of its fastest reader: a reader is never without work, and a command that prints for ever into a pager
  * does not fill the disk. */

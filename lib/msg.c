@@ -82,7 +82,7 @@ static const struct field_row fields[] = {
 #undef AS_ROW
 };
 
-#define ROW_FIELDS 15
+#define ROW_FIELDS 16
 
 struct row {
 	enum msg_type type;
@@ -134,7 +134,7 @@ static const struct row rows[] = {
 	{MSG_OK, "OK", SENDER_DAEMON, 0, 0, {F_count}},
 	{MSG_ENTRY, "ENTRY", SENDER_DAEMON, 0, 0,
 	 {F_bucket, F_key, F_gen, F_exit, F_signal, F_out_len, F_err_len, F_age, F_ttl, F_created, F_stale, F_estimate,
-	  F_hits, F_tags, F_shown}},
+	  F_hits, F_tags, F_shown, F_flags}},
 	{MSG_FLIGHT, "FLIGHT", SENDER_DAEMON, 0, 0,
 	 {F_bucket, F_key, F_gen, F_order, F_age, F_out_len, F_err_len, F_count, F_pid, F_flags, F_leader,
 	  F_lag_least, F_lag_most, F_shown}},
@@ -165,6 +165,8 @@ static const struct row rows[] = {
 	{MSG_LONELY, "LONELY", SENDER_DAEMON, 0, 0, {F_gen, F_signal}},
 	{MSG_VERDICT, "VERDICT", SENDER_DAEMON, 0, 0, {F_gen, F_flags, F_signal}},
 	{MSG_SETTLED, "SETTLED", SENDER_DAEMON, 0, 0, {F_gen, F_flags}},
+
+	{MSG_LOADED, "LOADED", SENDER_CLIENT, 1, F_err_len, {F_gen, F_out_len, F_err_len}},
 
 	{MSG_RECORD, "RECORD", SENDER_NONE, 0, 0,
 	 {F_bucket, F_key, F_gen, F_order, F_kind, F_flags, F_ttl, F_stale, F_keep, F_created, F_command, F_tags}},

@@ -19,11 +19,8 @@
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/killpoint.h"
+#include "lib/memfd.h"
 #include "lib/page_parts.h"
-
-#ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 0x0008U
-#endif
 
 static uint32_t end_pack(enum page_state state, uint32_t exit, uint32_t signal)
 {
@@ -60,13 +57,9 @@ int page_create(struct page **out, const struct gen *g, const uint8_t key_hash[1
 	struct head *h;
 	int fd, rc;
 
-	/* Kernels before 6.3 do not know the flag; newer ones complain in their log when it is missing. */
-	fd = memfd_create("sc-page", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
-	if (fd < 0 && errno == EINVAL)
-		fd = memfd_create("sc-page", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd < 0)
+	if (memfd_new("sc-page", &fd))
 		return SC_ESYS;
-	if (ftruncate(fd, PAGE_SIZE_ALL) < 0 || fcntl(fd, F_ADD_SEALS, SEALS) < 0) {
+	if (memfd_resize(fd, PAGE_SIZE_ALL) || memfd_seal(fd, MEMFD_FIXED)) {
 		rc = errno;
 		close(fd);
 		errno = rc;
@@ -91,14 +84,11 @@ int page_create(struct page **out, const struct gen *g, const uint8_t key_hash[1
 int page_map(struct page **out, int fd, const struct gen *g)
 {
 	const struct head *h;
-	struct stat st;
-	int seals, rc;
+	int rc = memfd_check(fd, MEMFD_FIXED, PAGE_SIZE_ALL);
 
-	/* Size before mapping, seals before trusting the size: an unsealed one could be cut under us (SIGBUS). */
-	seals = fcntl(fd, F_GET_SEALS);
-	if (seals < 0 || (seals & SEALS) != SEALS || fstat(fd, &st) < 0 || st.st_size != (off_t)PAGE_SIZE_ALL) {
+	if (rc) {
 		close(fd);
-		return SC_ECORRUPT;
+		return rc;
 	}
 	rc = map(out, fd);
 	if (rc)

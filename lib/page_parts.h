@@ -9,7 +9,6 @@
 
 #define LINE 64
 #define MAGIC "scpage2"
-#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 /* One reader's progress; a cache line each, so that readers do not slow each other. */
 struct slot {

@@ -72,6 +72,9 @@ enum msg_type {
 	MSG_VERDICT = 72,
 	MSG_SETTLED = 73,
 
+	/* a client, unasked: behind everything else, so that a number of its own keeps it apart */
+	MSG_LOADED = 80,
+
 	/* never sent: what a flight's file says of it */
 	MSG_RECORD = 90,
 };
@@ -155,7 +158,12 @@ enum {
 	HIT_STALE = 1u << 1,  /* older than its ttl, or than what was asked for, and good enough by `stale` */
 	HIT_RENEW = 1u << 2,  /* … and nobody renews it: ASK_RENEW */
 	HIT_OTHER = 1u << 3,  /* another command made it than the one that was asked with */
+	HIT_LOAD = 1u << 4,   /* when it is printed, put it into memory for those who come next: LOADED */
+	HIT_MEMORY = 1u << 5, /* the descriptors are those of memory, and not to be VERIFYed */
 };
+
+/* ENTRY.flags */
+enum { ENTRY_MEMORY = 1u << 0 }; /* it lies in memory, too */
 
 /* FOLLOW.flags */
 enum { FOLLOW_OTHER = 1u << 0 }; /* another command makes it than the one that was asked with */
@@ -275,6 +283,9 @@ enum tally {
 	TALLY_EVICTED,	    /* … */
 	TALLY_BYTES_SERVED, /* of entries, to those who were answered by them */
 	TALLY_BYTES_STORED, /* of runs that were kept */
+	TALLY_MEMORY_HITS,  /* answers by an entry whose bytes came from memory */
+	TALLY_BYTES_MEMORY, /* … those bytes */
+	TALLY_LOADS,	    /* entries that were put there */
 	TALLIES,	    /* how many are counted */
 
 	TALLY_ENTRIES = 64, /* finished entries */
@@ -288,6 +299,9 @@ enum tally {
 	TALLY_STARTED,	   /* Unix ms */
 	TALLY_MAX_BYTES,   /* the limits; 2^64 - 1: none */
 	TALLY_MAX_ENTRIES, /* … */
+	TALLY_MEMORY_ENTRIES,
+	TALLY_MEMORY_BYTES,	/* what entries in memory take of it */
+	TALLY_MAX_MEMORY_BYTES, /* … and may take */
 };
 
 /* FLIGHT.flags: those of a run are its enum flight_state (daemon/flight.h) */

@@ -95,10 +95,11 @@ only 'processes' "$(call 'fork|vfork|clone|exec[lv]p?e?|execvpe|fexecve|posix_sp
 	cmd/spawn.c cmd/writer.c lib/killpoint.c
 only 'a shell' "$(call 'system|popen')"
 only 'names in the cache and of the caller' "$(call 'unlink|unlinkat|rename|renameat2?|linkat?|symlinkat?|ftruncate|truncate')" \
-	lib/beneath.c lib/page.c lib/sock.c lib/log.c lib/lockfile.c lib/keyfile.c daemon/index_file.c daemon/listener.c daemon/walk.c \
+	lib/beneath.c lib/memfd.c lib/sock.c lib/log.c lib/lockfile.c lib/keyfile.c daemon/index_file.c daemon/listener.c daemon/walk.c \
 	cmd/output.c cmd/move.c cmd/spool.c lib/object.c
 only 'our own name, which a packager may change' '"[^"]*(^|[( ])sc (get|run|warm|put|hold|rm|touch|ls|ps|explain|watch|stats|sync|verify|doctor|config|keygen|daemon|help|version|makes)\b'
 only 'what is remembered of files' '"hashes"|SC_HASHES_SIZE' cmd/hashes.c lib/limits.h
+only 'files of memory' "$(call 'memfd_create')|F_(ADD|GET)_SEALS" lib/memfd.c
 only 'directories that are read' "$(call 'opendir|fdopendir|readdir|scandir|n?ftw|fts_open')" cmd/content.c cmd/doctor.c lib/object.c daemon/
 only getenv "$(call 'getenv|secure_getenv|setenv|putenv|unsetenv')" lib/paths.c lib/config.c lib/killpoint.c cmd/
 only 'the clock' "$(call 'clock_gettime|gettimeofday|time')" lib/clock.c

@@ -9,7 +9,7 @@
 set -u
 set -m # children get groups of their own: an interrupt ends them by cleanup, in order
 
-ROWS='hit stuck pipe copy miss capture window followers delay takeover callers idle eviction'
+ROWS='hit memory stuck pipe copy miss capture window followers delay takeover callers idle eviction'
 : "${SC:?}" "${SCD_TEST:?}" "${BENCH:?}"
 unset SC_TTL SC_BUCKET SC_STRICT SC_DISABLE SC_FLIGHTS
 PATH=$BENCH:$PATH
@@ -117,6 +117,40 @@ row_hit() {
 	"$SC" get key -- stream 100 >/dev/null
 	get a b -- race -n 600 -w 20 -p "$SC" get --strict key ::: cat "$T/file"
 	print_row 'hit, 100 bytes' "$(time_of "$a")" "cat FILE: $(time_of "$b")" "$(calc "$a/$b")" '<=' 0.80 ×
+}
+
+# What the memory tier is worth: beside a cache with `memory = 0` whose files are in the page cache, and beside one whose files are not. Then a
+# mix of 300 keys of up to 256 KiB, 38 MiB in all, that fit and that do not.
+row_memory() {
+	local a b a99 b99 size dir budget key
+	for dir in disk some all; do mkdir -m 700 "$T/$dir"; done
+	echo 'memory = 0' >"$T/disk/config"
+	echo 'memory = 8M' >"$T/some/config"
+	for size in 100 1M; do
+		for dir in "$SC_DIR" "$T/disk"; do
+			stream $size | SC_DIR=$dir "$SC" put "key$size"
+			for _ in 1 2; do SC_DIR=$dir "$SC" get "key$size" >/dev/null; done
+		done
+		# env costs a start of its own: on the other side, too.
+		get a b -- race -n 600 -w 20 -p env "SC_DIR=$SC_DIR" "$SC" get --strict "key$size" ::: env "SC_DIR=$T/disk" "$SC" get --strict "key$size"
+		print_row "hit in memory, $size" "$(time_of "$a")" "page cache: $(time_of "$b")" "$(calc "$a/$b")"
+	done
+	SC_DIR=$T/disk "$SC" sync
+	get a b -- race -n 100 -p -b "find '$T/disk/objects' -name '*.out' | xargs -I@ dd if=/dev/null of=@ oflag=nocache conv=notrunc,fdatasync count=0 status=none" \
+		env "SC_DIR=$SC_DIR" "$SC" get --strict key1M ::: env "SC_DIR=$T/disk" "$SC" get --strict key1M
+	print_row '  file not in the page cache' "$(time_of "$a")" "disk: $(time_of "$b")" "$(calc "$a/$b")"
+	for ((key = 0; key < 300; key++)); do
+		for dir in "$T/disk" "$T/some" "$T/all"; do
+			stream $(((key * 7919 % 256 + 1) * 1024)) | SC_DIR=$dir "$SC" put "k$key"
+		done
+	done
+	for budget in all some; do
+		get a b a99 b99 -- mix 1 300 6000 "$SC" "$T/$budget" "$T/disk"
+		print_row "Zipf, ${budget} of it fits" "$(time_of "$a")" "memory = 0: $(time_of "$b")" "$(calc "$a/$b")"
+		print_row '  99 % within' "$(time_of "$a99")" "memory = 0: $(time_of "$b99")" "$(calc "$a99/$b99")"
+		note "$(SC_DIR=$T/$budget "$SC" stats | awk 'NR == 1, /^bucket/ { if ($1 ~ /^(hits|memory_hits|loads|memory_entries|memory_bytes)$/) printf "%s %s, ", $1, $2 }')"
+	done
+	for dir in disk some all; do SC_DIR=$T/$dir "$SC" daemon stop; done
 }
 
 # A hit while the daemon's disk does not answer a commit, and while it does.

@@ -28,7 +28,7 @@ said() {
 	run -0 --separate-stderr "$SC" config
 	[ -z "$stderr" ]
 	printf '%s\n' "dir $SC_DIR SC_DIR" 'ttl 1h default' 'stale 0s default' 'keep-failures 0s default' \
-		'finish off default' 'show-commands off default' 'max-size 10G default' 'max-files 1000000 default' 'max-entry none default' 'min-free auto default' 'window 16M default' 'idle-exit 10m default' \
+		'finish off default' 'show-commands off default' 'max-size 10G default' 'max-files 1000000 default' 'max-entry none default' 'min-free auto default' 'memory 64M default' 'window 16M default' 'idle-exit 10m default' \
 		'network-fs off default' 'key-file none default' 'bucket default default' 'strict off default' 'disable off default' >"$T/want"
 	"$SC" config | awk '{ $1 = $1; print }' | diff "$T/want" -
 	[ ! -e "$SC_DIR" ]
@@ -118,7 +118,7 @@ said() {
 }
 
 @test "what is printed can be put into a file and means the same" {
-	config 'ttl = 90061500ms' 'stale = 1500ms' 'keep-failures = 90s' 'finish = on' 'show-commands = on' 'max-size = 2500000' 'max-files = 12345' 'max-entry = 1536K' 'min-free = none' 'window = 3000000' \
+	config 'ttl = 90061500ms' 'stale = 1500ms' 'keep-failures = 90s' 'finish = on' 'show-commands = on' 'max-size = 2500000' 'max-files = 12345' 'max-entry = 1536K' 'min-free = none' 'memory = 0' 'window = 3000000' \
 		'idle-exit = forever' 'network-fs = on' '[bucket b]' 'ttl = 1d2h' 'stale = 0' 'finish = off' 'show-commands = off' 'max-size = 2M' 'max-files = none' 'max-entry = 1'
 	"$SC" config >"$T/first"
 	{
@@ -130,6 +130,7 @@ said() {
 	diff <(awk '{ print $1, $2 }' "$T/first") <(awk '{ print $1, $2 }' "$T/out")
 	is_set ttl 90061500ms "$SC_DIR/config:1"
 	is_set min-free none "$SC_DIR/config:9"
+	is_set memory 0 "$SC_DIR/config:10"
 }
 
 @test "bad lines: each is named with file, line and reason, the good part counts, also for the daemon, which logs each" {
@@ -233,7 +234,7 @@ said() {
 	config 'ttl = 1500ms' 'max-size = 2G' 'network-fs = on' '[bucket ci]' 'ttl = forever' 'max-files = 5' 'oops'
 	SC_STRICT=1 "$SC" config --json >"$T/rows" 2>"$T/err"
 	is_message "$T/err" 'config:7: is neither'
-	[ "$(lines_in "$T/rows")" = 25 ]
+	[ "$(lines_in "$T/rows")" = 26 ]
 	jq -e . "$T/rows" >/dev/null
 	of() { jq -c "select(.name == \"$1\" and .bucket == $2) | [.value, .origin, .file, .line, .variable]" "$T/rows"; }
 	[ "$(of dir null)" = "[\"$SC_DIR\",\"environment\",null,null,\"SC_DIR\"]" ]

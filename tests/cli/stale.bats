@@ -93,6 +93,7 @@ source_of() { # source_of ARG…: of a call that prints to $T/served
 		is_empty "$T/d/$nr.err"
 	done
 	[ "$(cat "$T"/d/*.out | sort -u)" = old ]
+	gate_up # in the background: nobody has waited for it
 	[ "$(runs)" = 1 ]
 	step "$G" out new
 	step "$G" exit 0

@@ -100,8 +100,10 @@ metric() { "$SC" stats --openmetrics | python3 "$ROOT/tests/openmetrics.py" | aw
 		rows = [json.loads(line) for line in open(sys.argv[1])]
 		assert [(r["scope"], r["bucket"]) for r in rows] == [("cache", None), ("bucket", "b.2"), ("bucket", "default")], rows
 		every = ["entries", "bytes", "runs", "hits", "stale_hits", "failure_hits", "follows", "leads", "misses", "bypasses", "commits",
-		    "failures", "cancels", "lost", "unkept", "removed", "expired", "evicted", "served_bytes", "stored_bytes"]
-		cache = ["connections", "damaged", "watchers", "uptime", "started", "max_bytes", "max_entries"]
+		    "failures", "cancels", "lost", "unkept", "removed", "expired", "evicted", "served_bytes", "stored_bytes",
+		    "memory_hits", "memory_served_bytes", "loads"]
+		cache = ["connections", "damaged", "watchers", "uptime", "started", "max_bytes", "max_entries", "memory_entries", "memory_bytes",
+		    "max_memory_bytes"]
 		for r in rows:
 		    assert sorted(r) == sorted(["scope", "bucket"] + every + (cache if r["scope"] == "cache" else [])), sorted(r)
 		    for name in every:
@@ -110,6 +112,7 @@ metric() { "$SC" stats --openmetrics | python3 "$ROOT/tests/openmetrics.py" | aw
 		assert c["entries"] == 2 and c["bytes"] == 2 * 4096 and c["connections"] == 1
 		assert rows[1]["bytes"] == 4096
 		assert c["max_bytes"] == 10 << 30 and c["max_entries"] == 1000000
+		assert c["max_memory_bytes"] == 64 << 20 and c["memory_entries"] == c["memory_bytes"] == 0
 		assert 0 <= c["uptime"] < 600 and abs(time.time() - c["uptime"] - c["started"]) < 60, c
 	END
 }

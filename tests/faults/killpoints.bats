@@ -7,7 +7,7 @@ load ../helper
 # In which scene which process gets the kill point.
 scenes=(
 	run:daemon run:leader run:follower cold:leader fail:daemon fail:leader spill:leader spill:daemon grow:other grow:daemon
-	hit:leader hit:daemon refresh:leader refresh:daemon renew:leader renew:daemon touch:other touch:daemon remove:other remove:daemon remove_run:other remove_run:daemon clear:other clear:daemon leave:leader
+	hit:leader hit:daemon hot:leader hot:daemon refresh:leader refresh:daemon renew:leader renew:daemon touch:other touch:daemon remove:other remove:daemon remove_run:other remove_run:daemon clear:other clear:daemon leave:leader
 	leave:daemon restart:leader restart:follower restart:next stop:leader stop:daemon stop:other idle:daemon expire:daemon
 	evict:daemon lost:leader lost:follower lost:daemon both:next awaited:next leftover:leader remove_restart:next
 	refresh_restart:next walk:next damaged:leader damaged:next booted:leader booted:next verify:other verify:daemon

@@ -185,6 +185,17 @@ scene_hit() { # there is an entry
 	judge a b c d
 }
 
+scene_hot() { # an entry is asked for again: one puts it into memory, the others find it there, or it was all in vain
+	scd daemon
+	entry_is_there k || struck
+	"$SC" get k >"$T/entry.out" 2>&1 || struck
+	command=(pieces -n "$T/runs")
+	client a leader get k -- "${command[@]}"
+	wait_until '[ -e "$T/a.rc" ]'
+	for name in b c d; do client "$name" others get k -- "${command[@]}"; done
+	judge a b c d
+}
+
 scene_refresh() { # an entry is replaced
 	old_out=old
 	orphans=1

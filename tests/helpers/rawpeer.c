@@ -13,6 +13,11 @@
  *   register KEY GEN
  *   grown GEN SIZE        so much stdout by now
  *   hear                  the next message: "NAME flags=N reason=N"; "closed"; "silent" after 20 s
+ *   loaded KIND           LOADED, of the last HIT that was heard: `good`, or a file of memory that is `open` (no seals), `writable` (one is
+ *                         missing), `short`, `long`, `false` (other bytes), or is a `file` or a `pipe`; or the message is of `another` run, has
+ *                         other `lengths`, or `three` descriptors
+ *   try                   what can be done to the descriptors of the last HIT: a line for each, "seals write grow cut punch map unseal exec"
+ *                         and what came of it, an errno each
  *   strays N M            N connections with M descriptors nobody asked for: with HELLO, behind it, or with half a frame; waits for
  *                         each to be closed: "N closed"
  */
@@ -27,6 +32,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -43,6 +49,8 @@ static pid_t child;
 static struct frames in;
 static struct gen own;
 static bool extra;
+static struct msg hit;
+static int hit_fds[2] = {-1, -1};
 
 static void die(const char *what)
 {
@@ -148,11 +156,93 @@ static void hear(void)
 	int fds[SC_FDS_MAX];
 	struct msg m;
 
-	if (next(&m, fds))
-		printf("%s flags=%llu reason=%llu\n", msg_name(m.type), (unsigned long long)m.flags,
-		       (unsigned long long)m.reason);
-	else
+	if (!next(&m, fds)) {
 		puts("closed");
+		return;
+	}
+	if (m.type == MSG_HIT) {
+		hit = m;
+		hit_fds[0] = fds[0];
+		hit_fds[1] = m.err_len ? fds[1] : -1;
+	}
+	printf("%s flags=%llu reason=%llu\n", msg_name(m.type), (unsigned long long)m.flags, (unsigned long long)m.reason);
+}
+
+/* ---- memory ---- */
+
+static int make_memory(int from, uint64_t size, int seals)
+{
+	int to = memfd_create("loaded", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	off_t at = 0;
+
+	if (to < 0 || ftruncate(to, (off_t)size) < 0)
+		die("memfd");
+	while (from >= 0 && (uint64_t)at < size) {
+		char bytes[4096];
+		ssize_t n = pread(from, bytes, sizeof bytes < size - (uint64_t)at ? sizeof bytes : size - (uint64_t)at, at);
+
+		if (n <= 0 || pwrite(to, bytes, (size_t)n, at) != n)
+			break;
+		at += n;
+	}
+	if (fcntl(to, F_ADD_SEALS, seals) < 0)
+		die("seals");
+	return to;
+}
+
+static int make_stream(int from, uint64_t size, const char *kind)
+{
+	const int all = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+	int pipes[2];
+
+	if (strcmp(kind, "file") == 0)
+		return from;
+	if (strcmp(kind, "pipe") == 0)
+		return pipe2(pipes, O_CLOEXEC) < 0 ? -1 : pipes[0];
+	if (strcmp(kind, "open") == 0)
+		return make_memory(from, size, 0);
+	if (strcmp(kind, "writable") == 0)
+		return make_memory(from, size, all & ~F_SEAL_WRITE);
+	if (strcmp(kind, "short") == 0)
+		return make_memory(from, size - 1, all);
+	if (strcmp(kind, "long") == 0)
+		return make_memory(from, size + 1, all);
+	return make_memory(strcmp(kind, "false") == 0 ? -1 : from, size, all);
+}
+
+static void send_loaded(const char *kind)
+{
+	struct msg m = {.type = MSG_LOADED, .gen = hit.gen, .out_len = hit.out_len, .err_len = hit.err_len};
+	int fds[3];
+
+	fds[0] = make_stream(hit_fds[0], hit.out_len, kind);
+	fds[1] = hit.err_len ? make_stream(hit_fds[1], hit.err_len, kind) : fds[0];
+	fds[2] = fds[0];
+	if (strcmp(kind, "another") == 0)
+		m.gen.b[0] ^= 1;
+	if (strcmp(kind, "lengths") == 0)
+		m.out_len++;
+	say(&m, fds, strcmp(kind, "three") == 0 ? 3 : hit.err_len ? 2 : 1);
+}
+
+static const char *came(long rc)
+{
+	return rc < 0 ? strerrorname_np(errno) : "done";
+}
+
+static void try_all(int memory)
+{
+	void *at;
+
+	printf("seals=%#x", (unsigned)fcntl(memory, F_GET_SEALS));
+	printf(" write=%s", came(pwrite(memory, "x", 1, 0)));
+	printf(" grow=%s", came(ftruncate(memory, 1 << 20)));
+	printf(" cut=%s", came(ftruncate(memory, 0)));
+	printf(" punch=%s", came(fallocate(memory, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 1)));
+	at = mmap(NULL, 1, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+	printf(" map=%s", came(at == MAP_FAILED ? -1 : 0));
+	printf(" unseal=%s", came(fcntl(memory, F_ADD_SEALS, F_SEAL_FUTURE_WRITE)));
+	printf(" exec=%s\n", came(fchmod(memory, 0777)));
 }
 
 static void make_child(void)
@@ -306,6 +396,12 @@ static void obey(char ***word)
 		const char *key = arg(word);
 
 		send_register(key, gen_of(arg(word)));
+	} else if (strcmp(w, "loaded") == 0) {
+		send_loaded(arg(word));
+	} else if (strcmp(w, "try") == 0) {
+		for (int i = 0; i < 2; i++)
+			if (hit_fds[i] >= 0)
+				try_all(hit_fds[i]);
 	} else if (strcmp(w, "strays") == 0) {
 		int n = (int)strtol(arg(word), NULL, 10);
 

@@ -335,15 +335,33 @@ static void what_is_of_the_cache_alone_is_refused_in_a_bucket(void **state)
 	struct config c;
 
 	(void)state;
-	write_file("config", "[bucket x]\nmin-free = 1G\nidle-exit = 1h\nwindow = 1M\nnetwork-fs = on\n");
+	write_file("config", "[bucket x]\nmin-free = 1G\nidle-exit = 1h\nwindow = 1M\nnetwork-fs = on\nmemory = 1M\n");
 	assert_int_equal(read_config(&c), 0);
-	assert_int_equal(ncomplaints, 4);
+	assert_int_equal(ncomplaints, 5);
 	assert_non_null(strstr(complaints, "config:2: min-free is of the whole cache, not of a bucket (it belongs above the "
 					   "first section)\n"));
 	assert_true(c.limits.min_free == SC_MIN_FREE_AUTO);
 	assert_int_equal(c.idle_exit_ms, 600000);
 	assert_int_equal(c.window, SC_WINDOW);
+	assert_int_equal(c.memory, SC_MEMORY);
 	assert_false(c.network_fs);
+}
+
+static void memory_may_be_none_of_it_but_not_all_there_is(void **state)
+{
+	struct config c;
+
+	(void)state;
+	write_file("config", "memory = 1G\nmemory = none\nmemory = off\nmemory = 99999999T\n");
+	assert_int_equal(read_config(&c), 0);
+	check_complaints("config:2: memory = none: not a size, such as 64M, or 0 for none of it\n"
+			 "config:3: memory = off: not a size, such as 64M, or 0 for none of it\n"
+			 "config:4: memory = 99999999T: too large\n");
+	assert_true(c.memory == 1ULL << 30);
+	write_file("config", "memory = 0\n");
+	assert_int_equal(read_config(&c), 0);
+	check_complaints("");
+	assert_int_equal(c.memory, 0);
 }
 
 static void more_buckets_than_there_is_room_for_cost_only_themselves(void **state)
@@ -582,6 +600,7 @@ int main(void)
 		T(a_bucket_has_what_its_section_says_and_else_what_the_cache_has),
 		T(what_follows_a_bad_section_sets_nothing_anywhere),
 		T(what_is_of_the_cache_alone_is_refused_in_a_bucket),
+		T(memory_may_be_none_of_it_but_not_all_there_is),
 		T(more_buckets_than_there_is_room_for_cost_only_themselves),
 		T(each_value_knows_its_line_and_the_last_one_that_was_good_wins),
 		T(a_directory_that_is_not_there_yet_has_no_config),

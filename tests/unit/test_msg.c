@@ -426,8 +426,8 @@ static void descriptors_are_as_many_as_the_message_says(void **state)
 	static const struct {
 		enum msg_type type;
 		unsigned least, most;
-	} expected[] = {{MSG_HIT, 1, 2},      {MSG_ROW, 1, 2},	   {MSG_FOLLOW, 3, 3}, {MSG_LEAD, 7, 7},
-			{MSG_REGISTER, 3, 4}, {MSG_STARTED, 1, 1}, {MSG_HELD, 2, 2},   {MSG_HOLDING, 1, 1}};
+	} expected[] = {{MSG_HIT, 1, 2},     {MSG_ROW, 1, 2},  {MSG_FOLLOW, 3, 3},  {MSG_LEAD, 7, 7},  {MSG_REGISTER, 3, 4},
+			{MSG_STARTED, 1, 1}, {MSG_HELD, 2, 2}, {MSG_HOLDING, 1, 1}, {MSG_LOADED, 1, 2}};
 	struct msg m = {.type = MSG_HIT};
 	struct shape s;
 

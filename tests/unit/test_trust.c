@@ -7,6 +7,7 @@
 
 #include "daemon/conn.h"
 #include "daemon/daemon.h"
+#include "daemon/hot.h"
 #include "daemon/index.h"
 #include "daemon/trust.h"
 #include "lib/err.h"
@@ -18,6 +19,7 @@ static struct entry row; /* id 0: there is none */
 static index_done asked; /* a removal that is to be answered */
 static void *asked_arg;
 static unsigned removals;
+static unsigned cooled; /* how often memory was told to let go of it */
 
 int index_find_gen(struct index *ix, struct bytes bucket, struct bytes key, const struct gen *g, struct entry *out)
 {
@@ -31,6 +33,13 @@ int index_next(struct index *ix, int64_t id, struct entry *out)
 	(void)ix;
 	*out = row;
 	return row.id > id ? 0 : SC_ENOENT;
+}
+
+void hot_drop(struct daemon *daemon, struct bytes bucket, struct bytes key, bool failed, const struct gen *g)
+{
+	(void)daemon, (void)bucket, (void)key, (void)failed;
+	assert_true(gen_equal(g, &row.gen));
+	cooled++;
 }
 
 int index_drop(struct index *ix, const struct entry *e, index_done done, void *arg)
@@ -83,7 +92,7 @@ static void begin(struct daemon *d)
 	memset(d, 0, sizeof *d);
 	d->lock = &lock;
 	asked = NULL;
-	removals = 0;
+	removals = cooled = 0;
 	row = (struct entry){.id = 7, .gen = {{1}}, .order = 3, .key = "k", .key_len = 1, .bucket = "default"};
 	bad.gen = row.gen;
 	trust_proved(&c, &bad);
@@ -92,6 +101,7 @@ static void begin(struct daemon *d)
 	answer(SC_ESYS);
 	assert_true(trust_is_bad(d, &row.gen));
 	assert_int_equal(removals, 1);
+	assert_int_equal(cooled, 1);
 }
 
 static void end(struct daemon *d, const struct gen *g)
