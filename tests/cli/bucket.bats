@@ -73,7 +73,7 @@ in_bucket() { "$SC" get -b "$1" "$2"; }
 	for name in '' A a/b 'a b' '*' $'a\e[31m' "$(printf 'x%.0s' {1..65})"; do
 		run -125 --separate-stderr "$SC" get -b "$name" k -- touch "$T/ran"
 		[ "$(wc -l <<<"$stderr")" = 1 ]
-		[[ $stderr == *'--bucket: NAME'* && $stderr != *$'\e'* ]]
+		[[ $stderr == *'--bucket: '*' is no name of a bucket'* && $stderr != *$'\e'* ]]
 		run -125 "$SC" run -b "$name" -- touch "$T/ran"
 		run -125 "$SC" warm -b "$name" k -- touch "$T/ran"
 		for verb in 'put k' 'rm k' ls ps; do
