@@ -171,7 +171,7 @@ static bool each_entry(struct completion *c, const struct msg *m)
 
 static bool each_flight(struct completion *c, const struct msg *m)
 {
-	offer_key(c, m->key, "running");
+	offer_key(c, m->key, m->flags == FLIGHT_IS_LEASE ? "held" : "running");
 	return true;
 }
 

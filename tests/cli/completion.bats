@@ -218,6 +218,11 @@ fish_offers() {
 	[ "$(candidates bash get '')" = $'running\ndone' ]
 	[ "$(SC_BUCKET=other candidates bash get '')" = elsewhere ]
 	[ -z "$(SC_BUCKET='*' candidates bash get '')" ]
+	bg h "$SC" hold taken -- gate "$(new_gate held)"
+	gate_up "$T/held"
+	"$SC" complete bash get '' | grep -qxF $'taken\theld'
+	step "$T/held" exit 0
+	assert_rc 0 h
 	step "$G" exit 0
 	assert_rc 0 a
 }
