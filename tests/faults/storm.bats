@@ -177,6 +177,7 @@ random_kills() {
 	pid=$(daemon_pid)
 	before=$(fd_count "$pid")
 	random_operations 9 $((SECONDS + 2))
+	"$SC" rm --all # what lies in memory, too
 	wait_until '[ "$(fd_count '"$pid"')" -le '"$before"' ]'
 	[ "$(daemon_pid)" = "$pid" ]
 	[ "$(memory "$pid")" -lt $((30000 * SLACK)) ]

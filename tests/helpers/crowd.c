@@ -1,7 +1,7 @@
 /* crowd N DIR CMD [ARG…]: N copies of a command at the same moment. "{}" in an ARG is the copy's number, 0 … N-1. Its stdout
  * goes to DIR/NUMBER.out, its stderr to DIR/NUMBER.err, stdin is /dev/null. All are forked first and begin together. When all have
- * ended: one line "STATUS COUNT" for each exit status there was (128+n for a signal), lowest first. While they run, DIR/begun
- * says that all have been let go. */
+ * ended: one line "STATUS COUNT" for each exit status there was (128+n for a signal), lowest first. DIR/begun says that they are being let
+ * go: it is there a moment before, since behind so many we might not come to it for long. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -79,13 +79,13 @@ int main(int argc, char **argv)
 			die(argv[3]);
 		}
 	}
-	close(go[0]);
-	close(go[1]);
 	snprintf(path, sizeof(path), "%s/begun", argv[2]);
 	fd = open(path, O_WRONLY | O_CREAT, 0666);
 	if (fd < 0)
 		die(path);
 	close(fd);
+	close(go[0]);
+	close(go[1]);
 	for (int i = 0; i < n; i++) {
 		if (wait(&status) < 0)
 			die("wait");
