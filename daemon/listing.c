@@ -161,7 +161,6 @@ static int next_leases(struct conn *c, struct listing *l)
 		send_flight(c, &m);
 		if (c->listing != l)
 			break;
-		bucket = bytes_of(l->bucket);
 	}
 	return n;
 }
@@ -175,7 +174,8 @@ static int next_flights(struct conn *c, struct listing *l)
 	if (!l->leases)
 		l->after_order = 0;
 	l->leases = true;
-	return next_leases(c, l);
+	/* Both at once might not fit the queue. */
+	return n ? ROWS : next_leases(c, l);
 }
 
 /* A row that cannot be sent takes *l with it. */

@@ -1,5 +1,5 @@
 /* Master keys in files. Called by whoever seals (reads) and by keygen (makes). Nothing of a key stays in memory but what the caller has
- * asked for, so there is no stdio here. */
+ * asked for, so no stream of stdio is opened here. */
 #include "lib/keyfile.h"
 
 #include <errno.h>

@@ -247,9 +247,9 @@ enum cause_kind {
 	CAUSE_REMOVED = 13,    /* … was removed */
 	CAUSE_UNREADABLE = 14, /* … was missing, damaged, or not to be read */
 	CAUSE_NESTED = 15,     /* the question came from inside of its own run, and its command was run directly */
-	CAUSE_DOOMED = 18,     /* … the run, while it went on: it was removed, or a newer one asked for */
-	CAUSE_GIVEN_UP = 17,   /* … was a put that ended before its input did */
 	CAUSE_COMMAND = 16,    /* none of a miss: what was given had been made by another command */
+	CAUSE_GIVEN_UP = 17,   /* the run was a put that ended before its input did */
+	CAUSE_DOOMED = 18,     /* … was removed while it went on, or a newer one asked for */
 };
 
 /* CAUSE.flags */

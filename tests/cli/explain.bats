@@ -172,6 +172,14 @@ writer_fails() {
 	done
 }
 
+@test "get -v of what is not there says so, in the words that --status-fd has" {
+	run -1 --separate-stderr "$SC" get -v --status-fd 1 nokey
+	[ "$stderr" = 'sc: nokey: no such key' ]
+	[ "$(jq -r .reason <<<"$output")" = 'no such key' ]
+	run -1 --separate-stderr "$SC" get nokey
+	[ -z "$output$stderr" ]
+}
+
 @test "explain: asked for from inside of its own run" {
 	run -0 "$SC" get in -- "$SC" get in -- true
 	missed in bypassed

@@ -56,6 +56,14 @@ plain() {
 	[ ! -e "$SC_DIR" ]
 }
 
+@test "help warm: not what warm refuses; it is refused all the same, with the reason" {
+	"$SC" help warm >"$T/out"
+	run -1 grep -E '^ +(-., )?--(foreground|output|atomic|wait|stderr)' "$T/out"
+	grep -Eq '^ +-r, --refresh' "$T/out"
+	run -125 --separate-stderr "$SC" warm --atomic k -- true
+	[[ $stderr == *'in the background'* ]]
+}
+
 @test "-h and --help of a verb, wherever options stand; not as the value of one, nor as a word of CMD" {
 	local form
 	run -0 "$SC" help get

@@ -484,3 +484,21 @@ sleeps() { grep -q "$2" "/proc/$1/wchan" 2>/dev/null; }
 	for n in {101..140}; do kill -TERM "$(pgrep -P "$(pid_of h$n)")"; done
 	for n in {101..140}; do assert_rc 143 h$n; done
 }
+
+@test "hold: ps lists runs and holders together, also where one answer holds either alone: long keys, long command lines" {
+	local long words n
+	mkdir -p -m 700 "$SC_DIR"
+	echo 'show-commands = on' >"$SC_DIR/config"
+	long=$(printf 'x%.0s' {1..4092})
+	words=$(printf 'w%.0s' {1..2000})
+	for n in {101..131}; do "$SC" warm "$long$n" -- sh -c 'exec sleep 600' "$words"; done
+	for n in {201..232}; do bg h$n "$SC" hold "$long$n" -- sleep 600; done
+	wait_until '[ "$("$SC" ps --json | wc -l)" = 63 ]'
+	"$SC" ps --json | jq -r '.state, .key[-3:]' | paste - - | sort >"$T/rows"
+	[ "$(grep -c '^held' "$T/rows")" = 32 ]
+	[ "$(grep -c '^running' "$T/rows")" = 31 ]
+	for n in {201..232}; do kill -TERM "$(pgrep -P "$(pid_of h$n)")"; done
+	for n in {201..232}; do assert_rc 143 h$n; done
+	"$SC" ps --json | jq .pid | xargs kill -TERM
+	wait_until '[ -z "$("$SC" ps)" ]'
+}

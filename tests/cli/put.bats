@@ -254,6 +254,20 @@ BOUND=$((30 * SLACK))
 	done
 }
 
+@test "put: who leaves a run that was removed meanwhile is not told that it will be kept" {
+	giver a k
+	give a out new
+	bg f "$SC" get k
+	arrived 1
+	"$SC" rm k
+	kill -TERM "$(pid_of f)"
+	assert_rc 143 f
+	is_file "$T/f.err" 'sc: k: still running, not to be kept\n'
+	all_given a
+	assert_rc 0 a
+	run -1 "$SC" get k
+}
+
 @test "put: FILE - is stdin; ./- is a file of that name" {
 	cd "$T"
 	echo file >./-
