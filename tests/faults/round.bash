@@ -212,10 +212,12 @@ scene_renew() { # an entry whose time is over is served, and made anew in the ba
 	orphans=1
 	scd daemon
 	"$SC" get -t 1ms --stale 1d k -- printf %s "$old_out" >"$T/entry.out" 2>&1 || struck
+	# The first who finds it over is the one who makes it anew: that is the leader here.
+	wait_until '! "$SC" get k >"$T/entry.out" 2>>"$T/.quiet" || struck'
 	client a leader get -t 1h --stale 1d k -- "${command[@]}"
+	wait_until '[ "$(runs)" -ge 1 ] || struck'
 	for name in b c d; do client "$name" others get -t 1h --stale 1d k -- "${command[@]}"; done
 	judge a b c d
-	wait_until '[ "$(runs)" -ge 1 ] || struck'
 	go
 }
 
