@@ -61,12 +61,12 @@ static void say_wait(struct conn *c, const struct ask *ask, enum wait_reason rea
 	conn_send(c, &m, NULL, 0);
 }
 
-static int open_whole(int dir_fd, const struct entry *e, enum stream stream, uint64_t len, int *fd)
+static int open_whole(int dir_fd, const struct entry *e, enum stream stream, uint64_t want, int *fd)
 {
 	uint64_t size;
 	int rc = object_open(dir_fd, &e->gen, stream, fd, &size);
 
-	if (rc == 0 && size != len) {
+	if (rc == 0 && size != want) {
 		close(*fd);
 		*fd = -1;
 		rc = SC_ECORRUPT;
@@ -78,19 +78,19 @@ static int open_whole(int dir_fd, const struct entry *e, enum stream stream, uin
  * had now, which proves nothing about them. */
 static int open_entry(int dir_fd, const struct entry *e, int fds[2], size_t *n)
 {
-	int rc = open_whole(dir_fd, e, STREAM_OUT, e->out_len, &fds[0]);
+	int rc = open_whole(dir_fd, e, STREAM_OUT, e->out_size, &fds[0]);
 
 	*n = rc ? 0 : 1;
 	if (rc || e->err_len == 0)
 		return rc;
-	rc = open_whole(dir_fd, e, STREAM_ERR, e->err_len, &fds[1]);
+	rc = open_whole(dir_fd, e, STREAM_ERR, e->err_size, &fds[1]);
 	if (rc)
 		close(fds[0]);
 	*n = rc ? 0 : 2;
 	return rc;
 }
 
-/* How its bytes are given out. Who verifies them has not been told yet that they are worth keeping, and who is given a stale entry will
+/* How its bytes are given out. What is sealed proves itself, frame by frame. Who verifies them has not been told yet that they are worth keeping, and who is given a stale entry will
  * not find it here for long. */
 static unsigned hit_flags(struct conn *c, const struct entry *e, unsigned flags, const int *fds, size_t n)
 {
@@ -98,7 +98,7 @@ static unsigned hit_flags(struct conn *c, const struct entry *e, unsigned flags,
 		hot_served(c, e);
 		stats_count(c->d, bytes_of(e->bucket), TALLY_MEMORY_HITS, 1);
 		stats_count(c->d, bytes_of(e->bucket), TALLY_BYTES_MEMORY, e->out_len + e->err_len);
-	} else if (trust_wants_proof(c->d, e, fds, n)) {
+	} else if (!is_sealed(&e->sealed) && trust_wants_proof(c->d, e, fds, n)) {
 		flags |= HIT_VERIFY;
 	} else if (!(flags & HIT_STALE) && hot_ask(c, e)) {
 		flags |= HIT_LOAD;
@@ -122,7 +122,11 @@ static void say_hit(struct conn *c, const struct entry *e, uint64_t age_ms, unsi
 			.flags = hit_flags(c, e, flags, fds, n),
 			.out_sum = {e->out_sum, SC_SUM_SIZE},
 			.err_sum = {e->err_sum, SC_SUM_SIZE}};
+	struct seal_key keys[2];
 
+	if (is_sealed(&e->sealed) && !(flags & HIT_MEMORY) &&
+	    keyring_streams(c->d->keyring, &e->sealed, &e->gen, keys) == 0)
+		m.keys = (struct bytes){keys[0].b, sizeof keys};
 	c->state = CONN_READING;
 	c->holds = e->gen;
 	evict_visited(c->d, e);
@@ -193,11 +197,26 @@ static void give_value(struct conn *c, const struct ask *ask, const struct lease
 		refuse_store(c, ask, rc);
 }
 
+/* What lies there in the clear is none to who wants it sealed; if nothing may lie in the clear, nor to anybody else. */
+static bool is_clear(struct conn *c, const struct ask *ask, const struct entry *e)
+{
+	char hex[SC_GEN_HEX];
+
+	if (is_sealed(&e->sealed) || !is_sealed(&ask->sealed))
+		return false;
+	if (!c->d->config.encrypt)
+		return true;
+	gen_format(&e->gen, hex);
+	log_event(c->d->log, "entry-unusable", "gen=%s why=\"in the clear\"", hex);
+	index_drop(c->d->index, e, NULL, NULL);
+	return true;
+}
+
 static bool find(struct conn *c, const struct ask *ask, bool failed, struct entry *e)
 {
 	struct bytes bucket = bytes_of(ask->bucket), key = {ask->key, ask->key_len};
 
-	return index_find(c->d->index, bucket, key, failed, e) == 0 && !trust_is_bad(c->d, &e->gen);
+	return index_find(c->d->index, bucket, key, failed, e) == 0 && !trust_is_bad(c->d, &e->gen) && !is_clear(c, ask, e);
 }
 
 static void look_up(struct conn *c, struct ask *ask, struct entry *e, struct known *k)
@@ -472,6 +491,8 @@ void answer_ask(struct conn *c, const struct msg *m)
 	ask.stale_ms = m->stale == SC_TTL_UNSET ? config_stale(&c->d->config, ask.bucket) : m->stale;
 	ask.keep_ms = m->keep == SC_TTL_UNSET ? config_keep_failures(&c->d->config, ask.bucket) : m->keep;
 	ask.finish |= config_finish(&c->d->config, ask.bucket);
+	if ((m->flags & ASK_SEALED) || c->d->config.encrypt)
+		ask.sealed = *keyring_at(c->d->keyring, 0);
 	/* Who makes it in the background does so in time: when it is too old, not when it is too old to be served. */
 	ask.q.stale_ms = ask.detached && !ask.q.renew ? 0 : ask.stale_ms;
 	ask.q.keep_ms = ask.keep_ms;
@@ -492,6 +513,8 @@ void answer_hold(struct conn *c, const struct msg *m)
 	memcpy(ask.key, m->key.p, m->key.n);
 	if (m->chain.n)
 		memcpy(ask.chain, m->chain.p, m->chain.n);
+	if (c->d->config.encrypt)
+		ask.sealed = *keyring_at(c->d->keyring, 0);
 	answer(c, &ask);
 }
 
@@ -589,8 +612,8 @@ void answer_next(struct conn *c, const struct msg *q)
 		m.bucket = bytes_of(e.bucket);
 		m.key = (struct bytes){e.key, e.key_len};
 		m.gen = e.gen;
-		m.out_len = e.out_len;
-		m.err_len = e.err_len;
+		m.out_len = e.out_size;
+		m.err_len = e.err_size;
 		m.out_sum = (struct bytes){e.out_sum, SC_SUM_SIZE};
 		m.err_sum = (struct bytes){e.err_sum, SC_SUM_SIZE};
 		m.error = rc == SC_ESYS ? (uint64_t)errno : 0;

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "daemon/decide.h"
+#include "daemon/keyring.h"
 #include "lib/limits.h"
 #include "lib/msg.h"
 
@@ -39,6 +40,7 @@ struct ask {
 	bool finish, detached;
 	char tags[SC_TAGS_SIZE + 1];	  /* the same */
 	uint8_t command[SC_COMMAND_SIZE]; /* cmdline.h */
+	struct sealed_by sealed;	  /* what it makes is to be; none: it need not */
 	bool given;			  /* the object is there already, as that of … */
 	struct gen gen;			  /* … this generation */
 	bool early;			  /* waits only because readers from before us may still come back */

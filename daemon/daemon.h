@@ -40,7 +40,7 @@ struct daemon {
 	struct watchers *watchers;
 	struct history *history;
 	struct hot *hot;	 /* NULL: nothing is kept in memory */
-	struct keyring *keyring; /* NULL: there are no master keys */
+	struct keyring *keyring; /* master keys */
 	struct key *keys;	 /* those that are run, waited for, or remembered … */
 	struct memos {
 		struct key *first; /* … for this, oldest first */

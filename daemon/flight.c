@@ -130,6 +130,7 @@ struct flight *flight_new(struct daemon *d, const struct flightfile *file)
 	memcpy(f->bucket, file->bucket, sizeof f->bucket);
 	memcpy(f->tags, file->tags, sizeof f->tags);
 	memcpy(f->command, file->command, sizeof f->command);
+	f->sealed = file->sealed;
 	buf_init(&f->shown, SC_SHOWN_MAX);
 	f->key_len = file->key_len;
 	memcpy(f->key_bytes, file->key, file->key_len);
@@ -201,6 +202,14 @@ bool flight_is_of_other(const struct flight *f, const uint8_t command[SC_COMMAND
 	return cmdline_differs(f->command, command);
 }
 
+int flight_keys(const struct flight *f, struct seal_key room[2], struct bytes *keys)
+{
+	int rc = is_sealed(&f->sealed) ? keyring_streams(f->d->keyring, &f->sealed, &f->gen, room) : 0;
+
+	*keys = is_sealed(&f->sealed) && !rc ? (struct bytes){room[0].b, SC_KEYS_SIZE} : (struct bytes){NULL, 0};
+	return rc;
+}
+
 int flight_join(struct flight *f, struct conn *c, const struct ask *ask)
 {
 	struct msg m = {.type = MSG_FOLLOW,
@@ -209,9 +218,12 @@ int flight_join(struct flight *f, struct conn *c, const struct ask *ask)
 			.estimate = ask->estimate_ms,
 			.flags = flight_is_of_other(f, ask->command) ? FOLLOW_OTHER : 0u};
 	int fds[3] = {-1, -1, -1}, rc;
+	struct seal_key keys[2];
 	uint64_t size;
 
-	rc = object_open(f->d->place.dir_fd, &f->gen, STREAM_OUT, &fds[0], &size);
+	rc = flight_keys(f, keys, &m.keys);
+	if (rc == 0)
+		rc = object_open(f->d->place.dir_fd, &f->gen, STREAM_OUT, &fds[0], &size);
 	if (rc == 0)
 		rc = object_open(f->d->place.dir_fd, &f->gen, STREAM_ERR, &fds[1], &size);
 	if (rc == 0) {
@@ -368,12 +380,18 @@ static void show(struct flight *f, struct bytes words)
 		buf_append(&f->shown, words.p, words.n);
 }
 
+static uint64_t size_of(int fd)
+{
+	off_t size = lseek(fd, 0, SEEK_END);
+
+	return size < 0 ? 0 : (uint64_t)size;
+}
+
 int flight_register(struct flight *f, struct conn *c, const struct msg *m, int *fds, size_t nfds)
 {
 	struct msg answer = {.type = MSG_REGISTERED, .gen = f->gen, .flags = f->finish};
 	int rc = page_map(&f->page, fds[0], &f->gen);
 	struct daemon *d = f->d; /* what follows may end the flight */
-	struct page_view v;
 	pid_t session;
 
 	fds[0] = -1;
@@ -399,8 +417,7 @@ int flight_register(struct flight *f, struct conn *c, const struct msg *m, int *
 	c->state = CONN_WRITING;
 	flight_set_state(f, m->flags & REGISTER_STOPPING ? FLIGHT_STOPPING : FLIGHT_RUNNING, "registered");
 	flight_set_limit(f, config_max_entry(&d->config, f->bucket), EFBIG);
-	page_view(f->page, &v);
-	flight_grown(f, v.out_len, v.err_len);
+	flight_grown(f, size_of(f->out_fd), size_of(f->err_fd));
 	KILLPOINT("run_registered");
 	conn_send(c, &answer, NULL, 0);
 	if (m->flags & REGISTER_STREAMING)
@@ -448,12 +465,12 @@ void flight_may_stop(struct flight *f)
 
 /* ---- limits ---- */
 
-void flight_grown(struct flight *f, uint64_t out_len, uint64_t err_len)
+void flight_grown(struct flight *f, uint64_t out_size, uint64_t err_size)
 {
-	if ((f->state != FLIGHT_RUNNING && f->state != FLIGHT_STOPPING) || entry_bytes(out_len, err_len) < SC_GROWN_STEP)
+	if ((f->state != FLIGHT_RUNNING && f->state != FLIGHT_STOPPING) || entry_bytes(out_size, err_size) < SC_GROWN_STEP)
 		return;
-	f->out_len = out_len;
-	f->err_len = err_len;
+	f->out_size = out_size;
+	f->err_size = err_size;
 	evict_look(f->d, f->bucket);
 }
 
@@ -468,7 +485,7 @@ void flight_stop_growing(struct flight *f)
 {
 	char hex[SC_GEN_HEX];
 
-	flight_set_limit(f, f->out_len + f->err_len, ENOSPC);
+	flight_set_limit(f, f->out_size + f->err_size, ENOSPC);
 	gen_format(&f->gen, hex);
 	log_event(f->d->log, "no-room", "gen=%s bytes=%llu", hex, (unsigned long long)f->limit);
 }

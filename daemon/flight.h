@@ -93,7 +93,7 @@ void flight_may_stop(struct flight *f);
  * their own, for a while also after its end. */
 void flight_streaming(struct flight *f, int error);
 /* Its objects have so many bytes: room is made for the next ones. */
-void flight_grown(struct flight *f, uint64_t out_len, uint64_t err_len);
+void flight_grown(struct flight *f, uint64_t out_size, uint64_t err_size);
 void flight_writer_gone(struct conn *c);
 
 /* ---- limits ---- */

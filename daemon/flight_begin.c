@@ -102,10 +102,13 @@ int flight_begin(struct conn *c, const struct ask *ask)
 				  .renewal = ask->q.renew};
 	int fds[LEAD_FDS] = {-1, -1, -1, -1, -1, -1, -1}, rc;
 	struct msg m = {.type = MSG_LEAD};
+	struct seal_key keys[2];
 	struct flight *f;
 
 	if (ask->given && flight_find(d, &ask->gen))
 		return SC_EBUSY; /* it has been given already */
+	if (ask->given && is_sealed(&ask->sealed))
+		return SC_EINVAL; /* it lies there in the clear: to be read, and sealed */
 	if (ask->given)
 		file.gen = ask->gen;
 	else
@@ -113,6 +116,7 @@ int flight_begin(struct conn *c, const struct ask *ask)
 	memcpy(file.bucket, ask->bucket, sizeof file.bucket);
 	memcpy(file.tags, ask->tags, sizeof file.tags);
 	memcpy(file.command, ask->command, sizeof file.command);
+	file.sealed = ask->sealed;
 	memcpy(file.key, ask->key, ask->key_len);
 	file.key_len = ask->key_len;
 	file.created_wall_ms = clock_now().wall_ms;
@@ -121,8 +125,10 @@ int flight_begin(struct conn *c, const struct ask *ask)
 		return SC_ENOMEM;
 	f->state = FLIGHT_RUNNING;
 	/* The file first: should we die now, the next daemon finds by it what else there is to remove. */
-	rc = flightfile_create(d->place.dir_fd, &file, &fds[LEAD_LOCK]);
+	rc = flightfile_create(d->place.dir_fd, d->keyring, &file, &fds[LEAD_LOCK]);
 	KILLPOINT("flight_locked");
+	if (rc == 0)
+		rc = flight_keys(f, keys, &m.keys);
 	if (rc == 0)
 		rc = make_objects(f, ask->given, fds);
 	KILLPOINT("objects_made");
@@ -144,6 +150,8 @@ int flight_begin(struct conn *c, const struct ask *ask)
 		flight_add_reader(f, c);
 		c->began = true;
 	}
+	if (is_sealed(&f->sealed))
+		keyring_guard(d);
 	m.gen = f->gen;
 	m.order = f->order;
 	m.ttl = f->ttl_ms;

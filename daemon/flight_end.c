@@ -223,7 +223,7 @@ static bool has_size(int fd, uint64_t len)
 
 static bool is_whole(const struct flight *f, const struct msg *m)
 {
-	return has_size(f->out_fd, m->out_len) && has_size(f->err_fd, m->err_len);
+	return has_size(f->out_fd, m->out_size) && has_size(f->err_fd, m->err_size);
 }
 
 /* The command has ended well, and yet there will be no entry: who began it tells a person why. */
@@ -277,6 +277,9 @@ static int commit(struct flight *f, const struct msg *m)
 			  .signal = f->signal,
 			  .out_len = m->out_len,
 			  .err_len = m->err_len,
+			  .out_size = m->out_size,
+			  .err_size = m->err_size,
+			  .sealed = f->sealed,
 			  .created_wall_ms = now.wall_ms,
 			  .created_boot_ms = now.boot_ms,
 			  .ttl_ms = f->end == PAGE_FAILED ? f->keep_ms : f->ttl_ms,

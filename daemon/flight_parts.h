@@ -26,8 +26,9 @@ struct flight {
 	bool foreground;		    /* its command is in its caller's process group */
 	bool drain;			    /* counted in daemon.drain */
 	bool told_lonely;		    /* the writer was asked whether anybody reads */
+	struct sealed_by sealed;
 	uint64_t ttl_ms, stale_ms, keep_ms; /* as it was asked for; keep: if it fails */
-	uint64_t out_len, err_len;	    /* as its writer has told: 0 below SC_GROWN_STEP */
+	uint64_t out_size, err_size;	    /* of its objects, as its writer has told: 0 below SC_GROWN_STEP */
 	uint64_t limit;			    /* of both together; SC_FOREVER: none */
 	uint64_t created_wall_ms;
 	uint64_t began_ms; /* the same moment by CLOCK_BOOTTIME */
@@ -44,7 +45,7 @@ struct flight {
 	uint32_t next_slot;
 	enum page_state end; /* how it ended, once it did */
 	uint32_t exit, signal;
-	uint64_t end_out, end_err;    /* bytes of its objects then */
+	uint64_t end_out, end_err;    /* bytes of its streams then */
 	int error;		      /* they could not grow, because of this errno; 0: they could */
 	UT_hash_handle hh;	      /* by generation */
 	UT_hash_handle by_session_hh; /* while session is known */
@@ -123,6 +124,9 @@ void flights_on_dying(struct daemon *d, void *arg); /* the ticker's */
 void flight_add_reader(struct flight *f, struct conn *c);
 /* Asks the writer whether anybody reads, if no connection does. */
 void flight_tell_lonely(struct flight *f);
+
+/* The keys of its streams, into room, as messages carry them; none of one that is clear. SC_ENOENT: the key it is sealed under is not here. */
+int flight_keys(const struct flight *f, struct seal_key room[2], struct bytes *keys);
 
 /* A second descriptor of the same description, close-on-exec; -1 and errno. */
 int flight_dup_fd(int fd);

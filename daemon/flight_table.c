@@ -146,7 +146,7 @@ static bool is_of(const struct flight *f, const char *bucket)
 /* How much may come before it says so; 0: it is too small to have said anything, or has reached its limit. */
 static uint64_t ahead_of(const struct flight *f)
 {
-	uint64_t has = f->out_len + f->err_len;
+	uint64_t has = f->out_size + f->err_size;
 
 	if (has == 0 || has >= f->limit || (f->state != FLIGHT_RUNNING && f->state != FLIGHT_STOPPING))
 		return 0;
@@ -160,7 +160,7 @@ struct usage flights_usage(const struct daemon *d, const char *bucket)
 	for (const struct flight *f = d->flights->by_gen; f; f = f->hh.next) {
 		if (!is_of(f, bucket))
 			continue;
-		u.bytes += entry_bytes(f->out_len, f->err_len);
+		u.bytes += entry_bytes(f->out_size, f->err_size);
 		u.ahead += ahead_of(f);
 	}
 	return u;
@@ -181,7 +181,7 @@ struct flight *flights_largest(const struct daemon *d, const char *bucket)
 
 	for (struct flight *f = d->flights->by_gen; f; f = f->hh.next)
 		if (is_of(f, bucket) && ahead_of(f) &&
-		    (!largest || f->out_len + f->err_len > largest->out_len + largest->err_len))
+		    (!largest || f->out_size + f->err_size > largest->out_size + largest->err_size))
 			largest = f;
 	return largest;
 }
@@ -243,7 +243,7 @@ static void on_found(void *arg, const char *name)
 	struct daemon *d = look->d;
 	struct flightfile file;
 	bool locked = false;
-	int rc = flightfile_read(d->place.dir_fd, name, &file, &locked);
+	int rc = flightfile_read(d->place.dir_fd, d->keyring, name, &file, &locked);
 
 	if (rc == SC_ESYS)
 		look->rc = rc; /* a living run that we do not know of would be run a second time */

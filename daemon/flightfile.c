@@ -19,6 +19,7 @@
 
 #define MAGIC "scflight"
 #define HEAD 16
+#define LENGTH 4 /* before the record */
 #define NAME_MAX_ (sizeof "flights/" + SC_GEN_HEX)
 
 static void name_of(const struct gen *g, char out[NAME_MAX_])
@@ -29,7 +30,22 @@ static void name_of(const struct gen *g, char out[NAME_MAX_])
 	snprintf(out, NAME_MAX_, "flights/%s", hex);
 }
 
-static int encode(struct buf *b, const struct flightfile *f)
+/* Takes the place of what it says in the clear. */
+static int seal(struct buf *b, const struct keyring *ring, const struct flightfile *f, struct bytes record)
+{
+	uint8_t sealed[SC_SEALED_MAX];
+	struct msg m = {.type = MSG_SEALED_RECORD, .gen = f->gen};
+	size_t n;
+	int rc;
+
+	BUG_ON(record.n + SC_SEALED_BY + SC_SEAL_BOX_OVERHEAD > sizeof sealed);
+	memcpy(sealed, f->sealed.b, SC_SEALED_BY);
+	rc = keyring_box(ring, &f->sealed, &f->gen, record, sealed + SC_SEALED_BY, &n);
+	m.sealed = (struct bytes){sealed, SC_SEALED_BY + n};
+	return rc ? rc : msg_encode(b, &m);
+}
+
+static int encode(struct buf *b, const struct keyring *ring, const struct flightfile *f)
 {
 	struct msg m = {.type = MSG_RECORD,
 			.bucket = bytes_of(f->bucket),
@@ -45,13 +61,21 @@ static int encode(struct buf *b, const struct flightfile *f)
 			.tags = bytes_of(f->tags),
 			.command = cmdline_bytes(f->command)};
 	uint8_t head[HEAD] = MAGIC;
+	struct buf record;
 	int rc;
 
 	head[MARK_DOOMED] = f->doomed;
 	head[MARK_FINISH] = f->finish;
 	head[MARK_HELD] = f->held;
 	rc = buf_append(b, head, sizeof head);
-	return rc ? rc : msg_encode(b, &m);
+	if (rc || !is_sealed(&f->sealed))
+		return rc ? rc : msg_encode(b, &m);
+	buf_init(&record, SC_FRAME_MAX);
+	rc = msg_encode(&record, &m);
+	if (rc == 0)
+		rc = seal(b, ring, f, (struct bytes){record.data + LENGTH, record.len - LENGTH});
+	buf_release(&record);
+	return rc;
 }
 
 static int write_new(int dir_fd, const char *name, const struct buf *b)
@@ -78,7 +102,7 @@ static struct flock whole_file(void)
 	return (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET};
 }
 
-int flightfile_create(int dir_fd, const struct flightfile *f, int *lock_fd)
+int flightfile_create(int dir_fd, const struct keyring *ring, const struct flightfile *f, int *lock_fd)
 {
 	struct flock l = whole_file();
 	char name[NAME_MAX_];
@@ -88,7 +112,7 @@ int flightfile_create(int dir_fd, const struct flightfile *f, int *lock_fd)
 	*lock_fd = -1;
 	name_of(&f->gen, name);
 	buf_init(&b, SC_FRAME_MAX);
-	rc = encode(&b, f);
+	rc = encode(&b, ring, f);
 	if (rc == 0)
 		rc = write_new(dir_fd, name, &b);
 	buf_release(&b);
@@ -147,15 +171,33 @@ int flightfile_mark(int dir_fd, const struct gen *g, enum flight_mark mark)
 	return rc;
 }
 
-static int decode(struct flightfile *f, const uint8_t *p, size_t n)
+/* The record in what was sealed, into room. */
+static int unseal(const struct keyring *ring, struct flightfile *f, struct msg *m, uint8_t room[SC_SEALED_MAX])
 {
+	struct bytes box = {m->sealed.p + SC_SEALED_BY, m->sealed.n - SC_SEALED_BY};
+	size_t n;
+
+	if (m->sealed.n < SC_SEALED_BY || !ring)
+		return SC_ECORRUPT;
+	memcpy(f->sealed.b, m->sealed.p, SC_SEALED_BY);
+	if (keyring_unbox(ring, &f->sealed, &m->gen, box, room, &n) != 0)
+		return SC_ECORRUPT;
+	return msg_decode(m, room, n) == 0 && m->type == MSG_RECORD ? 0 : SC_ECORRUPT;
+}
+
+static int decode(struct flightfile *f, const struct keyring *ring, const uint8_t *p, size_t n)
+{
+	uint8_t room[SC_SEALED_MAX];
 	struct msg m;
 	uint32_t len;
 
-	if (n < HEAD + 4 || memcmp(p, MAGIC, 8) != 0)
+	if (n < HEAD + LENGTH || memcmp(p, MAGIC, 8) != 0)
 		return SC_ECORRUPT;
 	len = (uint32_t)p[HEAD] | (uint32_t)p[HEAD + 1] << 8 | (uint32_t)p[HEAD + 2] << 16 | (uint32_t)p[HEAD + 3] << 24;
-	if (len != n - HEAD - 4 || msg_decode(&m, p + HEAD + 4, len) != 0 || m.type != MSG_RECORD)
+	if (len != n - HEAD - LENGTH || msg_decode(&m, p + HEAD + LENGTH, len) != 0)
+		return SC_ECORRUPT;
+	f->sealed = (struct sealed_by){{0}};
+	if (m.type == MSG_SEALED_RECORD ? unseal(ring, f, &m, room) != 0 : m.type != MSG_RECORD)
 		return SC_ECORRUPT;
 	f->gen = m.gen;
 	memcpy(f->bucket, m.bucket.p, m.bucket.n);
@@ -179,9 +221,9 @@ static int decode(struct flightfile *f, const uint8_t *p, size_t n)
 	return 0;
 }
 
-int flightfile_read(int dir_fd, const char *name, struct flightfile *f, bool *locked)
+int flightfile_read(int dir_fd, const struct keyring *ring, const char *name, struct flightfile *f, bool *locked)
 {
-	uint8_t bytes[HEAD + 4 + SC_KEY_MAX + SC_TAGS_SIZE + 512];
+	uint8_t bytes[HEAD + LENGTH + SC_SEALED_MAX + 512];
 	char path[NAME_MAX_], hex[SC_GEN_HEX];
 	ssize_t n;
 	int fd, rc;
@@ -196,7 +238,7 @@ int flightfile_read(int dir_fd, const char *name, struct flightfile *f, bool *lo
 	close(fd);
 	if (n < 0)
 		return SC_ESYS;
-	rc = decode(f, bytes, (size_t)n);
+	rc = decode(f, ring, bytes, (size_t)n);
 	if (rc)
 		return rc;
 	gen_format(&f->gen, hex);

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/keyring.h"
 #include "lib/gen.h"
 #include "lib/limits.h"
 #include "lib/proto.h"
@@ -24,20 +25,22 @@ struct flightfile {
 	bool renewal;
 	char tags[SC_TAGS_SIZE + 1];
 	uint8_t command[SC_COMMAND_SIZE]; /* cmdline.h */
+	struct sealed_by sealed;	  /* its objects, and this file, are */
 	bool lease;			  /* `sc hold`'s, no run; ttl_ms is its -t, and */
 	bool held;			  /* … its VALUE is whole */
 };
 
 /* Makes the file and, on a description of its own, the lock that goes to the writer. *lock_fd is the caller's. SC_ESYS: nothing is
- * left of it, *lock_fd is -1; EEXIST: the name was taken, what lies there is left alone. */
-int flightfile_create(int dir_fd, const struct flightfile *f, int *lock_fd);
+ * left of it, *lock_fd is -1 (so with SC_ENOENT: the key it is to be sealed under is not here); EEXIST: the name was taken, what lies there is left alone. */
+int flightfile_create(int dir_fd, const struct keyring *ring, const struct flightfile *f, int *lock_fd);
 
 /* Sets a mark. Errors are reported but change nothing else: the daemon's own memory has the mark too. SC_ENOENT · SC_EUNSAFE ·
  * SC_ESYS. */
 int flightfile_mark(int dir_fd, const struct gen *g, enum flight_mark mark);
 
-/* Reads one by name; *locked says whether somebody lives who could finish the run. SC_ENOENT · SC_EUNSAFE · SC_ECORRUPT · SC_ESYS. */
-int flightfile_read(int dir_fd, const char *name, struct flightfile *f, bool *locked);
+/* Reads one by name; *locked says whether somebody lives who could finish the run. SC_ENOENT · SC_EUNSAFE · SC_ECORRUPT,
+ * also of one that was sealed under a key that is not here · SC_ESYS. */
+int flightfile_read(int dir_fd, const struct keyring *ring, const char *name, struct flightfile *f, bool *locked);
 
 /* Whether somebody still holds the lock; false if the file is gone, true in doubt. */
 bool flightfile_is_locked(int dir_fd, const struct gen *g);

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/keyring.h"
 #include "lib/buf.h"
 #include "lib/checksum.h"
 #include "lib/clock.h"
@@ -31,8 +32,10 @@ struct entry {
 	uint64_t order;
 	bool failed; /* a failure that is kept: another row than what is good of the key */
 	uint32_t exit, signal;
-	uint64_t out_len, err_len;
-	uint8_t out_sum[SC_SUM_SIZE], err_sum[SC_SUM_SIZE];
+	uint64_t out_len, err_len;	 /* bytes of the two streams, … */
+	uint64_t out_size, err_size;	 /* … of their objects, the same but for sealed ones, … */
+	uint8_t out_sum[SC_SUM_SIZE], err_sum[SC_SUM_SIZE]; /* … and of these */
+	struct sealed_by sealed;
 	uint64_t created_wall_ms; /* when it finished */
 	uint64_t created_boot_ms; /* the same moment by CLOCK_BOOTTIME, meaningful in its boot only */
 	uint8_t boot_id[16];
@@ -97,7 +100,7 @@ struct total {
 bool entry_age(const struct entry *e, const uint8_t boot_id[16], const struct now *now, uint64_t *age_ms);
 
 /* What an entry takes of the disk: both objects in whole blocks. Pure. */
-uint64_t entry_bytes(uint64_t out_len, uint64_t err_len);
+uint64_t entry_bytes(uint64_t out_size, uint64_t err_size);
 
 /* Opens or makes index.db in dir_fd. A corrupt or foreign file, or one of another version, is moved aside with its -wal and -shm
  * (index.db.bad-<n>…) and a fresh one begun; that is logged, not an error. SC_ESYS (disk full, permission …), SC_ENOMEM. */

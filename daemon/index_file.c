@@ -14,7 +14,7 @@
 #include "lib/err.h"
 
 #define APPLICATION_ID 0x53436978 /* as schema.sql says */
-#define VERSION 5
+#define VERSION 6
 
 /* Corrupt files that are kept for people to look at; later ones take the last one's place. */
 #define BAD_MAX 8

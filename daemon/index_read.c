@@ -47,9 +47,9 @@ bool entry_age(const struct entry *e, const uint8_t boot_id[16], const struct no
 	return true;
 }
 
-uint64_t entry_bytes(uint64_t out_len, uint64_t err_len)
+uint64_t entry_bytes(uint64_t out_size, uint64_t err_size)
 {
-	uint64_t out = out_len < BYTES_MAX ? out_len : BYTES_MAX, err = err_len < BYTES_MAX ? err_len : BYTES_MAX;
+	uint64_t out = out_size < BYTES_MAX ? out_size : BYTES_MAX, err = err_size < BYTES_MAX ? err_size : BYTES_MAX;
 
 	return (out + BLOCK - 1) / BLOCK * BLOCK + (err + BLOCK - 1) / BLOCK * BLOCK;
 }
@@ -151,6 +151,11 @@ static int read_entry(struct index *ix, enum sql_statement s, struct entry *e)
 	e->signal = (uint32_t)sql_u64(q, s, 5);
 	e->out_len = sql_u64(q, s, 6);
 	e->err_len = sql_u64(q, s, 7);
+	e->out_size = sql_u64(q, s, 23);
+	e->err_size = sql_u64(q, s, 24);
+	e->sealed = (struct sealed_by){{0}};
+	if (sql_bytes(q, s, 25).n && !sql_exact(q, s, 25, &e->sealed, sizeof e->sealed))
+		return SC_ECORRUPT;
 	e->created_wall_ms = sql_u64(q, s, 10);
 	e->created_boot_ms = sql_u64(q, s, 11);
 	e->ttl_ms = sql_time(q, s, 13);

@@ -148,12 +148,16 @@ static int put_row(struct sql *q, const struct entry *e, int64_t boot, bool visi
 	sql_bind_time(q, SQL_PUT, 16, e->stale_ms);
 	sql_bind_time(q, SQL_PUT, 17, end_of(e));
 	sql_bind_u64(q, SQL_PUT, 18, e->took_ms);
-	sql_bind_u64(q, SQL_PUT, 19, entry_bytes(e->out_len, e->err_len));
+	sql_bind_u64(q, SQL_PUT, 19, entry_bytes(e->out_size, e->err_size));
 	sql_bind_number(q, SQL_PUT, 20, visited);
 	sql_bind_number(q, SQL_PUT, 21, e->failed);
 	sql_bind_name(q, SQL_PUT, 22, bytes_of(e->tags));
 	bind_or_null(q, SQL_PUT, 23, cmdline_bytes(e->command));
 	bind_or_null(q, SQL_PUT, 24, (struct bytes){e->shown, e->shown_len});
+	sql_bind_u64(q, SQL_PUT, 25, e->out_size);
+	sql_bind_u64(q, SQL_PUT, 26, e->err_size);
+	bind_or_null(q, SQL_PUT, 27, (struct bytes){e->sealed.b, is_sealed(&e->sealed) ? sizeof e->sealed : 0});
+	bind_or_null(q, SQL_PUT, 28, (struct bytes){NULL, 0});
 	rc = sql_run(q, SQL_PUT);
 	while (!rc && tags_next(&tags, &tag)) {
 		sql_bind_name(q, SQL_TAG, 1, bytes_of(e->bucket));

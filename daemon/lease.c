@@ -48,6 +48,7 @@ enum { VALUE_WRITE, LOCK, HELD_FDS };
 struct lease {
 	struct daemon *d;
 	struct gen gen;
+	struct sealed_by sealed;
 	uint64_t order, ttl_ms;
 	uint64_t created_wall_ms;
 	uint64_t began_ms; /* the same moment by CLOCK_BOOTTIME */
@@ -141,6 +142,7 @@ static struct lease *lease_new(struct daemon *d, const struct flightfile *file)
 	BUG_ON(l->key->lease);
 	l->key->lease = l;
 	l->d = d;
+	l->sealed = file->sealed;
 	l->order = file->order;
 	l->ttl_ms = file->ttl_ms;
 	l->created_wall_ms = file->created_wall_ms;
@@ -421,6 +423,10 @@ static void say_held(struct lease *l)
 {
 	struct msg m = {.type = MSG_HELD, .gen = l->gen, .order = l->order};
 	int fds[HELD_FDS] = {l->fds[VALUE_WRITE], l->fds[LOCK]};
+	struct seal_key keys[2];
+
+	if (is_sealed(&l->sealed) && keyring_streams(l->d->keyring, &l->sealed, &l->gen, keys) == 0)
+		m.keys = (struct bytes){keys[0].b, sizeof keys};
 
 	/* The lock is the holder's alone from here on. */
 	l->fds[VALUE_WRITE] = l->fds[LOCK] = -1;
@@ -455,7 +461,7 @@ static void on_cleared(void *arg, int status, uint64_t changed)
 
 static int make_files(struct lease *l, const struct flightfile *file)
 {
-	int rc = flightfile_create(l->d->place.dir_fd, file, &l->fds[LOCK]);
+	int rc = flightfile_create(l->d->place.dir_fd, l->d->keyring, file, &l->fds[LOCK]);
 
 	return rc ? rc : object_create(l->d->place.dir_fd, &l->gen, STREAM_OUT, &l->fds[VALUE_WRITE]);
 }
@@ -487,6 +493,7 @@ int lease_begin(struct conn *c, const struct ask *ask)
 	digest_generation(&file.gen);
 	memcpy(file.bucket, ask->bucket, sizeof file.bucket);
 	memcpy(file.key, ask->key, ask->key_len);
+	file.sealed = ask->sealed;
 	file.created_wall_ms = clock_now().wall_ms;
 	l = lease_new(d, &file);
 	if (!l)
@@ -520,10 +527,21 @@ int lease_give(const struct lease *l, struct conn *c)
 			.created = l->created_wall_ms,
 			.out_sum = {no_sum, sizeof no_sum},
 			.err_sum = {no_sum, sizeof no_sum}};
-	int fd, rc = object_open(l->d->place.dir_fd, &l->gen, STREAM_OUT, &fd, &m.out_len);
+	struct seal_key keys[2];
+	uint64_t size;
+	int fd, rc = object_open(l->d->place.dir_fd, &l->gen, STREAM_OUT, &fd, &size);
 
 	if (rc)
 		return rc;
+	m.out_len = size;
+	if (is_sealed(&l->sealed)) {
+		rc = keyring_streams(l->d->keyring, &l->sealed, &l->gen, keys);
+		if (rc || seal_plain_size(size, &m.out_len)) {
+			close(fd);
+			return rc ? rc : SC_ECORRUPT;
+		}
+		m.keys = (struct bytes){keys[0].b, sizeof keys};
+	}
 	c->state = CONN_READING;
 	conn_send(c, &m, &fd, 1);
 	return 0;

@@ -100,7 +100,7 @@ struct msg listing_row(const struct daemon *d, const struct entry *e)
 			.hits = e->hits + evict_untold(d, e),
 			.tags = bytes_of(e->tags),
 			.shown = {e->shown, e->shown_len},
-			.flags = hot_has(d, e) ? ENTRY_MEMORY : 0u};
+			.flags = (hot_has(d, e) ? ENTRY_MEMORY : 0u) | (is_sealed(&e->sealed) ? ENTRY_SEALED : 0u)};
 
 	if (!entry_age(e, d->boot_id, &now, &m.age))
 		m.age = SC_FOREVER;

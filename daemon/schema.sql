@@ -7,7 +7,7 @@
 -- A file whose application_id or user_version is another is not ours to read: it is moved aside.
 
 PRAGMA application_id = 1396926840; -- "SCix"
-PRAGMA user_version = 5;
+PRAGMA user_version = 6;
 
 -- One row. Totals are kept so that opening a million entries, or asking whether a limit is passed, counts nothing.
 CREATE TABLE meta (
@@ -16,9 +16,10 @@ CREATE TABLE meta (
 	entries INTEGER NOT NULL, -- rows of `entry`
 	bytes   INTEGER NOT NULL, -- their sum
 	hand    INTEGER NOT NULL, -- SIEVE's, over all entries: the entry.id it looks at next, or the first behind it
-	secret  BLOB CHECK (length(secret) = 16) -- what entry.command is keyed with: random, of this file, told to nobody
+	secret  BLOB CHECK (length(secret) = 16), -- what entry.command is keyed with: random, of this file, told to nobody
+	encrypt INTEGER NOT NULL -- 1: there has never been a name in the clear in this file
 ) STRICT;
-INSERT INTO meta VALUES (1, 0, 0, 0, 0, NULL);
+INSERT INTO meta VALUES (1, 0, 0, 0, 0, NULL, 0);
 
 -- The same for each bucket that has an entry. One that empties forgets its hand.
 CREATE TABLE buckets (
@@ -41,17 +42,19 @@ CREATE TABLE entry (
 	id              INTEGER PRIMARY KEY, -- in order of first commit, and kept over replacement: SIEVE's hand walks it
 	visited         INTEGER NOT NULL, -- SIEVE's bit: asked for since the hand came by. Set late, in batches; so is:
 	hits            INTEGER NOT NULL, -- how often this generation was served
-	bytes           INTEGER NOT NULL, -- what it takes of the disk: out_len and err_len, each in whole blocks of 4 KiB
+	bytes           INTEGER NOT NULL, -- what it takes of the disk: out_size and err_size, each in whole blocks of 4 KiB
 	gen             BLOB NOT NULL CHECK (length(gen) = 16), -- names the objects
 	bucket          TEXT NOT NULL,
-	key             BLOB NOT NULL CHECK (length(key) BETWEEN 1 AND 4096),
+	key             BLOB NOT NULL CHECK (length(key) BETWEEN 1 AND 4096), -- where sealed: 32 bytes, by which it is found
 	failed          INTEGER NOT NULL, -- 1: a failure that is kept for those who ask for it, beside what is good
 	ord             INTEGER NOT NULL,
 	exit            INTEGER NOT NULL,
 	signal          INTEGER NOT NULL, -- 0: it exited
-	out_len         INTEGER NOT NULL, -- bytes of the two objects
+	out_len         INTEGER NOT NULL, -- bytes of the two streams
 	err_len         INTEGER NOT NULL,
-	out_sum         BLOB NOT NULL CHECK (length(out_sum) = 16), -- XXH3-128 of them
+	out_size        INTEGER NOT NULL, -- … of their objects: more where sealed
+	err_size        INTEGER NOT NULL,
+	out_sum         BLOB NOT NULL CHECK (length(out_sum) = 16), -- XXH3-128 of the objects
 	err_sum         BLOB NOT NULL CHECK (length(err_sum) = 16),
 	created_wall_ms INTEGER NOT NULL, -- when it finished, Unix time
 	created_boot_ms INTEGER NOT NULL, -- the same moment by CLOCK_BOOTTIME of its boot
@@ -63,6 +66,8 @@ CREATE TABLE entry (
 	tags            TEXT NOT NULL,    -- in bytewise order, a comma between two; each is a row of `tag`
 	purge_boot      INTEGER,          -- created_boot_ms + ttl_ms + stale_ms: its last moment. NULL: never
 	command         BLOB,             -- a hash of the command line under meta.secret, 16 bytes. NULL: there was none, or it is not known
+	sealed          BLOB CHECK (length(sealed) = 9), -- by which key: its kind, 1 of a file, 2 ephemeral, and its fingerprint. NULL: it is clear
+	name            BLOB,             -- where sealed: key, tags, command and shown, which are then empty here or a hash
 	shown           BLOB,             -- its words, a NUL behind each, cut off (`show-commands`). NULL: not to be shown
 	UNIQUE (bucket, key, failed)
 ) STRICT;

@@ -133,6 +133,16 @@ static const char *set_switch(void *field, const char *text)
 	return "not on or off";
 }
 
+/* Whoever has written something here wants no clear text. */
+static const char *set_encrypt(void *field, const char *text)
+{
+	const char *why = set_switch(field, text);
+
+	if (why)
+		*(bool *)field = true;
+	return why ? "is neither on nor off, so it is on" : NULL;
+}
+
 /* From whichever directory it is looked at, it is the same. */
 static const char *set_paths(void *field, const char *text)
 {
@@ -171,6 +181,7 @@ static const struct setting_row {
 	[SET_WINDOW] = {"window", SETTING_SIZE, set_window, AT(window)},
 	[SET_IDLE_EXIT] = {"idle-exit", SETTING_DURATION, set_duration, AT(idle_exit_ms)},
 	[SET_NETWORK_FS] = {"network-fs", SETTING_SWITCH, set_switch, AT(network_fs)},
+	[SET_ENCRYPT] = {"encrypt", SETTING_SWITCH, set_encrypt, AT(encrypt)},
 	[SET_KEY_FILE] = {"key-file", SETTING_PATHS, set_paths, AT(key_file)},
 #undef AT
 #undef AND_OF_BUCKET

@@ -12,6 +12,9 @@
 /* By how much two command lines are told apart; how much of one is kept for people to read. */
 #define SC_COMMAND_SIZE 16
 #define SC_SHOWN_MAX 1024
+/* What the keys of a generation's two streams are, one behind the other; the most that a sealed record may be. */
+#define SC_KEYS_SIZE (2 * 32)
+#define SC_SEALED_MAX 8192
 /* Tags of a bucket that are offered to whoever types one. */
 #define SC_TAGS_OFFERED 500
 /* The text that says which build a peer is of. */

@@ -43,6 +43,10 @@ enum bytes_rule { RULE_NONE, RULE_BUCKET, RULE_NO_NUL, RULE_GENS, RULE_GRAPH };
 	F(signal, UINT, 0, 64, NONE)                           \
 	F(out_len, UINT, 0, UINT64_MAX, NONE)                  \
 	F(err_len, UINT, 0, UINT64_MAX, NONE)                  \
+	F(out_size, UINT, 0, UINT64_MAX, NONE)                 \
+	F(err_size, UINT, 0, UINT64_MAX, NONE)                 \
+	F(keys, BYTES, 0, SC_KEYS_SIZE, NONE)                  \
+	F(sealed, BYTES, 0, SC_SEALED_MAX, NONE)               \
 	F(out_sum, BYTES, SC_SUM_SIZE, SC_SUM_SIZE, NONE)      \
 	F(err_sum, BYTES, SC_SUM_SIZE, SC_SUM_SIZE, NONE)      \
 	F(slot, UINT, 0, SC_SLOTS - 1, NONE)                   \
@@ -122,9 +126,10 @@ static const struct row rows[] = {
 	{MSG_EXPLAIN, "EXPLAIN", SENDER_CLIENT, 0, 0, {F_bucket, F_key}},
 
 	{MSG_HIT, "HIT", SENDER_DAEMON, 1, F_err_len,
-	 {F_gen, F_order, F_exit, F_signal, F_out_len, F_err_len, F_age, F_ttl, F_created, F_flags, F_out_sum, F_err_sum}},
-	{MSG_FOLLOW, "FOLLOW", SENDER_DAEMON, 3, 0, {F_gen, F_order, F_slot, F_age, F_estimate, F_flags}},
-	{MSG_LEAD, "LEAD", SENDER_DAEMON, 7, 0, {F_gen, F_order, F_slot, F_ttl, F_estimate, F_flags}},
+	 {F_gen, F_order, F_exit, F_signal, F_out_len, F_err_len, F_age, F_ttl, F_created, F_flags, F_out_sum, F_err_sum,
+	  F_keys}},
+	{MSG_FOLLOW, "FOLLOW", SENDER_DAEMON, 3, 0, {F_gen, F_order, F_slot, F_age, F_estimate, F_flags, F_keys}},
+	{MSG_LEAD, "LEAD", SENDER_DAEMON, 7, 0, {F_gen, F_order, F_slot, F_ttl, F_estimate, F_flags, F_keys}},
 	{MSG_WAIT, "WAIT", SENDER_DAEMON, 0, 0, {F_reason, F_count, F_gen}},
 	{MSG_MISS, "MISS", SENDER_DAEMON, 0, 0, {F_reason}},
 	{MSG_REFUSE, "REFUSE", SENDER_DAEMON, 0, 0, {F_reason, F_error, F_text}},
@@ -144,7 +149,7 @@ static const struct row rows[] = {
 	 {F_row, F_bucket, F_key, F_gen, F_out_len, F_err_len, F_out_sum, F_err_sum}},
 	{MSG_FLAW, "FLAW", SENDER_DAEMON, 0, 0, {F_row, F_bucket, F_key, F_gen, F_reason, F_error}},
 	{MSG_TAG, "TAG", SENDER_DAEMON, 0, 0, {F_tags}},
-	{MSG_HELD, "HELD", SENDER_DAEMON, 2, 0, {F_gen, F_order}},
+	{MSG_HELD, "HELD", SENDER_DAEMON, 2, 0, {F_gen, F_order, F_keys}},
 	{MSG_TALLY, "TALLY", SENDER_DAEMON, 0, 0, {F_bucket, F_kind, F_count, F_flags}},
 	{MSG_EVENT, "EVENT", SENDER_DAEMON, 0, 0,
 	 {F_kind, F_bucket, F_key, F_gen, F_order, F_created, F_exit, F_signal, F_out_len, F_err_len, F_ttl, F_reason, F_error,
@@ -155,7 +160,8 @@ static const struct row rows[] = {
 	{MSG_REGISTER, "REGISTER", SENDER_WRITER, 3, F_pid, {F_bucket, F_key, F_gen, F_pid, F_flags, F_shown}},
 	{MSG_STARTED, "STARTED", SENDER_WRITER, 1, 0, {F_gen, F_pid, F_flags, F_shown}},
 	{MSG_DONE, "DONE", SENDER_WRITER, 0, 0,
-	 {F_gen, F_outcome, F_exit, F_signal, F_out_len, F_err_len, F_out_sum, F_err_sum, F_error}},
+	 {F_gen, F_outcome, F_exit, F_signal, F_out_len, F_err_len, F_out_sum, F_err_sum, F_error,
+	  F_out_size, F_err_size}},
 	{MSG_MAY_STOP, "MAY_STOP", SENDER_WRITER, 0, 0, {F_gen}},
 	{MSG_GROWN, "GROWN", SENDER_WRITER, 0, 0, {F_gen, F_out_len, F_err_len}},
 	{MSG_STREAMING, "STREAMING", SENDER_WRITER, 0, 0, {F_gen, F_error}},
@@ -170,6 +176,7 @@ static const struct row rows[] = {
 
 	{MSG_RECORD, "RECORD", SENDER_NONE, 0, 0,
 	 {F_bucket, F_key, F_gen, F_order, F_kind, F_flags, F_ttl, F_stale, F_keep, F_created, F_command, F_tags}},
+	{MSG_SEALED_RECORD, "SEALED_RECORD", SENDER_NONE, 0, 0, {F_gen, F_sealed}},
 };
 /* clang-format on */
 

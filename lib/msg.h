@@ -29,8 +29,11 @@ struct msg {
 	uint64_t age;		       /* ms since it finished (HIT) or began (FOLLOW) */
 	uint64_t estimate;	       /* ms the last run of this key took; SC_FOREVER: not known */
 	uint64_t exit, signal;	       /* of the command; signal 0: it exited */
-	uint64_t out_len, err_len;     /* bytes of the two objects */
-	struct bytes out_sum, err_sum; /* XXH3-128 of them, 16 bytes */
+	uint64_t out_len, err_len;     /* bytes of the two streams; ROW, GROWN: of their objects */
+	uint64_t out_size, err_size;   /* DONE: bytes of the objects, more than of the streams where sealed */
+	struct bytes keys;	       /* of the two streams, SC_KEYS_SIZE bytes; empty: they are clear */
+	struct bytes sealed;	       /* SEALED_RECORD: by which key, and what it says */
+	struct bytes out_sum, err_sum; /* XXH3-128 of the objects, 16 bytes */
 	uint64_t slot;		       /* the reader slot to try first */
 	uint64_t lag_least, lag_most;  /* FLIGHT: bytes its fastest and slowest reader are behind; SC_FOREVER: none */
 	uint64_t count;		       /* how many (readers, flights, removed …) */

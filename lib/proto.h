@@ -5,7 +5,7 @@
 /* Raised when a peer of the older number could misunderstand. Fields are only ever added, so most changes do not. The tests
  * build programs of another one. */
 #ifndef SC_PROTO_VERSION
-#define SC_PROTO_VERSION 3
+#define SC_PROTO_VERSION 4
 #endif
 
 enum msg_type {
@@ -77,6 +77,7 @@ enum msg_type {
 
 	/* never sent: what a flight's file says of it */
 	MSG_RECORD = 90,
+	MSG_SEALED_RECORD = 91, /* … where the run is sealed */
 };
 
 /* Who may send a message; a column of the table in msg.c. */
@@ -97,6 +98,7 @@ enum {
 	ASK_GIVEN = 1u << 7,	 /* … and the object of `gen` is it, whole: lead with that */
 	ASK_RENEW = 1u << 8,	 /* I have just been given a stale entry: lead, detached, unless somebody renews it by now */
 	ASK_IF_ABSENT = 1u << 9, /* with PUT: only if there is neither an unexpired entry nor a run */
+	ASK_SEALED = 1u << 10,	 /* what I may lead is to be sealed, and an entry in the clear is none */
 };
 
 /* HOLD.flags */
@@ -163,7 +165,10 @@ enum {
 };
 
 /* ENTRY.flags */
-enum { ENTRY_MEMORY = 1u << 0 }; /* it lies in memory, too */
+enum {
+	ENTRY_MEMORY = 1u << 0, /* it lies in memory, too */
+	ENTRY_SEALED = 1u << 1,
+};
 
 /* FOLLOW.flags */
 enum { FOLLOW_OTHER = 1u << 0 }; /* another command makes it than the one that was asked with */

@@ -70,9 +70,54 @@ void seal_key_fingerprint(const struct seal_key *key, char out[SC_SEAL_FINGERPRI
 	sodium_bin2hex(out, SC_SEAL_FINGERPRINT, hash.b, SC_SEAL_FINGERPRINT / 2);
 }
 
+void seal_key_derive_for(const struct seal_key *master, const char *purpose, struct seal_key *out)
+{
+	hash_keyed(master, purpose, strlen(purpose), out);
+}
+
 void seal_key_wipe(struct seal_key *key)
 {
 	sodium_memzero(key, sizeof *key);
+}
+
+/* ---- names ---- */
+
+#define NONCE crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
+
+_Static_assert(SC_SEAL_BOX_OVERHEAD == NONCE + crypto_aead_xchacha20poly1305_ietf_ABYTES, "the layout");
+
+void seal_hash(const struct seal_key *key, struct bytes first, struct bytes second, uint8_t out[SC_SEAL_HASH])
+{
+	uint8_t length[8];
+	crypto_generichash_state s;
+
+	for (size_t i = 0; i < sizeof length; i++)
+		length[i] = (uint8_t)((uint64_t)first.n >> 8 * i);
+	if (crypto_generichash_init(&s, key->b, sizeof key->b, SC_SEAL_HASH) < 0)
+		BUG("32 bytes are a size and a key that BLAKE2b has");
+	crypto_generichash_update(&s, length, sizeof length);
+	crypto_generichash_update(&s, first.p, first.n);
+	crypto_generichash_update(&s, second.p, second.n);
+	crypto_generichash_final(&s, out, SC_SEAL_HASH);
+	sodium_memzero(&s, sizeof s);
+}
+
+size_t seal_box(const struct seal_key *key, const struct gen *g, struct bytes plain, uint8_t *out)
+{
+	randombytes_buf(out, NONCE);
+	crypto_aead_xchacha20poly1305_ietf_encrypt(out + NONCE, NULL, plain.p, plain.n, g->b, sizeof g->b, NULL, out, key->b);
+	return plain.n + SC_SEAL_BOX_OVERHEAD;
+}
+
+int seal_box_open(const struct seal_key *key, const struct gen *g, struct bytes sealed, uint8_t *plain, size_t *n)
+{
+	*n = 0;
+	if (sealed.n < SC_SEAL_BOX_OVERHEAD ||
+	    crypto_aead_xchacha20poly1305_ietf_decrypt(plain, NULL, NULL, sealed.p + NONCE, sealed.n - NONCE, g->b, sizeof g->b,
+						       sealed.p, key->b) < 0)
+		return SC_ECORRUPT;
+	*n = sealed.n - SC_SEAL_BOX_OVERHEAD;
+	return 0;
 }
 
 /* ---- sizes ---- */

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/buf.h"
 #include "lib/gen.h"
 #include "lib/limits.h"
 #include "lib/object.h"
@@ -43,8 +44,26 @@ void seal_key_derive(const struct seal_key *master, const struct gen *g, enum st
 #define SC_SEAL_FINGERPRINT 17
 void seal_key_fingerprint(const struct seal_key *key, char out[SC_SEAL_FINGERPRINT]);
 
+/* A key for another purpose than a stream, by its name, which says what it is for and no other purpose has. */
+void seal_key_derive_for(const struct seal_key *master, const char *purpose, struct seal_key *out);
+
 /* Also where a compiler would see that nobody reads it any more. */
 void seal_key_wipe(struct seal_key *key);
+
+/* ---- names: what is too small to be a stream ---- */
+
+/* By this, and by nothing less than the key, the same text is found again. Both parts count, and where the first ends. */
+#define SC_SEAL_HASH 32
+void seal_hash(const struct seal_key *key, struct bytes first, struct bytes second, uint8_t out[SC_SEAL_HASH]);
+
+/* One message that is opened as a whole, for the generation it was sealed for, or not at all. `out` has room for
+ * n + SC_SEAL_BOX_OVERHEAD, which is how many it writes and returns. No two calls write the same. */
+#define SC_SEAL_BOX_OVERHEAD (24 + 16)
+size_t seal_box(const struct seal_key *key, const struct gen *g, struct bytes plain, uint8_t *out);
+
+/* `plain` has room for sealed.n - SC_SEAL_BOX_OVERHEAD; *n: how many there are. SC_ECORRUPT: not what was sealed under this key for this generation;
+ * nothing is written. */
+int seal_box_open(const struct seal_key *key, const struct gen *g, struct bytes sealed, uint8_t *plain, size_t *n);
 
 /* ---- sizes, in bytes ---- */
 

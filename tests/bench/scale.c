@@ -160,6 +160,7 @@ static void put(struct line *l, const char *prefix, uint64_t number, uint64_t tt
 				   .gen = g,
 				   .outcome = OUTCOME_ENDED,
 				   .out_len = ENTRY_SIZE,
+				   .out_size = ENTRY_SIZE,
 				   .out_sum = {sums[0], SC_SUM_SIZE},
 				   .err_sum = {sums[1], SC_SUM_SIZE}});
 	do {

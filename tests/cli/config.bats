@@ -29,7 +29,7 @@ said() {
 	[ -z "$stderr" ]
 	printf '%s\n' "dir $SC_DIR SC_DIR" 'ttl 1h default' 'stale 0s default' 'keep-failures 0s default' \
 		'finish off default' 'show-commands off default' 'max-size 10G default' 'max-files 1000000 default' 'max-entry none default' 'min-free auto default' 'memory 64M default' 'window 16M default' 'idle-exit 10m default' \
-		'network-fs off default' 'key-file none default' 'bucket default default' 'strict off default' 'disable off default' >"$T/want"
+		'network-fs off default' 'encrypt off default' 'key-file none default' 'bucket default default' 'strict off default' 'disable off default' >"$T/want"
 	"$SC" config | awk '{ $1 = $1; print }' | diff "$T/want" -
 	[ ! -e "$SC_DIR" ]
 	no_daemon

@@ -283,6 +283,8 @@ static void say_done(struct writer *w)
 			.signal = w->signal,
 			.out_len = r->len[0],
 			.err_len = r->len[1],
+			.out_size = r->len[0],
+			.err_size = r->len[1],
 			.out_sum = {sum, sizeof sum},
 			.err_sum = {sum, sizeof sum},
 			.error = (uint64_t)r->spilled};

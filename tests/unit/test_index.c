@@ -55,6 +55,8 @@ static struct entry make_entry(const char *key, uint64_t order)
 			  .signal = 9,
 			  .out_len = 1ULL << 40,
 			  .err_len = 12,
+			  .out_size = 1ULL << 40,
+			  .err_size = 12,
 			  .out_sum = {1, 2, 3},
 			  .err_sum = {4, 5, 6},
 			  .created_wall_ms = NOW.wall_ms,
@@ -983,7 +985,7 @@ static void a_newer_index_is_moved_aside(void **state)
 
 	open_index(r);
 	close_index(r);
-	alter(r, "PRAGMA user_version = 6");
+	alter(r, "PRAGMA user_version = 7");
 	check_fresh(r);
 }
 
@@ -1318,13 +1320,13 @@ static void a_walk_behind_a_commit_does_not_meet_what_that_replaced(void **state
 		struct entry filler = make_entry("filler", 1000 * round + 1), e = make_entry("key", 1000 * round);
 		unsigned steps = 1;
 
-		filler.out_len = filler.err_len = e.out_len = e.err_len = 0;
+		filler.out_len = filler.err_len = filler.out_size = filler.err_size = e.out_size = e.out_len = e.err_size = e.err_len = 0;
 		e.gen.b[0] = 1; /* a walk tells them by their first bytes */
 		make_objects(r, &e.gen);
 		commit(r, &e);
 		settle(r);
 		e = make_entry("key", 1000 * round + 500);
-		e.out_len = e.err_len = 0;
+		e.out_size = e.out_len = e.err_size = e.err_len = 0;
 		e.gen.b[0] = 2;
 		make_objects(r, &e.gen);
 		for (unsigned i = 0; i < 40; i++, filler.gen = make_gen(++filler.order))
@@ -1543,8 +1545,8 @@ static void totals_are_those_of_a_recount(void **state)
 			struct entry e = make_entry(key, i);
 
 			strcpy(e.bucket, buckets[rand_r(&seed) % 3]);
-			e.out_len = (uint64_t)rand_r(&seed) % 20000;
-			e.err_len = (uint64_t)rand_r(&seed) % 5000;
+			e.out_size = e.out_len = (uint64_t)rand_r(&seed) % 20000;
+			e.err_size = e.err_len = (uint64_t)rand_r(&seed) % 5000;
 			e.created_boot_ms += i;
 			commit(r, &e);
 		} else if (what < 8) {
@@ -1731,13 +1733,13 @@ static void a_bucket_has_totals_of_its_own(void **state)
 	open_index(r);
 	assert_int_equal(index_bucket_total(r->ix, bytes_of("other"), &t), 0);
 	assert_true(t.entries == 0 && t.bytes == 0);
-	e.out_len = 5000;
-	e.err_len = 0;
+	e.out_size = e.out_len = 5000;
+	e.err_size = e.err_len = 0;
 	commit(r, &e);
 	e = make_entry("key", 2);
 	strcpy(e.bucket, "other");
-	e.out_len = 100;
-	e.err_len = 1;
+	e.out_size = e.out_len = 100;
+	e.err_size = e.err_len = 1;
 	commit(r, &e);
 	assert_int_equal(index_bucket_total(r->ix, bytes_of("other"), &t), 0);
 	assert_true(t.entries == 1 && t.bytes == 8192);
@@ -1837,8 +1839,8 @@ static void commit_abc(struct room *r)
 	for (unsigned i = 0; i < COUNT(keys); i++) {
 		struct entry e = make_entry(keys[i], i + 1);
 
-		e.out_len = 100;
-		e.err_len = 0;
+		e.out_size = e.out_len = 100;
+		e.err_size = e.err_len = 0;
 		if (i == 1)
 			strcpy(e.bucket, "other");
 		make_objects(r, &e.gen);
