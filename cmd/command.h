@@ -30,6 +30,7 @@ struct option_row {
 /* Of every verb that knows keys. */
 #define BUCKET_HELP "in the bucket NAME; else in the one SC_BUCKET names, or default"
 
+#define SEALED_HELP "what is made is sealed on the disk; what lies there in the clear is not taken"
 #define TAG_HELP "what is made has the tag T, by which rm finds it; may be given up to 16 times"
 
 struct command {

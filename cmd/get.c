@@ -11,6 +11,7 @@
 #include "cmd/get_parts.h"
 #include "cmd/key.h"
 #include "cmd/progress.h"
+#include "cmd/sealed.h"
 #include "cmd/signals.h"
 #include "cmd/spawn.h"
 #include "lib/clock.h"
@@ -21,14 +22,20 @@
 
 /* ---- what the daemon says ---- */
 
-void get_start_reader(struct get *g, struct reader *r, int out_fd, int err_fd)
+bool get_start_reader(struct get *g, struct reader *r, const struct msg *m, int out_fd, int err_fd)
 {
+	struct seal_key keys[SC_SEALED_KEYS];
+	bool ready = true;
+
 	reader_init(r, out_fd, err_fd);
 	reader_redirect(r, g->output.fd, g->output.temporary);
 	r->held = g->req.atomic;
 	r->err_bytes = g->status.stderr_bytes;
 	if (g->again.out_fd >= 0)
 		reader_go_on(r, &g->again);
+	if (sealed_keys(m->keys, keys))
+		ready = reader_unseal(r, &m->gen, keys) == 0;
+	return ready;
 }
 
 /* SIGINT and the like: the run goes on if others read it; then we die as the caller expects. */
@@ -57,8 +64,8 @@ static int on_lost(struct get *g, const struct follow *f, const char *why)
 	/* What lies in a temporary nobody has seen. */
 	if (g->req.atomic || output_restart(&g->output))
 		g->status.bytes = printed = 0;
-	/* There is nothing left to hold a second run against. */
-	if (f->reader.from.page && get_has_printed(g))
+	/* There is nothing left to hold a second run against, or it would have to be opened again for that. */
+	if ((f->reader.from.page || g->sealed) && get_has_printed(g))
 		return get_incomplete(g, why);
 	if (g->req.strict || (g->lost_once && (get_has_printed(g) || !g->req.cmd)))
 		return get_has_printed(g) ? get_incomplete(g, why) : get_fail(g, why, NULL);
@@ -117,7 +124,9 @@ static int follow(struct get *g, struct page *page, const struct msg *m, int out
 	enum follow_result rc;
 
 	g->status.gen = m->gen;
-	get_start_reader(g, &f.reader, out_fd, err_fd);
+	g->sealed = m->keys.n > 0;
+	if (!get_start_reader(g, &f.reader, m, out_fd, err_fd))
+		return get_bypass(g, sc_strerror(SC_ENOMEM), NULL);
 	rc = follow_run(&f);
 	progress_stop();
 	KILLPOINT("run_followed");

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "cmd/get_parts.h"
+#include "cmd/sealed.h"
 #include "cmd/writer.h"
 #include "lib/killpoint.h"
 #include "lib/page.h"
@@ -40,6 +41,7 @@ static struct bytes join_words(char *const *words, uint8_t room[SC_SHOWN_MAX])
 int get_start_writer(struct get *g, const struct msg *m, const int *fds, struct page *page, bool detached)
 {
 	static uint8_t shown[SC_SHOWN_MAX];
+	struct seal_key keys[SC_SEALED_KEYS];
 	struct run run = {.place = &g->session.place,
 			  .gen = m->gen,
 			  .bucket = bytes_of(g->req.bucket),
@@ -58,6 +60,8 @@ int get_start_writer(struct get *g, const struct msg *m, const int *fds, struct 
 			  .detached = detached,
 			  .linger_ms = g->req.linger_ms};
 
+	if (sealed_keys(m->keys, keys))
+		run.keys = keys;
 	return writer_start(&run);
 }
 

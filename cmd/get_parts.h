@@ -19,6 +19,7 @@ struct get {
 	struct gen gen; /* of the run we read, or have just lost */
 	bool lost_once;
 	unsigned bad;	    /* entries that turned out to be damaged */
+	bool sealed;	    /* … and is sealed */
 	bool foreground;    /* the command of the run we read is in our process group */
 	struct again again; /* what we printed of a run that was lost; out_fd -1: nothing */
 	char notice[256];
@@ -31,8 +32,9 @@ struct get {
 int get_make_key(struct get *g, bool disabled);
 /* ---- get.c ---- */
 
-/* Begins to print: where, from where, and behind what was printed before. The descriptors stay the caller's. */
-void get_start_reader(struct get *g, struct reader *r, int out_fd, int err_fd);
+/* Begins to print what HIT, FOLLOW or LEAD brought: where, from where, and behind what was printed before. The descriptors stay the caller's. False:
+ * no memory to open what is sealed with. */
+bool get_start_reader(struct get *g, struct reader *r, const struct msg *m, int out_fd, int err_fd);
 
 /* ---- get_hit.c ---- */
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -12,14 +13,15 @@
 #include "cmd/command.h"
 #include "cmd/options.h"
 #include "cmd/request.h"
+#include "cmd/sealed.h"
 #include "cmd/session.h"
 #include "cmd/signals.h"
 #include "cmd/spawn.h"
-#include "cmd/spool.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/human.h"
 #include "lib/killpoint.h"
+#include "lib/object.h"
 
 enum { TTL, WAIT, BUCKET, QUIET, OPTIONS };
 
@@ -40,7 +42,9 @@ struct hold {
 	const char *value;  /* NULL: none */
 	struct session session;
 	struct gen gen;
-	int lock_fd; /* as long as it is open the lease is ours */
+	bool sealed;			      /* VALUE is to be, … */
+	struct seal_key keys[SC_SEALED_KEYS]; /* … under these */
+	int lock_fd;			      /* as long as it is open the lease is ours */
 	struct beside cmd;
 	unsigned owed; /* answers that are still to come */
 	uint64_t next_try_ms;
@@ -169,6 +173,7 @@ static int take(struct hold *h, int *value_fd)
 		return refused(h, &m);
 	KILLPOINT("hold_told");
 	h->gen = m.gen;
+	h->sealed = sealed_keys(m.keys, h->keys);
 	*value_fd = fds[0];
 	h->lock_fd = fds[1];
 	return 0;
@@ -177,13 +182,18 @@ static int take(struct hold *h, int *value_fd)
 /* As echo would: whoever reads it by lines finds one. */
 static int write_value(const struct hold *h, int fd)
 {
-	int rc = 0, saved;
+	size_t n = h->value ? strlen(h->value) + 1 : 0;
+	char *line = malloc(n + 1);
+	int rc = line ? 0 : SC_ENOMEM, saved;
 
-	if (h->value)
-		rc = spool_append(fd, h->value, strlen(h->value));
-	if (h->value && rc == 0)
-		rc = spool_append(fd, "\n", 1);
+	if (line && h->value)
+		snprintf(line, n + 1, "%s\n", h->value);
+	if (line && h->sealed)
+		rc = sealed_put(fd, &h->gen, STREAM_OUT, &h->keys[STREAM_OUT], line, n);
+	else if (line)
+		rc = object_append(fd, line, n);
 	saved = errno;
+	free(line);
 	close(fd);
 	errno = saved;
 	KILLPOINT("value_written");

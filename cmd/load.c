@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/sealed.h"
+#include "cmd/source.h"
 #include "lib/checksum.h"
 #include "lib/err.h"
 #include "lib/memfd.h"
@@ -48,7 +50,9 @@ static int load_stream(const struct source *from, enum stream stream, uint64_t l
 	rc = copy(from, stream, len, *fd, sum);
 	checksum_get(sum, got);
 	checksum_free(sum);
-	if (!rc && memcmp(got, want.p, sizeof got) != 0)
+	if (!rc && source_is_sealed(from))
+		rc = source_is_whole(from, stream, len); /* its sums are those of what lies on the disk */
+	else if (!rc && memcmp(got, want.p, sizeof got) != 0)
 		rc = SC_ECORRUPT;
 	if (!rc)
 		rc = memfd_seal(*fd, MEMFD_FINAL);
@@ -57,12 +61,10 @@ static int load_stream(const struct source *from, enum stream stream, uint64_t l
 	return rc;
 }
 
-int load_entry(const struct source *from, const struct msg *hit, int fds[2], size_t *n)
+static int load_streams(const struct source *from, const struct msg *hit, int fds[2], size_t *n)
 {
-	int rc;
+	int rc = load_stream(from, STREAM_OUT, hit->out_len, hit->out_sum, &fds[0]);
 
-	signal(SIGXFSZ, SIG_IGN);
-	rc = load_stream(from, STREAM_OUT, hit->out_len, hit->out_sum, &fds[0]);
 	*n = rc ? 0 : 1;
 	if (rc || hit->err_len == 0)
 		return rc;
@@ -70,5 +72,22 @@ int load_entry(const struct source *from, const struct msg *hit, int fds[2], siz
 	if (rc)
 		close(fds[0]);
 	*n = rc ? 0 : 2;
+	return rc;
+}
+
+int load_entry(const struct msg *hit, const int *objects, size_t nobjects, int fds[2], size_t *n)
+{
+	struct seal_key keys[SC_SEALED_KEYS];
+	struct source from;
+	int rc = 0;
+
+	*n = 0;
+	signal(SIGXFSZ, SIG_IGN);
+	source_init(&from, objects[0], nobjects > 1 ? objects[1] : -1);
+	if (sealed_keys(hit->keys, keys))
+		rc = source_unseal(&from, &hit->gen, keys);
+	if (rc == 0)
+		rc = load_streams(&from, hit, fds, n);
+	source_release(&from);
 	return rc;
 }

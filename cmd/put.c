@@ -14,6 +14,7 @@
 #include "cmd/move.h"
 #include "cmd/options.h"
 #include "cmd/request.h"
+#include "cmd/sealed.h"
 #include "cmd/session.h"
 #include "cmd/signals.h"
 #include "cmd/writer.h"
@@ -22,13 +23,14 @@
 #include "lib/object.h"
 #include "lib/page.h"
 
-enum { TTL, IF_ABSENT, MOVE, TAG, BUCKET, QUIET, OPTIONS };
+enum { TTL, IF_ABSENT, MOVE, SEALED, TAG, BUCKET, QUIET, OPTIONS };
 
 const struct option_row put_options[] = {
 	[TTL] = {'t', "ttl", "DUR", "keep it for DUR (default 1h)"},
 	[IF_ABSENT] = {0, "if-absent", NULL,
 		       "only if there is neither an entry nor a run of KEY, else exit 1; of many callers one stores"},
 	[MOVE] = {0, "move", NULL, "FILE goes into the cache, where that is possible without a copy, and is gone afterwards"},
+	[SEALED] = {0, "sealed", NULL, SEALED_HELP},
 	[TAG] = {0, "tag", "T", TAG_HELP},
 	[BUCKET] = {'b', "bucket", "NAME", BUCKET_HELP},
 	[QUIET] = {'q', "quiet", NULL, "no messages of " SC_BIN "'s own"},
@@ -59,6 +61,8 @@ static bool parse(struct put *p, const struct command *self, int argc, char **ar
 			p->req.quiet = true;
 		else if (row - put_options == MOVE)
 			p->moves = true;
+		else if (row - put_options == SEALED)
+			p->req.sealed = true;
 		else if (row - put_options == IF_ABSENT)
 			p->if_absent = true;
 		else if (row - put_options == BUCKET)
@@ -227,6 +231,7 @@ static int store(struct put *p, const struct msg *m, const int *fds)
 			  .socket_fd = fds[LEAD_SOCKET],
 			  .lock_fd = fds[LEAD_LOCK],
 			  .linger_ms = SC_FOREVER};
+	struct seal_key keys[SC_SEALED_KEYS];
 	struct gift gift;
 	enum put_end how;
 	bool gives;
@@ -237,7 +242,9 @@ static int store(struct put *p, const struct msg *m, const int *fds)
 			move_undo(&p->move, -1);
 		return cannot_store(p, "the daemon's page is not usable", NULL);
 	}
-	gives = make_gift(p, fds[LEAD_OUT], &gift);
+	if (sealed_keys(m->keys, keys))
+		run.keys = keys;
+	gives = !run.keys && make_gift(p, fds[LEAD_OUT], &gift);
 	/* We do not read what we write, but for its sum. */
 	if (!gives)
 		close(fds[LEAD_OUT]);
@@ -317,7 +324,8 @@ int run_put(const struct command *self, int argc, char **argv)
 		return rc;
 	q = request_question(&p.req, &(struct gen){{0}});
 	q.flags |= ASK_COMMAND | ASK_PUT | ASK_DETACHED | (p.if_absent ? ASK_IF_ABSENT : 0u);
-	rc = p.moves ? ask_with_file(&p, &q, &m, fds, &nfds) : SC_ENOENT;
+	/* Its bytes cannot stay as they are where they are to be sealed. */
+	rc = p.moves && !p.req.sealed ? ask_with_file(&p, &q, &m, fds, &nfds) : SC_ENOENT;
 	if (rc == SC_ENOENT)
 		rc = hear_answer(&p, &q, &m, fds, &nfds);
 	if (rc && signals_pending())

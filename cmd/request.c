@@ -29,6 +29,7 @@ enum {
 	ENV,
 	STDIN,
 	PRINT_KEY,
+	SEALED,
 	TAG,
 	BUCKET,
 	WAIT,
@@ -61,6 +62,7 @@ const struct option_row run_options[] = {
 	[ENV] = {0, "env", "NAME", "part of the key: the variable's value, or that it is not set"},
 	[STDIN] = {0, "stdin", NULL, "part of the key: stdin, which is read to its end first, and which CMD gets"},
 	[PRINT_KEY] = {0, "print-key", NULL, "print the key that is asked for, and run nothing"},
+	[SEALED] = {0, "sealed", NULL, SEALED_HELP},
 	[TAG] = {0, "tag", "T", TAG_HELP},
 	[BUCKET] = {'b', "bucket", "NAME", BUCKET_HELP},
 	[WAIT] = {'w', "wait", "DUR",
@@ -199,6 +201,9 @@ static bool set_option(struct request *r, const struct options *o, const struct 
 		return declare(r, o, "stdin", "");
 	case PRINT_KEY:
 		r->print_key = true;
+		return true;
+	case SEALED:
+		r->sealed = true;
 		return true;
 	case TAG:
 		return request_add_tag(r, o);
@@ -381,7 +386,8 @@ struct msg request_question(const struct request *r, const struct gen *lost)
 			    .bucket = bytes_of(r->bucket),
 			    .key = bytes_of(r->key),
 			    .flags = (r->cmd ? ASK_COMMAND : 0u) | (r->refresh ? ASK_REFRESH : 0u) |
-				     (r->finish || r->warm ? ASK_FINISH : 0u) | (r->warm ? ASK_DETACHED : 0u) |
+				     (r->sealed ? ASK_SEALED : 0u) | (r->finish || r->warm ? ASK_FINISH : 0u) |
+				     (r->warm ? ASK_DETACHED : 0u) |
 				     (!r->cmd && r->wait_given && r->wait_ms == 0 ? ASK_FINISHED : 0u) |
 				     (!r->cmd && r->wait_given && r->wait_ms > 0 ? ASK_WAIT : 0u),
 			    .ttl = r->ttl_ms,

@@ -26,6 +26,7 @@ struct request {
 	bool wait_given, stale_given;
 	bool refresh, finish, inherit_stderr, strict, quiet, verbose;
 	bool no_cwd;	     /* of run */
+	bool sealed;	     /* what is made of it lies on the disk sealed */
 	bool warm;	     /* in the background, nothing is printed */
 	struct key declared; /* what the key is also made of: of what is to be looked at, without a value yet */
 	bool foreground;

@@ -12,6 +12,15 @@
 /* Frames of one append: as many as one read of the command's stdout may fill. */
 #define FRAMES 4
 
+bool sealed_keys(struct bytes from, struct seal_key keys[SC_SEALED_KEYS])
+{
+	if (from.n != SC_KEYS_SIZE)
+		return false;
+	memcpy(keys, from.p, SC_KEYS_SIZE);
+	sc_keep_secret();
+	return true;
+}
+
 /* ---- writing ---- */
 
 struct sealed_writer {
@@ -95,6 +104,29 @@ int sealed_end(struct sealed_writer *w, int fd, struct checksum *sum, uint64_t *
 	w->n += sealer_frame(&w->sealer, NULL, 0, true, w->bytes + w->n);
 	rc = append(w, fd, sum);
 	*size = w->size;
+	return rc;
+}
+
+int sealed_put(int fd, const struct gen *g, enum stream s, const struct seal_key *key, const void *plain, size_t n)
+{
+	const uint8_t *p = plain;
+	size_t size = (size_t)seal_size(n), at = SC_SEAL_HEAD, left = n, k;
+	uint8_t *bytes = malloc(size);
+	struct sealer sealer;
+	int rc;
+
+	if (!bytes)
+		return SC_ENOMEM;
+	sealer_begin(&sealer, key, g, s, bytes);
+	do {
+		k = left < SC_SEAL_PLAIN_MAX ? left : SC_SEAL_PLAIN_MAX;
+		left -= k;
+		at += sealer_frame(&sealer, p, k, left == 0, bytes + at);
+		p += k;
+	} while (left > 0);
+	sealer_wipe(&sealer);
+	rc = object_append(fd, bytes, at);
+	free(bytes);
 	return rc;
 }
 

@@ -20,6 +20,9 @@ struct checksum;
 /* The keys of a generation's two streams, by enum stream: what a writer and a reader are given. */
 #define SC_SEALED_KEYS 2
 
+/* Those that came with a message, into keys; this process is not looked into any more. False: none came, the objects are clear. */
+bool sealed_keys(struct bytes from, struct seal_key keys[SC_SEALED_KEYS]);
+
 /* ---- writing ---- */
 
 struct sealed_writer;
@@ -37,6 +40,9 @@ uint64_t sealed_growth(const struct sealed_writer *w, size_t n);
 
 /* The final frame: what was written is all of it. The same results. */
 int sealed_end(struct sealed_writer *w, int fd, struct checksum *sum, uint64_t *size);
+
+/* All of a stream at once, as long as seal_size says: into an empty file. SC_ESYS, SC_ENOMEM. */
+int sealed_put(int fd, const struct gen *g, enum stream s, const struct seal_key *key, const void *plain, size_t n);
 
 /* ---- reading ---- */
 

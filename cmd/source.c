@@ -114,6 +114,21 @@ int source_read(const struct source *s, enum stream stream, uint64_t at, void *b
 	return page_ring_get(s->page, stream, at, bytes, n);
 }
 
+int source_prove(const struct source *s, enum stream stream, uint64_t len)
+{
+	unsigned char bytes[4096];
+	size_t got;
+	int rc = 0;
+
+	for (uint64_t at = 0; at < len && rc == 0; at += got) {
+		got = 0;
+		rc = source_read(s, stream, at, bytes, least(len - at, sizeof bytes), &got);
+		if (rc == SC_ESYS && errno == EINTR)
+			rc = 0;
+	}
+	return rc ? rc : source_is_whole(s, stream, len);
+}
+
 static int keep_stream(struct source *s, enum stream stream, uint64_t len)
 {
 	unsigned char bytes[PIECE];

@@ -38,6 +38,9 @@ bool source_is_sealed(const struct source *s);
 /* Of a finished one, when all of a stream has been read, so many bytes: 0 if that is all there was. Of a clear one it always is. SC_ECORRUPT · SC_ESYS. */
 int source_is_whole(const struct source *s, enum stream stream, uint64_t len);
 
+/* All of a finished stream, read from its beginning to its end: 0, or as source_is_whole. Nothing of it can be read afterwards. */
+int source_prove(const struct source *s, enum stream stream, uint64_t len);
+
 /* The run is streaming-only from v->out_spill and v->err_spill on. Again: nothing. */
 void source_spill(struct source *s, struct page *page, const struct page_view *v);
 

@@ -310,11 +310,14 @@ static void ignore_signals(void)
 
 static int init(struct writer *w, const struct run *run)
 {
+	int rc;
+
 	*w = (struct writer){.session = SESSION_INIT, .run = run, .linger_ms = SC_FOREVER, .registered = true};
 	w->session.place = *run->place;
 	session_adopt(&w->session, run->socket_fd);
 	page_hold(run->page); /* without it we would be taken for dead only where there is no daemon either */
-	return capture_init(&w->capture, run->page, run->out_fd, run->err_fd);
+	rc = capture_init(&w->capture, run->page, run->out_fd, run->err_fd);
+	return rc || !run->keys ? rc : capture_seal(&w->capture, &run->gen, run->keys);
 }
 
 static void run_to_its_end(struct writer *w)
@@ -325,6 +328,8 @@ static void run_to_its_end(struct writer *w)
 	capture_publish(&w->capture);
 	finish_stop(w);
 	reap(w);
+	if (!w->stopping)
+		capture_end(&w->capture);
 	KILLPOINT("command_reaped");
 	writer_report(w);
 	end(w);
@@ -358,6 +363,8 @@ static _Noreturn void write_run(const struct run *run, const sigset_t *mask)
 	if (run->foreground)
 		setsid();
 	sc_no_core(); /* the command keeps the caller's limit */
+	if (run->keys)
+		sc_keep_secret();
 	KILLPOINT("command_started");
 	if (w.child.exec_error)
 		record_exec_error(&w);

@@ -18,15 +18,17 @@
 
 struct gift;
 struct page;
+struct seal_key;
 
 struct run {
 	const struct place *place; /* of the cache: the next daemon is looked for there */
 	struct gen gen;
 	struct bytes bucket, key;
-	struct page *page;	/* mapped; the writer shares the client's mapping */
-	int out_fd, err_fd;	/* the objects, for appending */
-	int socket_fd, lock_fd; /* the flight's connection and lock */
-	const char *chain;	/* SC_FLIGHTS for the command: this generation included */
+	struct page *page;	     /* mapped; the writer shares the client's mapping */
+	int out_fd, err_fd;	     /* the objects, for appending */
+	const struct seal_key *keys; /* of the two streams, by enum stream, the caller's; NULL: they are clear */
+	int socket_fd, lock_fd;	     /* the flight's connection and lock */
+	const char *chain;	     /* SC_FLIGHTS for the command: this generation included */
 	char *const *argv;
 	struct bytes shown; /* its words, where the daemon keeps them for people to read */
 	int stdin_fd;	    /* a spool, the caller's; -1: none */

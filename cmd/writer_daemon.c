@@ -151,8 +151,11 @@ static void tell_spilled(struct writer *w)
 
 void writer_tell_growth(struct writer *w)
 {
-	uint64_t bytes = w->capture.out_len + w->capture.err_len;
-	struct msg m = {.type = MSG_GROWN, .gen = w->run->gen, .out_len = w->capture.out_len, .err_len = w->capture.err_len};
+	uint64_t bytes = w->capture.size[STREAM_OUT] + w->capture.size[STREAM_ERR];
+	struct msg m = {.type = MSG_GROWN,
+			.gen = w->run->gen,
+			.out_len = w->capture.size[STREAM_OUT],
+			.err_len = w->capture.size[STREAM_ERR]};
 
 	if (!w->registered)
 		return;
@@ -213,6 +216,8 @@ static void say_done(struct writer *w)
 			.signal = w->signal,
 			.out_len = w->capture.out_len,
 			.err_len = w->capture.err_len,
+			.out_size = w->capture.size[STREAM_OUT],
+			.err_size = w->capture.size[STREAM_ERR],
 			.out_sum = {out_sum, sizeof out_sum},
 			.err_sum = {err_sum, sizeof err_sum},
 			.error = (uint64_t)w->capture.spilled};

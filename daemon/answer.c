@@ -124,8 +124,7 @@ static void say_hit(struct conn *c, const struct entry *e, uint64_t age_ms, unsi
 			.err_sum = {e->err_sum, SC_SUM_SIZE}};
 	struct seal_key keys[2];
 
-	if (is_sealed(&e->sealed) && !(flags & HIT_MEMORY) &&
-	    keyring_streams(c->d->keyring, &e->sealed, &e->gen, keys) == 0)
+	if (is_sealed(&e->sealed) && !(flags & HIT_MEMORY) && keyring_streams(c->d->keyring, &e->sealed, &e->gen, keys) == 0)
 		m.keys = (struct bytes){keys[0].b, sizeof keys};
 	c->state = CONN_READING;
 	c->holds = e->gen;

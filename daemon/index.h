@@ -32,8 +32,8 @@ struct entry {
 	uint64_t order;
 	bool failed; /* a failure that is kept: another row than what is good of the key */
 	uint32_t exit, signal;
-	uint64_t out_len, err_len;	 /* bytes of the two streams, … */
-	uint64_t out_size, err_size;	 /* … of their objects, the same but for sealed ones, … */
+	uint64_t out_len, err_len;			    /* bytes of the two streams, … */
+	uint64_t out_size, err_size;			    /* … of their objects, the same but for sealed ones, … */
 	uint8_t out_sum[SC_SUM_SIZE], err_sum[SC_SUM_SIZE]; /* … and of these */
 	struct sealed_by sealed;
 	uint64_t created_wall_ms; /* when it finished */

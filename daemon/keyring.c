@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 
 #include "daemon/daemon.h"
 #include "lib/err.h"
@@ -133,7 +132,7 @@ void keyring_close(struct daemon *d)
 void keyring_guard(struct daemon *d)
 {
 	if (!d->keyring->guarded)
-		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+		sc_keep_secret();
 	d->keyring->guarded = true;
 }
 

@@ -43,7 +43,7 @@ enum sql_who { SQL_READ = 1, SQL_WRITE = 2 };
 	  "SELECT id, gen, created_wall_ms, created_boot_ms, ttl_ms, stale_ms FROM entry"                                      \
 	  " WHERE boot = ?1 AND purge_boot >= 0 ORDER BY purge_boot LIMIT ?2")                                                 \
 	/* the walk */                                                                                                         \
-	X(ROWS, SQL_WRITE, "SELECT id, gen, out_size, err_size FROM entry WHERE id > ?1 ORDER BY id LIMIT ?2")                   \
+	X(ROWS, SQL_WRITE, "SELECT id, gen, out_size, err_size FROM entry WHERE id > ?1 ORDER BY id LIMIT ?2")                 \
 	/* changes */                                                                                                          \
 	X(STANDING, SQL_WRITE, "SELECT id, ord, gen FROM entry WHERE bucket = ?1 AND key = ?2 AND failed = ?3")                \
 	X(RANGE, SQL_WRITE,                                                                                                    \
@@ -62,9 +62,9 @@ enum sql_who { SQL_READ = 1, SQL_WRITE = 2 };
 	X(PUT, SQL_WRITE,                                                                                                      \
 	  "INSERT INTO entry (id, bucket, key, gen, ord, exit, signal, out_len, err_len, out_sum, err_sum,"                    \
 	  " created_wall_ms, created_boot_ms, boot, ttl_ms, stale_ms, purge_boot, took_ms, bytes, proved, visited, hits, "     \
-	  "failed, tags, command, shown, out_size, err_size, sealed, name)"                                                                                      \
+	  "failed, tags, command, shown, out_size, err_size, sealed, name)"                                                    \
 	  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?14, ?20, 0, ?21, "  \
-	  "?22, ?23, ?24, ?25, ?26, ?27, ?28)")                                                                                                    \
+	  "?22, ?23, ?24, ?25, ?26, ?27, ?28)")                                                                                \
 	X(DELETE, SQL_WRITE, "DELETE FROM entry WHERE id = ?1")                                                                \
 	X(TAKE, SQL_WRITE, "DELETE FROM entry WHERE id = ?1 RETURNING bucket, key, gen, ord, failed, out_len, err_len")        \
 	X(ENDED, SQL_WRITE, "SELECT id, gen FROM entry WHERE boot = ?1 AND purge_boot < ?2 ORDER BY purge_boot LIMIT ?3")      \

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -96,6 +97,11 @@ _Noreturn void sc_bug(const char *file, int line, const char *what)
 	say(last_words);
 	say("\n");
 	abort();
+}
+
+void sc_keep_secret(void)
+{
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
 void sc_no_core(void)

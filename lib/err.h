@@ -31,5 +31,7 @@ _Noreturn void sc_bug(const char *file, int line, const char *what);
 
 /* From here on this process leaves no core, however it ends: what passes through it is nobody's to keep. */
 void sc_no_core(void);
+/* Nobody but root looks into this process from here on, nor is any memory of it dumped; what it becomes by exec is as ever. */
+void sc_keep_secret(void);
 
 #endif

@@ -145,10 +145,11 @@ static struct model *known(const struct gen *g)
 
 /* ---- flights/ ---- */
 
-int flightfile_create(int dir_fd, const struct flightfile *f, int *lock_fd)
+int flightfile_create(int dir_fd, const struct keyring *ring, const struct flightfile *f, int *lock_fd)
 {
 	struct model *r = known(&f->gen);
 
+	(void)ring;
 	(void)dir_fd;
 	*lock_fd = -1;
 	if (mishap(5))
@@ -197,11 +198,12 @@ int flightfile_mark(int dir_fd, const struct gen *g, enum flight_mark mark)
 	return 0;
 }
 
-int flightfile_read(int dir_fd, const char *name, struct flightfile *f, bool *locked)
+int flightfile_read(int dir_fd, const struct keyring *ring, const char *name, struct flightfile *f, bool *locked)
 {
 	struct gen g;
 	struct model *r;
 
+	(void)ring;
 	(void)dir_fd;
 	if (gen_parse(name, strlen(name), &g))
 		sim_fail("flightfile_read of %s", name);

@@ -374,7 +374,7 @@ static void make_flight(struct room *r, const struct gen *g)
 	struct flightfile f = {.gen = *g, .bucket = "default", .key = "k", .key_len = 1};
 	int lock_fd;
 
-	assert_int_equal(flightfile_create(r->dir_fd, &f, &lock_fd), 0);
+	assert_int_equal(flightfile_create(r->dir_fd, NULL, &f, &lock_fd), 0);
 	close(lock_fd);
 }
 
@@ -1320,7 +1320,8 @@ static void a_walk_behind_a_commit_does_not_meet_what_that_replaced(void **state
 		struct entry filler = make_entry("filler", 1000 * round + 1), e = make_entry("key", 1000 * round);
 		unsigned steps = 1;
 
-		filler.out_len = filler.err_len = filler.out_size = filler.err_size = e.out_size = e.out_len = e.err_size = e.err_len = 0;
+		filler.out_len = filler.err_len = filler.out_size = filler.err_size = e.out_size = e.out_len = e.err_size =
+			e.err_len = 0;
 		e.gen.b[0] = 1; /* a walk tells them by their first bytes */
 		make_objects(r, &e.gen);
 		commit(r, &e);
