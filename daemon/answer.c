@@ -215,7 +215,10 @@ static bool find(struct conn *c, const struct ask *ask, bool failed, struct entr
 {
 	struct bytes bucket = bytes_of(ask->bucket), key = {ask->key, ask->key_len};
 
-	return index_find(c->d->index, bucket, key, failed, e) == 0 && !trust_is_bad(c->d, &e->gen) && !is_clear(c, ask, e);
+	if (index_find(c->d->index, bucket, key, failed, e) != 0 || trust_is_bad(c->d, &e->gen) || is_clear(c, ask, e))
+		return false;
+	/* What cannot be opened is not there: never is it given out as it lies. */
+	return !is_sealed(&e->sealed) || keyring_has(c->d->keyring, &e->sealed);
 }
 
 static void look_up(struct conn *c, struct ask *ask, struct entry *e, struct known *k)

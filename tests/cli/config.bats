@@ -234,7 +234,7 @@ said() {
 	config 'ttl = 1500ms' 'max-size = 2G' 'network-fs = on' '[bucket ci]' 'ttl = forever' 'max-files = 5' 'oops'
 	SC_STRICT=1 "$SC" config --json >"$T/rows" 2>"$T/err"
 	is_message "$T/err" 'config:7: is neither'
-	[ "$(lines_in "$T/rows")" = 26 ]
+	[ "$(lines_in "$T/rows")" = 27 ]
 	jq -e . "$T/rows" >/dev/null
 	of() { jq -c "select(.name == \"$1\" and .bucket == $2) | [.value, .origin, .file, .line, .variable]" "$T/rows"; }
 	[ "$(of dir null)" = "[\"$SC_DIR\",\"environment\",null,null,\"SC_DIR\"]" ]
