@@ -454,7 +454,7 @@ static void check_key(struct doctor *d, const char *path)
 	enum keyfile_fault fault;
 	struct seal_key key;
 
-	if (keyfile_read(path, &key, &fault)) {
+	if (keyfile_read(path, d->set.config.credential, &key, &fault)) {
 		const char *text = keyfile_fault_text(fault);
 
 		keyfile_mend(fault, path, mend, sizeof mend);

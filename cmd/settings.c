@@ -268,6 +268,8 @@ static void show_of(struct show *sh, const struct config_bucket *b)
 			else if (!sh->json)
 				r.text = "auto";
 		}
+		if (i == SET_KEY_FILE && c->credential)
+			r.variable = "CREDENTIALS_DIRECTORY";
 		r.text = r.v.text ? r.v.text : r.text;
 		if (i == SET_MIN_FREE && r.v.value == 0)
 			r.v.value = SC_FOREVER; /* here, too, "none" is a word and null */

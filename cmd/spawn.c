@@ -63,7 +63,7 @@ int spawn_find_daemon(char path[SC_PATH_MAX])
 static char **daemon_environment(void)
 {
 	static const char *const allowed[] = {
-		"SC_DIR=",    "HOME=",	   "PATH=",	    "LANG=",	      "TZ=", "XDG_", "LISTEN_", "NOTIFY_SOCKET=",
+		"SC_DIR=",    "HOME=",	   "PATH=",	    "LANG=",	      "TZ=", "XDG_", "LISTEN_", "NOTIFY_SOCKET=", "CREDENTIALS_DIRECTORY=",
 #ifdef SC_TEST_BUILD
 		"SC_KILLAT=", "SC_FAULT=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=",
 #endif

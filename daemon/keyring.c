@@ -79,7 +79,7 @@ static int add(struct daemon *d, const char *path, char *why, size_t size)
 		snprintf(why, size, "key-file: %d keys are the most", SC_KEYS_MAX);
 		return SC_ETOOBIG;
 	}
-	rc = keyfile_read(path, key_of(r, r->n, USE_MASTER), &fault);
+	rc = keyfile_read(path, d->config.credential, key_of(r, r->n, USE_MASTER), &fault);
 	if (rc)
 		return refuse(path, fault, rc, why, size);
 	name_key(r, SEALED_BY_FILE, fingerprint);

@@ -8,6 +8,7 @@
 #include <ini.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -572,7 +573,7 @@ static int read_from(struct reading *r, int fd)
 }
 
 /* O_NONBLOCK: a FIFO must not be waited for. It has no effect on a regular file. */
-int config_read(struct config *c, int dir_fd, config_complaint complain, void *arg)
+static int find_and_read(struct config *c, int dir_fd, config_complaint complain, void *arg)
 {
 	struct reading r = {.c = c, .complain = complain, .arg = arg, .name = c->file};
 	int fd = -1, e = ENOENT;
@@ -603,4 +604,26 @@ int config_read(struct config *c, int dir_fd, config_complaint complain, void *a
 		return SC_ESYS;
 	}
 	return read_from(&r, fd);
+}
+
+/* What systemd (LoadCredential=sc.key:…) lays there for a service. */
+static void take_credential(struct config *c)
+{
+	const char *dir = getenv("CREDENTIALS_DIRECTORY");
+	char path[SC_PATH_MAX];
+
+	if (c->line[SET_KEY_FILE] || !dir || dir[0] != '/' || strchr(dir, ':') ||
+	    snprintf(path, sizeof path, "%s/sc.key", dir) >= (int)sizeof path || access(path, F_OK) < 0)
+		return;
+	memcpy(c->key_file, path, sizeof path);
+	c->credential = true;
+}
+
+int config_read(struct config *c, int dir_fd, config_complaint complain, void *arg)
+{
+	int rc = find_and_read(c, dir_fd, complain, arg), e = errno;
+
+	take_credential(c);
+	errno = e;
+	return rc;
 }

@@ -61,6 +61,7 @@ struct config {
 	uint64_t memory;    /* `memory`: bytes of memory that entries may take which are asked for again; 0: none */
 	bool network_fs;    /* `network-fs`: the cache directory may lie on a network file system; only paths.c asks */
 	bool encrypt;	    /* `encrypt`: everything is sealed; default off, but on where the line cannot be understood */
+	bool credential;     /* key_file is not set but lent by the service manager: $CREDENTIALS_DIRECTORY/sc.key */
 	char key_file[SC_PATH_MAX]; /* `key-file`: absolute paths of master keys, a colon between two; "" for none */
 	struct limits limits;
 	char file[SC_PATH_MAX]; /* that was read, "config" for the one in the cache directory; "" for none */
@@ -76,7 +77,7 @@ void config_init(struct config *c);
 
 /* SC_ENOENT: neither file is there (defaults stand). SC_ESYS: one is there and cannot be read. SC_EUNSAFE: one is there and not
  * to be trusted (a link in the cache directory, not ours or root's, writable by others), so not read. Only what the file
- * names is changed in c. dir_fd -1: there is no such directory yet. complain may be NULL. */
+ * names is changed in c, and a key-file that nobody names is taken from the environment if it lies there. dir_fd -1: there is no such directory yet. complain may be NULL. */
 int config_read(struct config *c, int dir_fd, config_complaint complain, void *arg);
 
 /* The section of a bucket; NULL: it has none. */

@@ -75,7 +75,7 @@ static int result(enum keyfile_fault fault)
 	return results[fault];
 }
 
-static enum keyfile_fault look(int fd)
+static enum keyfile_fault look(int fd, bool lent)
 {
 	struct stat st;
 
@@ -83,9 +83,9 @@ static enum keyfile_fault look(int fd)
 		return KEYFILE_UNREADABLE;
 	if (!S_ISREG(st.st_mode))
 		return KEYFILE_NOT_A_FILE;
-	if (st.st_uid != geteuid())
+	if (st.st_uid != geteuid() && !(lent && st.st_uid == 0))
 		return KEYFILE_NOT_OURS;
-	return st.st_mode & 077 ? KEYFILE_OPEN : KEYFILE_GOOD;
+	return st.st_mode & (lent ? 037 : 077) ? KEYFILE_OPEN : KEYFILE_GOOD;
 }
 
 static enum keyfile_fault read_key(int fd, struct seal_key *key)
@@ -108,12 +108,12 @@ static enum keyfile_fault read_key(int fd, struct seal_key *key)
 	return fault;
 }
 
-int keyfile_read(const char *path, struct seal_key *key, enum keyfile_fault *fault)
+int keyfile_read(const char *path, bool lent, struct seal_key *key, enum keyfile_fault *fault)
 {
 	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC), saved;
 
 	if (fd >= 0)
-		*fault = look(fd);
+		*fault = look(fd, lent);
 	else if (errno == ENOENT)
 		*fault = KEYFILE_MISSING;
 	else
@@ -200,7 +200,7 @@ static int write_key(int fd, const struct seal_key *key)
 	/* It may be refused where it is not needed. */
 	if (fchmod(fd, 0600) < 0 && fstat(fd, &st) == 0 && !(st.st_mode & 0400))
 		return SC_ESYS;
-	rc = result(look(fd));
+	rc = result(look(fd, false));
 	if (rc)
 		return rc;
 	encode_hex(key, text);

@@ -3,6 +3,8 @@
 #ifndef SC_KEYFILE_H
 #define SC_KEYFILE_H
 
+#include <stdbool.h>
+
 #include "lib/seal.h"
 
 /* What is wrong with one, so that it can be said how to mend it. */
@@ -22,8 +24,9 @@ const char *keyfile_fault_text(enum keyfile_fault fault);
 char *keyfile_mend(enum keyfile_fault fault, const char *path, char *out, size_t size);
 
 /* Links are followed in the path, but not at its end; a FIFO is not waited for. 0, or what stands beside the fault; then *key is zeros.
- * *fault is always set. The caller wipes *key; no other copy is left. */
-int keyfile_read(const char *path, struct seal_key *key, enum keyfile_fault *fault);
+ * *fault is always set. `lent`: it lies where a service manager has laid it for us, and may be root's, and readable by a group (which is
+ * what an access list for us looks like). The caller wipes *key; no other copy is left. */
+int keyfile_read(const char *path, bool lent, struct seal_key *key, enum keyfile_fault *fault);
 
 /* A new key in a new file, as hex digits, 0600 whatever the umask, on the disk when this returns. SC_EBUSY: there is something of that
  * name, be it a link that leads nowhere · SC_EUNSAFE: its file system would not keep others from it · SC_ESYS. What could not be made

@@ -115,3 +115,30 @@ refused() {
 	END
 	grep -qF "event=key fingerprint=$fingerprint seals=1" "$SC_DIR/scd.log"
 }
+
+@test "a credential that the service manager has laid there is the key, if key-file names none; others may not read that either" {
+	local credentials=$T/credentials k2=$T/key2
+	mkdir -m 700 "$credentials"
+	cp "$K" "$credentials/sc.key"
+	export CREDENTIALS_DIRECTORY=$credentials
+	for mode in 400 440 600; do
+		chmod $mode "$credentials/sc.key"
+		echo 'encrypt = on' >"$SC_DIR/config"
+		"$SC" config | awk '$1 == "key-file" { print $2, $3 }' | grep -qxF "$credentials/sc.key CREDENTIALS_DIRECTORY"
+		"$SC" get k$mode -- echo x >"$T/out"
+		"$SC" daemon stop
+		is_file <("$SC" get k$mode) 'x\n' # another daemon, the same key
+		finds ok "$credentials/sc.key: fingerprint $fingerprint"
+		"$SC" daemon stop
+	done
+	"$SC" keygen "$k2" >"$T/made2"
+	config "key-file = $k2"
+	"$SC" doctor | grep -qF "$(sed 's/.*fingerprint //' "$T/made2")"
+	: >"$SC_DIR/config"
+	chmod 444 "$credentials/sc.key"
+	rm -f "$SC_DIR/lock"
+	run -125 --separate-stderr "$SC" daemon start
+	[[ $stderr == *"key-file: $credentials/sc.key: others may read or write it"* ]]
+	rm "$credentials/sc.key"
+	"$SC" get k -- echo y >"$T/out"
+}

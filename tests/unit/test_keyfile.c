@@ -173,7 +173,7 @@ static void reads_as(const char *name, enum keyfile_fault want, int rc)
 	struct seal_key key;
 
 	memset(&key, 0xee, sizeof key);
-	assert_int_equal(keyfile_read(name, &key, &fault), rc);
+	assert_int_equal(keyfile_read(name, false, &key, &fault), rc);
 	assert_int_equal(fault, want);
 	if (rc)
 		assert_memory_equal(&key, &none, sizeof key);
@@ -184,7 +184,7 @@ static void is_key(const char *name, const struct seal_key *want)
 	enum keyfile_fault fault = (enum keyfile_fault)99;
 	struct seal_key key;
 
-	assert_int_equal(keyfile_read(name, &key, &fault), 0);
+	assert_int_equal(keyfile_read(name, false, &key, &fault), 0);
 	assert_int_equal(fault, KEYFILE_GOOD);
 	assert_memory_equal(&key, want, sizeof key);
 }
