@@ -125,10 +125,11 @@ static void print_entry(const struct msg *m)
 	snprintf(how, sizeof how, "%s %llu", m->signal ? "signal" : "status",
 		 (unsigned long long)(m->signal ? m->signal : m->exit));
 	human_format_size(m->out_len + m->err_len, size);
-	printf("%s: %s, %s, made %s ago, took %s, served %llu time%s, %sgeneration %s, ",
+	printf("%s: %s, %s, made %s ago, took %s, served %llu time%s, %s%sgeneration %s, ",
 	       is_failure(m) ? "kept failure" : "entry", size, how,
 	       m->age == SC_FOREVER ? "?" : human_format_duration(m->age, age), human_format_duration(m->estimate, took),
-	       (unsigned long long)m->hits, m->hits == 1 ? "" : "s", m->flags & ENTRY_MEMORY ? "in memory, " : "", hex);
+	       (unsigned long long)m->hits, m->hits == 1 ? "" : "s", m->flags & ENTRY_MEMORY ? "in memory, " : "",
+	       m->flags & ENTRY_SEALED ? "sealed, " : "", hex);
 	if (!over)
 		printf("good for %s\n", m->ttl == SC_FOREVER ? "ever" : human_format_duration(m->ttl - m->age, left));
 	else if (m->age == SC_FOREVER)

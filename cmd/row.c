@@ -160,6 +160,7 @@ void row_add_entry(json_t *row, const struct msg *m)
 	json_object_set_new(row, "tags", tags);
 	json_object_set_new(row, "command", json_command(m->shown));
 	json_object_set_new(row, "memory", json_boolean(m->flags & ENTRY_MEMORY));
+	json_object_set_new(row, "sealed", json_boolean(m->flags & ENTRY_SEALED));
 }
 
 const char *row_state(const struct msg *m)

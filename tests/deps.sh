@@ -6,7 +6,7 @@ set -u
 build='gcc libc6-dev make pkg-config libuv1-dev libsqlite3-dev libmsgpack-dev libsodium-dev uthash-dev libxxhash-dev
 	libjansson-dev libinih-dev'
 test='libcmocka-dev bats bats-support bats-assert sqlite3 strace jq faketime procps psmisc util-linux bsdutils python3 ninja-build
-	e2fsprogs btrfs-progs scdoc mandoc zsh fish dash git tmux fzf python3-yaml'
+	e2fsprogs btrfs-progs scdoc mandoc zsh fish dash git tmux fzf direnv python3-yaml'
 man=scdoc
 lint='clang clang-tidy clang-format cppcheck shellcheck libclang-rt-14-dev'
 

@@ -31,7 +31,15 @@ setup() {
 	export T G HOME=$T/home SC_DIR=$T/cache TMPDIR=$T
 	mkdir -p "$HOME" "$G"
 	: >"$T/.quiet" # what bash says about ended jobs
+	if [ "${SC_TEST_MODE:-clear}" = sealed ]; then seal_everything; fi
 	if declare -F prepare >/dev/null; then prepare; fi
+}
+
+# Of files with a line "# run: sealed too", the second time: whatever has no config of its own.
+seal_everything() {
+	mkdir -p "$HOME/.config/sc"
+	(umask 077 && printf '%064d\n' 42 >"$HOME/master-key")
+	printf '%s\n' 'encrypt = on' "key-file = $HOME/master-key" >"$HOME/.config/sc/config"
 }
 
 # The runner's own alarm for a test that hangs is no process of the test.

@@ -4,14 +4,15 @@
 #   tests/run.sh [PATTERN…]      only files whose path contains a PATTERN
 #
 # Make says in PLAIN, HOOKED, B, BIN, SAN and UNITS what was built where. Each file of tests runs by itself, as many at a time as
-# there are processors; one with a line "# run: alone" after the others. All of them speak TAP. Started by root, the tests
+# there are processors; one with a line "# run: alone" after the others. "# run: sealed too" a second time, with everything
+# sealed; "…, in a soak" only with SOAK=1. All of them speak TAP. Started by root, the tests
 # run as an unprivileged uid on a copy of the tree, but tests/faults/root_*.bats, which need root; SC_TEST_UID names the uid.
 set -u
 shopt -s nullglob
 
 # What one file of tests gets: a home, a place for temporary files, and nothing of ours.
 run_file() {
-	local file=$1 id=$2 log=$SC_CHECK/log/$2 start=$SECONDS status as=()
+	local file=$1 id=$2 mode=$3 log=$SC_CHECK/log/$2 start=$SECONDS status as=()
 
 	mkdir -p "$SC_CHECK/home/$id" "$SC_CHECK/tmp/$id"
 	if [ "$(id -u)" = 0 ] && [[ $file != */root_* ]]; then
@@ -20,7 +21,7 @@ run_file() {
 	fi
 	# Only where everybody may look: a directory on PATH that may not be searched makes "not found" a "not executable".
 	local env=(env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 TERM=dumb "HOME=$SC_CHECK/home/$id" "TMPDIR=$SC_CHECK/tmp/$id"
-		"SC=$SC" "SCD=$SCD" "SC_TEST=$SC_TEST" "SCD_TEST=$SCD_TEST" "HELPERS=$HELPERS" "SAN=$SAN" "SOAK=${SOAK:-0}" "SEED=${SEED-}" "SIM_SEED=${SIM_SEED-}" "TREE=$PWD"
+		"SC=$SC" "SCD=$SCD" "SC_TEST=$SC_TEST" "SCD_TEST=$SCD_TEST" "HELPERS=$HELPERS" "SAN=$SAN" "SOAK=${SOAK:-0}" "SEED=${SEED-}" "SIM_SEED=${SIM_SEED-}" "TREE=$PWD" "SC_TEST_MODE=$mode"
 		BATS_LIB_PATH=/usr/lib/bats
 		ASAN_OPTIONS=abort_on_error=1:disable_coredump=0:allocator_may_return_null=1:detect_stack_use_after_return=1:verify_asan_link_order=0
 		UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 TSAN_OPTIONS=halt_on_error=1)
@@ -39,7 +40,8 @@ run_file() {
 	esac | judge "$status" >"$log.out"
 	tail -n 1 "$log.out" >"$log.sum"
 	# One write, so that two files that end at the same time do not mix.
-	printf '%s\n' "$(printf '%-40s %s  %ss\n' "${file#"$SC_STRIP"}" "$(cat "$log.sum")" "$((SECONDS - start))"
+	[ "$mode" = clear ] || mode_shown=" ($mode)"
+	printf '%s\n' "$(printf '%-40s %s  %ss\n' "${file#"$SC_STRIP"}${mode_shown-}" "$(cat "$log.sum")" "$((SECONDS - start))"
 		sed '$d' "$log.out")"
 }
 
@@ -89,7 +91,7 @@ judge() {
 }
 
 if [ "${1-}" = --file ]; then
-	run_file "$2" "$3"
+	run_file "$2" "$3" "$4"
 	exit 0
 fi
 
@@ -172,16 +174,21 @@ for f in ${UNITS-} tests/cli/*.bats tests/faults/*.bats; do
 	fi
 	n=$((n + 1))
 	if [[ $f == *.bats ]] && grep -q '^# run: alone' "$f"; then
-		alone+=("$(where "$f")" "$n")
+		alone+=("$(where "$f")" "$n" clear)
 	else
-		together+=("$(where "$f")" "$n")
+		together+=("$(where "$f")" "$n" clear)
+	fi
+	# The same again, with everything sealed.
+	if [[ $f == *.bats ]] && grep -qE "^# run: sealed too$([ "${SOAK:-0}" = 0 ] || echo '|^# run: sealed too, in a soak$')" "$f"; then
+		n=$((n + 1))
+		together+=("$(where "$f")" "$n" sealed)
 	fi
 done
 
 run_all() {
 	local at_once=$1
 	shift
-	[ $# -eq 0 ] || printf '%s\0' "$@" | xargs -0 -n 2 -P "$at_once" "$PWD/tests/run.sh" --file
+	[ $# -eq 0 ] || printf '%s\0' "$@" | xargs -0 -n 3 -P "$at_once" "$PWD/tests/run.sh" --file
 }
 run_all "${JOBS:-$(nproc)}" "${together[@]}"
 run_all 1 "${alone[@]}"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # --atomic: nothing is printed until the run has succeeded.
+# run: sealed too
 load ../helper
 
 INTERRUPTIBLE=(env --default-signal=INT,QUIT) # bash ignores them for what runs in the background

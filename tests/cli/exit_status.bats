@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # The exit status is the command's own, for whoever reads it and however.
+# run: sealed too
 load ../helper
 
 # live_and_followed COMMAND-STEP STATUS: a leader and a follower of one run that ends by that step.

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # What is over is removed by itself: rows and files.
+# run: sealed too
 load ../helper
 
 rows() { sqlite3 -readonly "$SC_DIR/index.db" 'SELECT count(*) FROM entry'; }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # A run that fails is everybody's failure, once.
+# run: sealed too
 load ../helper
 
 @test "a failure reaches all concurrent callers with its bytes and its status, and is not cached" {

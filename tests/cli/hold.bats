@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # `sc hold`: KEY exists, and is VALUE, while CMD runs; one caller holds it at a time; it is gone when CMD or we have ended, however that comes
 # about; no daemon's death changes that; and nobody makes anything else of it meanwhile.
+# run: sealed too, in a soak
 load ../helper
 
 BOUND=$((30 * SLACK))

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # When nobody reads a run any more it is stopped; before that nobody's leaving is noticed.
+# run: sealed too, in a soak
 load ../helper
 
 # The end of a run that was stopped: its command is dead, nothing was kept.

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # `sc get KEY` without a command: a hit, a run to follow, or 1.
+# run: sealed too
 load ../helper
 
 @test "get without a command: no such key is 1, nothing printed, nothing started" {

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # The main job: one run, many live readers, later hits.
+# run: sealed too
 load ../helper
 
 @test "one run: every caller prints the output while it is still being produced, and the next caller gets it from the cache" {

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # -o FILE: a regular file is replaced as a whole when, and only when, the run has succeeded; anything else is written in place.
+# run: sealed too
 load ../helper
 
 prepare() { mkdir "$T/d" && export O=$T/d/out; }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # A pipeline ends when its command ends, also when this very call started the daemon: nothing of the caller's is held on to.
+# run: sealed too
 load ../helper
 
 ends() { timeout $((20 * SLACK)) "$@"; } # 124: it hung

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # `sc put --if-absent`: stored where there is neither an unexpired entry nor a run, by one of all who try; the others exit with 1 and change
 # nothing.
+# run: sealed too
 load ../helper
 
 BOUND=$((30 * SLACK))

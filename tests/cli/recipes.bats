@@ -334,6 +334,23 @@ terminal() { bg "$1" env TERM=xterm LC_ALL=C.UTF-8 pty "$T/$1.control" sh -c 'st
 	[ "$(runs "$T/a") $(runs "$T/b")" = '1 1' ]
 }
 
+@test "direnv: the vault is asked once for all shells, what it said is in their environment, and nowhere on the disk" {
+	needs direnv
+	needs jq
+	stand_in "$T/bin/vault" <<<'echo "{\"TOKEN\":\"it'"'"'s canary-77\",\"USER_NAME\":\"app\"}"'
+	recipe direnv >.envrc
+	direnv allow . 2>"$T/err"
+	for _ in 1 2 3; do
+		run -0 direnv exec . sh -c 'echo "$TOKEN $USER_NAME"'
+		assert_line "it's canary-77 app"
+	done
+	times vault 1
+	run -1 grep -ra canary-77 "$SC_DIR"
+	"$SC" rm "env:$PWD"
+	run -0 direnv exec . true
+	times vault 2
+}
+
 @test "Prompt: it does not wait for what finds it out, and shows it the next time" {
 	stand_in "$T/bin/git" <<-'END'
 		g=$T/git$(wc -l <"$T/git.runs")

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # A daemon that was killed or stopped is not missed: entries stay, runs go on, newcomers join them through the next one.
+# run: sealed too
 load ../helper
 
 @test "after kill -9 of the daemon every finished entry is still a hit, at once, without a message" {

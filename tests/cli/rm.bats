@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # `sc rm`: afterwards nothing asked for can be served.
+# run: sealed too, in a soak
 load ../helper
 
 @test "rm: the key is gone, its files too, others stay" {

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # sc run: the key is made of CMD's words, the directory, and what is declared.
+# run: sealed too
 load ../helper
 load ../key
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # --stdin: our stdin is read to its end first, its hash joins the key, and the command gets it. --print-key.
+# run: sealed too
 load ../helper
 
 # What lib/digest.c and cmd/key.c do, by another's hand: stdin in, the suffix of the key out.

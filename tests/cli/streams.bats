@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # Stdout and stderr: every byte, on the right stream, in the observed order.
+# run: sealed too
 load ../helper
 
 @test "stderr is recorded and replayed between the same bytes of stdout, live, followed and later" {

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # `sc touch`: an entry is from then on as old as if it had been made just now.
+# run: sealed too
 load ../helper
 load ../faults/clock.bash
 

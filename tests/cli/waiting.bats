@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # What a person sees who waits: the line on stderr, and --wait.
+# run: sealed too, in a soak
 load ../helper
 
 prepare() {

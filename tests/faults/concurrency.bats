@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # FAULTS G: many at once, and bad moments.
 # run: alone
+# run: sealed too, in a soak
 load ../helper
 
 # all_are DIR N TEXT: N callers of a crowd printed that, and no message.

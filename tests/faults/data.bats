@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # FAULTS D: every byte, wherever it goes.
+# run: sealed too
 load ../helper
 
 count() { tr -cd "$1" <"$T/file" | wc -c; }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # FAULTS B09, B10: calls that move less than they were given, and calls that are interrupted, in client, writer and daemon at once.
+# run: sealed too
 load ../helper
 
 prepare() {

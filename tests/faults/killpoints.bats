@@ -2,6 +2,7 @@
 # FAULTS A13, A30: whatever process dies at whatever point, the invariants hold. The points are found in the sources (lib/killpoint.h);
 # round.bash plays a scene with one of them armed and looks at everything afterwards. Here each point is used in the first scene that
 # comes by, at its first, second and last pass; with SOAK=1 in every scene, at every pass.
+# run: sealed too, in a soak
 load ../helper
 
 # In which scene which process gets the kill point.

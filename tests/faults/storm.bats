@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # FAULTS A23, G19, G21, G23: the same again and again, at random moments, under load.
 # run: alone
+# run: sealed too, in a soak
 load ../helper
 
 random_seed() {

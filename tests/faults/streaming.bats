@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # FAULTS B02, B06, B20, G15: a run whose output cannot be stored goes through the ring of its page to those who read it. Here a limit on
 # the size of files (B20) stands for the disk that is full; root_disk.bats has real ones.
+# run: sealed too, in a soak
 load ../helper
 
 MIB=1048576
