@@ -180,9 +180,9 @@ static int write_value(const struct hold *h, int fd)
 	int rc = 0, saved;
 
 	if (h->value)
-		rc = spool_append(fd, h->value, strlen(h->value));
+		rc = spool_append_file(fd, h->value, strlen(h->value));
 	if (h->value && rc == 0)
-		rc = spool_append(fd, "\n", 1);
+		rc = spool_append_file(fd, "\n", 1);
 	saved = errno;
 	close(fd);
 	errno = saved;

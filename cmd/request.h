@@ -34,6 +34,7 @@ struct request {
 	bool atomic;			/* nothing is printed before the run has succeeded */
 	bool takes_stdin;		/* our stdin is part of the key, and the command's */
 	bool print_key;			/* and do nothing else */
+	bool sealed;			/* what is made lies nowhere in the clear */
 	const char *output;		/* -o FILE; NULL: stdout */
 	int status_fd;			/* -1: none; close-on-exec */
 	struct gen chain[SC_CHAIN_MAX]; /* runs we are inside of, the innermost last */

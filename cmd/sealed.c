@@ -46,7 +46,8 @@ static int append(struct sealed_writer *w, int fd, struct checksum *sum)
 	int rc = object_append(fd, w->bytes, w->n);
 
 	if (rc == 0) {
-		checksum_add(sum, w->bytes, w->n);
+		if (sum)
+			checksum_add(sum, w->bytes, w->n);
 		w->size += w->n;
 	}
 	w->n = 0;

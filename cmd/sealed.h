@@ -28,7 +28,7 @@ struct sealed_writer;
 struct sealed_writer *sealed_writer_new(const struct gen *g, enum stream s, const struct seal_key *key);
 void sealed_writer_free(struct sealed_writer *w);
 
-/* n bytes, in frames as few as may be, behind what was written; what goes to the file is added to `sum`. *size: how long the file is then. SC_ESYS:
+/* n bytes, in frames as few as may be, behind what was written; what goes to the file is added to `sum` (NULL: to none). *size: how long the file is then. SC_ESYS:
  * some of it may be there, behind what counts; nothing may be written after that. */
 int sealed_write(struct sealed_writer *w, int fd, const void *plain, size_t n, struct checksum *sum, uint64_t *size);
 

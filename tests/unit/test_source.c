@@ -178,7 +178,7 @@ static void before_a_spill_everything_is_in_the_objects(void **state)
 	assert_false(source_is_overtaken(&s, 0, 0));
 	/* There is nothing to keep, and nothing to keep it in is made. */
 	assert_int_equal(source_keep(&s, t->v.out_len, t->v.err_len), 0);
-	assert_int_equal(s.spool_fd[STREAM_OUT], -1);
+	assert_false(spool_is_made(&s.spool[STREAM_OUT]));
 	assert_int_equal(source_read(&s, STREAM_OUT, OUT_AT, bytes, sizeof bytes, &got), SC_ECORRUPT);
 	source_release(&s);
 }
