@@ -344,8 +344,7 @@ static int start_feeder(const struct spool *from, bool leads_group)
 	saved = pid < 0 ? errno : EAGAIN;
 	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
-	signal(SIGCHLD, SIG_IGN); /* one that is held back is forgotten */
-	sigaction(SIGCHLD, &was, NULL);
+	sigaction(SIGCHLD, &was, NULL); /* by which one that was held back is forgotten */
 	close(pipe_fd[1]);
 	if (f.pidfd >= 0)
 		close(f.pidfd);
