@@ -388,7 +388,7 @@ static int run(struct get *g, const struct command *self, int argc, char **argv)
 	return status;
 }
 
-static struct get the_get = {.session = SESSION_INIT, .spool_fd = -1, .again = {.out_fd = -1, .err_fd = -1}};
+static struct get the_get = {.session = SESSION_INIT, .spool = SPOOL_NONE, .again = {.out_fd = -1, .err_fd = -1}};
 
 int run_get(const struct command *self, int argc, char **argv)
 {

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cmd/command.h"
@@ -92,14 +91,14 @@ int get_incomplete(struct get *g, const char *why)
 }
 
 /* What a command has printed into a spool. */
-static enum read_result print_spool(struct reader *r, int fd)
+static enum read_result print_spool(struct reader *r, struct spool *s)
 {
-	struct stat st;
-
-	reader_init(r, fd, -1);
-	if (fstat(fd, &st) < 0)
+	if (spool_end(s)) {
+		r->error = errno;
 		return READ_CANNOT_READ;
-	return reader_print(r, (uint64_t)st.st_size, 0);
+	}
+	reader_init_spool(r, s);
+	return reader_print(r, s->size, 0);
 }
 
 /* Nothing of it may be seen before it has succeeded: somebody must be there then. */
@@ -107,17 +106,22 @@ static int bypass_and_wait(struct get *g)
 {
 	struct reader r = {.printed = 0};
 	enum read_result rc = READ_ALL;
-	int fd = g->output.fd;
+	struct spool kept = SPOOL_NONE;
 	struct ended how;
+	int failed;
 
 	g->status.reason = strdup(g->status.reason); /* the session's words go with it */
 	session_release(&g->session);		     /* to the daemon we are gone */
-	if (g->req.atomic && spool_make(-1, &fd))
+	if (g->req.atomic && spool_make(&kept, -1, get_seals_spools(g)))
 		return get_fail(g, "no room to keep the output of CMD until it has ended", NULL);
-	if (spawn_and_wait(g->req.cmd, g->spool_fd, fd, &how))
+	if (g->req.atomic)
+		failed = spawn_into(g->req.cmd, &g->spool, &kept, &how);
+	else
+		failed = spawn_and_wait(g->req.cmd, &g->spool, g->output.fd, &how);
+	if (failed)
 		return get_fail(g, strerror(errno), NULL);
 	if (g->req.atomic && how.exit == 0 && how.signal == 0)
-		rc = print_spool(&r, fd);
+		rc = print_spool(&r, &kept);
 	if (rc)
 		return get_not_printed(g, &r, rc);
 	g->status.bytes = r.printed;
@@ -148,7 +152,7 @@ int get_bypass(struct get *g, const char *why, const char *mend)
 		dup2(g->output.fd, 1);
 	if (g->req.warm)
 		spawn_no_stdout();
-	return spawn_become(g->req.cmd, g->spool_fd);
+	return spawn_become(g->req.cmd, &g->spool);
 }
 
 int get_not_printed(struct get *g, const struct reader *r, enum read_result rc)

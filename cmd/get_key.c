@@ -11,6 +11,7 @@
 #include "cmd/get_parts.h"
 #include "cmd/progress.h"
 #include "cmd/spool.h"
+#include "lib/config.h"
 #include "lib/err.h"
 #include "lib/human.h"
 
@@ -110,6 +111,19 @@ static int of_directory(struct making *m, struct declaration *d)
 	return rc;
 }
 
+/* The daemon would tell only when it is asked, which is too late. In doubt: sealed. */
+bool get_seals_spools(const struct get *g)
+{
+	static struct config config;
+	int rc;
+
+	if (g->req.sealed)
+		return true;
+	config_init(&config);
+	rc = config_read(&config, g->session.place.dir_fd, NULL, NULL);
+	return config.encrypt || (rc && rc != SC_ENOENT);
+}
+
 /* Reads it to its end. Kept, where a command is to get it. */
 static int of_stdin(struct making *m, struct declaration *d)
 {
@@ -119,13 +133,13 @@ static int of_stdin(struct making *m, struct declaration *d)
 	if (g->req.cmd && !g->req.print_key) {
 		if (!m->disabled)
 			session_find(&g->session, SESSION_START);
-		rc = spool_make(g->session.place.dir_fd, &g->spool_fd);
+		rc = spool_make(&g->spool, g->session.place.dir_fd, get_seals_spools(g));
 	}
 	/* Who types it needs the line. */
 	if (!isatty(0))
 		progress_wait("stdin to end");
 	if (rc == 0)
-		rc = spool_take_stdin(g->spool_fd, d->value, &reading);
+		rc = spool_take_stdin(&g->spool, d->value, &reading);
 	progress_stop();
 	if (rc) {
 		snprintf(m->why, sizeof m->why, "%s: %s", reading ? "stdin cannot be read" : "no room to keep stdin",

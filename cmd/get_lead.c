@@ -54,7 +54,7 @@ int get_start_writer(struct get *g, const struct msg *m, const int *fds, struct 
 			  .chain = request_chain(&g->req, &m->gen),
 			  .argv = g->req.cmd,
 			  .shown = m->flags & LEAD_SHOW ? join_words(g->req.cmd, shown) : (struct bytes){NULL, 0},
-			  .stdin_fd = g->spool_fd,
+			  .input = &g->spool,
 			  .inherit_stderr = g->req.inherit_stderr && !detached,
 			  .foreground = g->req.foreground && !detached,
 			  .detached = detached,

@@ -8,6 +8,7 @@
 #include "cmd/reader.h"
 #include "cmd/request.h"
 #include "cmd/session.h"
+#include "cmd/spool.h"
 #include "cmd/status.h"
 
 struct get {
@@ -15,8 +16,8 @@ struct get {
 	struct session session;
 	struct status status;
 	struct output output;
-	int spool_fd;	/* what our stdin was; -1: it was not read, or only for the key */
-	struct gen gen; /* of the run we read, or have just lost */
+	struct spool spool; /* what our stdin was; none: it was not read, or only for the key */
+	struct gen gen;	    /* of the run we read, or have just lost */
 	bool lost_once;
 	unsigned bad;	    /* entries that turned out to be damaged */
 	bool sealed;	    /* … and is sealed */
@@ -30,6 +31,10 @@ struct get {
 /* Makes the key of what is declared, which may mean to read files, trees, and our stdin to its end. -1: go on; else it has ended with
  * that exit status. */
 int get_make_key(struct get *g, bool disabled);
+
+/* Whether what is kept aside for it, its stdin and what its command prints, is sealed: decided before any daemon has been asked. */
+bool get_seals_spools(const struct get *g);
+
 /* ---- get.c ---- */
 
 /* Begins to print what HIT, FOLLOW or LEAD brought: where, from where, and behind what was printed before. The descriptors stay the caller's. False:

@@ -17,6 +17,7 @@
 #include "cmd/session.h"
 #include "cmd/signals.h"
 #include "cmd/spawn.h"
+#include "cmd/spool.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/human.h"
@@ -183,16 +184,17 @@ static int take(struct hold *h, int *value_fd)
 static int write_value(const struct hold *h, int fd)
 {
 	size_t n = h->value ? strlen(h->value) + 1 : 0;
-	char *line = malloc(n + 1);
-	int rc = line ? 0 : SC_ENOMEM, saved;
+	uint8_t *line = malloc(n + 1), *bytes = line;
+	int rc = 0, saved;
 
 	if (line && h->value)
-		snprintf(line, n + 1, "%s\n", h->value);
+		snprintf((char *)line, n + 1, "%s\n", h->value);
 	if (line && h->sealed)
-		rc = sealed_put(fd, &h->gen, STREAM_OUT, &h->keys[STREAM_OUT], line, n);
-	else if (line)
-		rc = object_append(fd, line, n);
-	saved = errno;
+		bytes = sealed_whole(&h->gen, STREAM_OUT, &h->keys[STREAM_OUT], line, &n);
+	rc = bytes ? spool_append_file(fd, bytes, n) : SC_ENOMEM;
+	saved = rc == SC_ENOMEM ? ENOMEM : errno;
+	if (bytes != line)
+		free(bytes);
 	free(line);
 	close(fd);
 	errno = saved;

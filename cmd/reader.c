@@ -38,6 +38,12 @@ void reader_init(struct reader *r, int out_fd, int err_fd)
 	source_init(&r->from, out_fd, err_fd);
 }
 
+void reader_init_spool(struct reader *r, struct spool *spool)
+{
+	reader_init(r, -1, -1);
+	source_init_spool(&r->from, spool);
+}
+
 void reader_release(struct reader *r)
 {
 	source_release(&r->from);

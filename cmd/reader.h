@@ -44,6 +44,9 @@ enum read_result {
 void reader_init(struct reader *r, int out_fd, int err_fd);
 void reader_release(struct reader *r);
 
+/* As source_init_spool. */
+void reader_init_spool(struct reader *r, struct spool *spool);
+
 /* The objects are sealed under these keys (by enum stream). SC_ENOMEM. */
 int reader_unseal(struct reader *r, const struct gen *g, const struct seal_key *keys);
 

@@ -55,7 +55,8 @@ static int append(struct sealed_writer *w, int fd, struct checksum *sum)
 	int rc = object_append(fd, w->bytes, w->n);
 
 	if (rc == 0) {
-		checksum_add(sum, w->bytes, w->n);
+		if (sum)
+			checksum_add(sum, w->bytes, w->n);
 		w->size += w->n;
 	}
 	w->n = 0;
@@ -107,16 +108,15 @@ int sealed_end(struct sealed_writer *w, int fd, struct checksum *sum, uint64_t *
 	return rc;
 }
 
-int sealed_put(int fd, const struct gen *g, enum stream s, const struct seal_key *key, const void *plain, size_t n)
+uint8_t *sealed_whole(const struct gen *g, enum stream s, const struct seal_key *key, const void *plain, size_t *n)
 {
+	size_t at = SC_SEAL_HEAD, left = *n, k;
+	uint8_t *bytes = malloc((size_t)seal_size(*n));
 	const uint8_t *p = plain;
-	size_t size = (size_t)seal_size(n), at = SC_SEAL_HEAD, left = n, k;
-	uint8_t *bytes = malloc(size);
 	struct sealer sealer;
-	int rc;
 
 	if (!bytes)
-		return SC_ENOMEM;
+		return NULL;
 	sealer_begin(&sealer, key, g, s, bytes);
 	do {
 		k = left < SC_SEAL_PLAIN_MAX ? left : SC_SEAL_PLAIN_MAX;
@@ -125,9 +125,8 @@ int sealed_put(int fd, const struct gen *g, enum stream s, const struct seal_key
 		p += k;
 	} while (left > 0);
 	sealer_wipe(&sealer);
-	rc = object_append(fd, bytes, at);
-	free(bytes);
-	return rc;
+	*n = at;
+	return bytes;
 }
 
 /* ---- reading ---- */

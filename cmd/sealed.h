@@ -31,7 +31,7 @@ struct sealed_writer;
 struct sealed_writer *sealed_writer_new(const struct gen *g, enum stream s, const struct seal_key *key);
 void sealed_writer_free(struct sealed_writer *w);
 
-/* n bytes, in frames as few as may be, behind what was written; what goes to the file is added to `sum`. *size: how long the file is then. SC_ESYS:
+/* n bytes, in frames as few as may be, behind what was written; what goes to the file is added to `sum` (NULL: to none). *size: how long the file is then. SC_ESYS:
  * some of it may be there, behind what counts; nothing may be written after that. */
 int sealed_write(struct sealed_writer *w, int fd, const void *plain, size_t n, struct checksum *sum, uint64_t *size);
 
@@ -41,8 +41,9 @@ uint64_t sealed_growth(const struct sealed_writer *w, size_t n);
 /* The final frame: what was written is all of it. The same results. */
 int sealed_end(struct sealed_writer *w, int fd, struct checksum *sum, uint64_t *size);
 
-/* All of a stream at once, as long as seal_size says: into an empty file. SC_ESYS, SC_ENOMEM. */
-int sealed_put(int fd, const struct gen *g, enum stream s, const struct seal_key *key, const void *plain, size_t n);
+/* All of a stream at once, as a file of which seal_size tells: *n bytes of plaintext, and then of what is returned, which is the caller's to free. NULL:
+ * no memory. */
+uint8_t *sealed_whole(const struct gen *g, enum stream s, const struct seal_key *key, const void *plain, size_t *n);
 
 /* ---- reading ---- */
 

@@ -17,16 +17,21 @@ void source_init(struct source *s, int out_fd, int err_fd)
 {
 	*s = (struct source){.fd = {out_fd, err_fd},
 			     .spill = {SC_FOREVER, SC_FOREVER},
-			     .spool_fd = {-1, -1},
+			     .spool = {SPOOL_NONE, SPOOL_NONE},
 			     .spooled = {SC_FOREVER, SC_FOREVER}};
+}
+
+void source_init_spool(struct source *s, struct spool *spool)
+{
+	source_init(s, spool->fd, -1);
+	s->sealed[STREAM_OUT] = spool->reader;
+	spool->reader = NULL;
 }
 
 void source_release(struct source *s)
 {
 	for (int i = 0; i < 2; i++) {
-		if (s->spool_fd[i] >= 0)
-			close(s->spool_fd[i]);
-		s->spool_fd[i] = -1;
+		spool_release(&s->spool[i]);
 		sealed_reader_free(s->sealed[i]);
 		s->sealed[i] = NULL;
 	}
@@ -109,7 +114,7 @@ int source_read(const struct source *s, enum stream stream, uint64_t at, void *b
 	if (at < spill)
 		return read_object(s, stream, bytes, least(n, spill - at), at, got);
 	if (at < s->spooled[stream])
-		return read_file(s->spool_fd[stream], bytes, least(n, s->spooled[stream] - at), at - spill, got);
+		return spool_read(&s->spool[stream], at - spill, bytes, n, got);
 	*got = n;
 	return page_ring_get(s->page, stream, at, bytes, n);
 }
@@ -137,11 +142,12 @@ static int keep_stream(struct source *s, enum stream stream, uint64_t len)
 	while (!rc && s->spooled[stream] < len) {
 		size_t n = least(len - s->spooled[stream], sizeof bytes);
 
-		rc = s->spool_fd[stream] < 0 ? spool_make(-1, &s->spool_fd[stream]) : 0;
+		/* What the objects may not show no other file may. */
+		rc = spool_is_made(&s->spool[stream]) ? 0 : spool_make(&s->spool[stream], -1, source_is_sealed(s));
 		if (!rc)
 			rc = page_ring_get(s->page, stream, s->spooled[stream], bytes, n);
 		if (!rc)
-			rc = spool_append(s->spool_fd[stream], bytes, n);
+			rc = spool_append(&s->spool[stream], bytes, n);
 		if (!rc)
 			s->spooled[stream] += n;
 	}

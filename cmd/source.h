@@ -3,7 +3,7 @@
  *
  *   0 ───── object ───── spill ───── ring (or spool) ───── length
  *
- * Objects may be sealed. Positions and lengths are of what the command printed either way. */
+ * Objects may be sealed, and so is a spool then. Positions and lengths are of what the command printed either way. */
 #ifndef SC_SOURCE_H
 #define SC_SOURCE_H
 
@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cmd/spool.h"
 #include "lib/object.h"
 
 struct gen;
@@ -24,12 +25,15 @@ struct source {
 	struct sealed_reader *sealed[2]; /* owned; NULL: the object is clear */
 	struct page *page;		 /* of a streaming-only run, the caller's; else NULL */
 	uint64_t spill[2];
-	int spool_fd[2];     /* -1: none */
+	struct spool spool[2];
 	uint64_t spooled[2]; /* … needed behind this position; SC_FOREVER: nowhere, all of it is in the objects */
 };
 
 void source_init(struct source *s, int out_fd, int err_fd);
 void source_release(struct source *s);
+
+/* A spool that has ended instead of objects, all of it stdout; its descriptor stays the caller's, what opens it becomes ours. */
+void source_init_spool(struct source *s, struct spool *spool);
 
 /* The objects are sealed, as streams of this generation under these keys (by enum stream): read from the beginning, each byte once. SC_ENOMEM. */
 int source_unseal(struct source *s, const struct gen *g, const struct seal_key *keys);

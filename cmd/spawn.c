@@ -23,6 +23,7 @@
 #include "lib/human.h"
 #include "lib/killpoint.h"
 #include "lib/limits.h"
+#include "lib/seal.h"
 
 /* 64 KiB is a pipe's default; a command that prints a lot should not be woken for each of them. */
 #define PIPE_SIZE (256 * 1024)
@@ -234,35 +235,163 @@ int spawn_explain(const char *name, int error, char *text, size_t size)
 	return error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 }
 
-/* A spool in its place or, without one, nothing. False: errno; never run a command on less than its input. */
-static bool set_stdin(int spool_fd)
+static int make_pipe(int fd[2])
 {
+	if (pipe2(fd, O_CLOEXEC) < 0)
+		return SC_ESYS;
+	fcntl(fd[0], F_SETPIPE_SZ, PIPE_SIZE); /* refused where the user's pipes are many: then it stays small */
+	return 0;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+void spawn_keep_only(int from, int *keep, size_t n)
+{
+	qsort(keep, n, sizeof *keep, by_number);
+	for (size_t i = 0; i < n; i++) {
+		if (keep[i] < from)
+			continue;
+		if (keep[i] > from)
+			close_range((unsigned)from, (unsigned)keep[i] - 1, 0);
+		from = keep[i] + 1;
+	}
+	close_range((unsigned)from, ~0U, 0);
+}
+
+/* ---- its stdin, out of a sealed spool ---- */
+
+struct feeder {
+	const struct spool *from;
+	int to_fd;	  /* the pipe's */
+	int pidfd;	  /* of the command */
+	bool leads_group; /* it has a process group of its own, and dies with all of that */
+};
+
+/* What is left of a spool that cannot be opened. The end of a pipe looks like the end of the input, so before that comes whoever reads is
+ * killed; who cannot be (he has become somebody else) waits for more, as we do for his end. */
+static _Noreturn void give_up(const struct feeder *f)
+{
+	struct pollfd p = {.fd = f->to_fd};
+	unsigned whom = f->leads_group ? PIDFD_SIGNAL_PROCESS_GROUP : 0;
+	long rc = syscall(SYS_pidfd_send_signal, f->pidfd, SIGKILL, NULL, whom);
+
+	/* A kernel that cannot signal a group by descriptor. */
+	if (rc < 0 && errno == EINVAL)
+		rc = syscall(SYS_pidfd_send_signal, f->pidfd, SIGKILL, NULL, 0);
+	while (rc < 0 && poll(&p, 1, -1) != 1)
+		;
+	_exit(EXIT_FAILED);
+}
+
+/* Nobody reads any more: SIGPIPE ends us, also out of a write that waits for room. */
+static _Noreturn void feed(const struct feeder *f)
+{
+	static uint8_t bytes[SC_SEAL_PLAIN_MAX];
+	size_t got = 0, given;
+
+	for (uint64_t at = 0; at < f->from->size; at += got) {
+		if (spool_read(f->from, at, bytes, sizeof bytes, &got))
+			give_up(f);
+		for (given = 0; given < got;) {
+			ssize_t n = write(f->to_fd, bytes + given, got - given);
+
+			if (n < 0 && errno != EINTR)
+				_exit(EXIT_FAILED);
+			given += n < 0 ? 0 : (size_t)n;
+		}
+	}
+	_exit(0);
+}
+
+/* When the one in the middle has ended nothing of the caller's is left in the feeder: no descriptor that would keep his pipes open, no
+ * session whose Ctrl-C or end would reach it, no directory. */
+static _Noreturn void fork_feeder(const struct feeder *f)
+{
+	int keep[] = {f->from->fd, f->to_fd, f->pidfd};
+	pid_t pid;
+
+	setsid();
+	reset_signals();
+	spawn_keep_only(0, keep, sizeof keep / sizeof *keep);
+	sc_no_core();
+	prctl(PR_SET_DUMPABLE, 0);
+	pid = chdir("/") < 0 ? -1 : fork();
+	if (pid == 0)
+		feed(f);
+	_exit(pid < 0 ? EXIT_FAILED : 0);
+}
+
+/* The pipe that the feeder fills, for reading. -1 and errno. */
+static int start_feeder(const struct spool *from, bool leads_group)
+{
+	struct sigaction plain = {.sa_handler = SIG_DFL}, was;
+	struct feeder f = {.from = from, .leads_group = leads_group};
+	int pipe_fd[2], status = -1, saved;
+	pid_t pid;
+
+	if (make_pipe(pipe_fd))
+		return -1;
+	f.to_fd = pipe_fd[1];
+	f.pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0); /* what we are about to become */
+	sigaction(SIGCHLD, &plain, &was);		     /* ignored, it would take the exit status away */
+	/* Twice, so that it is nobody's child: the command has none that it has not made. */
+	pid = fork();
+	if (pid == 0)
+		fork_feeder(&f);
+	saved = pid < 0 ? errno : EAGAIN;
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	sigaction(SIGCHLD, &was, NULL); /* by which one that was held back is forgotten */
+	close(pipe_fd[1]);
+	if (f.pidfd >= 0)
+		close(f.pidfd);
+	if (status == 0)
+		return pipe_fd[0];
+	close(pipe_fd[0]);
+	errno = saved;
+	return -1;
+}
+
+/* A spool in its place or, without one, nothing. False: errno; never run a command on less than its input. */
+static bool set_stdin(const struct spool *input, bool leads_group)
+{
+	bool given = input && spool_is_made(input);
 	int fd;
 
 	/* First, so that there is room for it however few descriptors we may have. */
 	close(0);
-	fd = spool_fd < 0 ? open("/dev/null", O_RDONLY) : spool_reopen(spool_fd);
+	if (!given)
+		fd = open("/dev/null", O_RDONLY);
+	else if (spool_is_sealed(input))
+		fd = start_feeder(input, leads_group);
+	else
+		fd = spool_reopen(input);
 	if (fd > 0) {
 		dup2(fd, 0);
 		close(fd);
 	} else if (fd == 0) {
 		fcntl(0, F_SETFD, 0);
 	}
-	return fd >= 0 || spool_fd < 0;
+	return fd >= 0 || !given;
 }
 
-int spawn_become(char *const argv[], int stdin_fd)
+int spawn_become(char *const argv[], const struct spool *input)
 {
 	char text[1024];
 	int error, status;
 
-	if (set_stdin(stdin_fd))
+	if (set_stdin(input, false))
 		execvp(argv[0], argv);
 	error = errno;
 	status = spawn_explain(argv[0], error, text, sizeof text);
 	fputs(text, stderr);
 	return status;
 }
+
+/* ---- the command of a run ---- */
 
 /* Our ends of these are the command's stdout and stderr; the last one tells why it could not be executed. */
 struct ends {
@@ -309,7 +438,7 @@ static void child_becomes(const struct spawn *s, const struct ends *e)
 	if (getppid() != e->parent)
 		_exit(EXIT_FAILED);
 	s->announce(s->arg, (int)syscall(SYS_pidfd_open, getpid(), 0));
-	if (set_stdin(s->stdin_fd)) {
+	if (set_stdin(s->input, !s->foreground)) {
 		dup2(e->out_fd, 1);
 		if (e->err_fd >= 0)
 			dup2(e->err_fd, 2);
@@ -325,14 +454,6 @@ static void child_becomes(const struct spawn *s, const struct ends *e)
 	while (write(e->error_fd, &error, sizeof error) < 0 && errno == EINTR)
 		;
 	_exit(EXIT_NOT_FOUND);
-}
-
-static int make_pipe(int fd[2])
-{
-	if (pipe2(fd, O_CLOEXEC) < 0)
-		return SC_ESYS;
-	fcntl(fd[0], F_SETPIPE_SZ, PIPE_SIZE); /* refused where the user's pipes are many: then it stays small */
-	return 0;
 }
 
 static void close_pair(int fd[2])
@@ -410,6 +531,12 @@ static void waited_signals(sigset_t *set)
 			sigaddset(set, ours[i]);
 }
 
+static void tell_end(int status, struct ended *how)
+{
+	how->exit = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+	how->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
 static void wait_and_pass_on(pid_t pid, const sigset_t *set, struct ended *how)
 {
 	siginfo_t info;
@@ -426,37 +553,141 @@ static void wait_and_pass_on(pid_t pid, const sigset_t *set, struct ended *how)
 		if (info.si_code <= 0)
 			kill(pid, sig);
 	}
-	how->exit = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
-	how->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+	tell_end(status, how);
 }
 
-int spawn_and_wait(char *const argv[], int stdin_fd, int out_fd, struct ended *how)
+/* From here on what would end us is held back, until let_signals. */
+static void hold_signals(struct beside *b, sigset_t *set)
 {
-	struct sigaction plain = {.sa_handler = SIG_DFL}, child_was;
-	pid_t parent = getpid(), pid;
-	sigset_t set, was;
+	struct sigaction plain = {.sa_handler = SIG_DFL};
+
+	*b = (struct beside){.pid = -1, .pidfd = -1, .signal_fd = -1, .gate_fd = -1};
+	waited_signals(set);
+	sigaction(SIGCHLD, &plain, &b->child_was); /* ignored, it would take the exit status away */
+	sigprocmask(SIG_BLOCK, set, &b->mask_was);
+}
+
+static void let_signals(const struct beside *b)
+{
+	sigprocmask(SIG_SETMASK, &b->mask_was, NULL);
+	sigaction(SIGCHLD, &b->child_was, NULL);
+}
+
+static void fork_command(struct beside *b, char *const argv[], const struct spool *input, int out_fd)
+{
+	pid_t parent = getpid();
+
+	b->pid = fork();
+	if (b->pid != 0)
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	let_signals(b);
+	if (getppid() != parent || dup2(out_fd, 1) < 0)
+		_exit(EXIT_FAILED);
+	_exit(spawn_become(argv, input));
+}
+
+int spawn_and_wait(char *const argv[], const struct spool *input, int out_fd, struct ended *how)
+{
+	struct beside b;
+	sigset_t set;
 	int saved;
 
 	*how = (struct ended){.exit = 0};
-	waited_signals(&set);
-	sigaction(SIGCHLD, &plain, &child_was); /* ignored, it would take the exit status away */
-	sigprocmask(SIG_BLOCK, &set, &was);
-	pid = fork();
-	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		sigaction(SIGCHLD, &child_was, NULL);
-		sigprocmask(SIG_SETMASK, &was, NULL);
-		if (getppid() != parent || dup2(out_fd, 1) < 0)
-			_exit(EXIT_FAILED);
-		_exit(spawn_become(argv, stdin_fd));
-	}
+	hold_signals(&b, &set);
+	fork_command(&b, argv, input, out_fd);
 	saved = errno;
-	if (pid > 0)
-		wait_and_pass_on(pid, &set, how);
-	sigprocmask(SIG_SETMASK, &was, NULL);
-	sigaction(SIGCHLD, &child_was, NULL);
+	if (b.pid > 0)
+		wait_and_pass_on(b.pid, &set, how);
+	let_signals(&b);
 	errno = saved;
-	return pid < 0 ? SC_ESYS : 0;
+	return b.pid < 0 ? SC_ESYS : 0;
+}
+
+/* 0: there may be more · SC_EAGAIN: not now · SC_EEOF · SC_ESYS: it could not be kept. */
+static int take_piece(int from_fd, struct spool *to)
+{
+	static uint8_t bytes[SC_SEAL_PLAIN_MAX];
+	ssize_t n = read(from_fd, bytes, sizeof bytes);
+	int rc, saved;
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? SC_EAGAIN : SC_ESYS;
+	if (n == 0)
+		return SC_EEOF;
+	rc = spool_append(to, bytes, (size_t)n);
+	saved = errno;
+	explicit_bzero(bytes, (size_t)n);
+	errno = saved;
+	return rc;
+}
+
+/* Until it has ended and its stdout, too, which others may hold: as with $(…). Those are not waited for behind a signal. What cannot be
+ * kept closes its stdout: it had better know. Returns why, or 0. */
+static int pump_and_pass_on(struct beside *b, int *from_fd, struct spool *to, struct ended *how)
+{
+	int status, rc = 0, error = 0;
+
+	while (b->pid > 0 || (*from_fd >= 0 && !how->caught)) {
+		struct pollfd p[] = {{.fd = *from_fd, .events = POLLIN}, {.fd = b->signal_fd, .events = POLLIN}};
+
+		if (poll(p, 2, -1) < 0)
+			continue;
+		if (p[1].revents)
+			spawn_pass_on(b, how);
+		if (p[1].revents && b->pid > 0 && waitpid(b->pid, &status, WNOHANG) == b->pid) {
+			tell_end(status, how);
+			b->pid = -1; /* the number may be anybody's now */
+		}
+		do {
+			rc = *from_fd >= 0 ? take_piece(*from_fd, to) : SC_EAGAIN;
+		} while (rc == 0 && b->pid < 0);
+		if (rc == SC_ESYS)
+			error = errno;
+		if (rc == SC_ESYS || rc == SC_EEOF) {
+			close(*from_fd);
+			*from_fd = -1;
+		}
+	}
+	return error;
+}
+
+static int fork_and_pump(char *const argv[], const struct spool *input, int pipe_fd[2], struct spool *to, struct ended *how)
+{
+	int error = 0;
+	struct beside b;
+	sigset_t set;
+
+	hold_signals(&b, &set);
+	b.signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (b.signal_fd >= 0)
+		fork_command(&b, argv, input, pipe_fd[1]);
+	if (b.pid < 0)
+		error = errno;
+	close(pipe_fd[1]);
+	pipe_fd[1] = -1;
+	if (b.pid > 0)
+		error = pump_and_pass_on(&b, &pipe_fd[0], to, how);
+	if (b.signal_fd >= 0)
+		close(b.signal_fd);
+	let_signals(&b);
+	return error;
+}
+
+int spawn_into(char *const argv[], const struct spool *input, struct spool *out, struct ended *how)
+{
+	int pipe_fd[2], error;
+
+	if (!spool_is_sealed(out))
+		return spawn_and_wait(argv, input, out->fd, how);
+	*how = (struct ended){.exit = 0};
+	if (make_pipe(pipe_fd))
+		return SC_ESYS;
+	fcntl(pipe_fd[0], F_SETFL, O_NONBLOCK);
+	error = fork_and_pump(argv, input, pipe_fd, out, how);
+	close_pair(pipe_fd);
+	errno = error;
+	return error ? SC_ESYS : 0;
 }
 
 /* ---- the command of a hold ---- */
@@ -553,8 +784,7 @@ void spawn_wait(struct beside *b, struct ended *how)
 	while (waitpid(b->pid, &status, 0) < 0 && errno == EINTR)
 		;
 	b->pid = -1; /* the number may be anybody's now */
-	how->exit = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
-	how->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+	tell_end(status, how);
 }
 
 void spawn_end(struct beside *b, struct ended *how)

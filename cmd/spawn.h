@@ -9,9 +9,19 @@
 
 #include "lib/limits.h"
 
+struct spool;
+
+/* Of kernels older than 6.9 unknown to the headers, and refused with EINVAL. */
+#ifndef PIDFD_SIGNAL_PROCESS_GROUP
+#define PIDFD_SIGNAL_PROCESS_GROUP (1UL << 2)
+#endif
+
 /* First thing in main: descriptors 0 to 2 that the caller closed are filled, so that no file of ours becomes somebody's stdout.
  * What fills 1 refuses writes, so that a closed stdout is noticed. */
 void spawn_fill_low_fds(void);
+
+/* Of the descriptors from `from` on only these n (-1: none), which are sorted by it. */
+void spawn_keep_only(int from, int *keep, size_t n);
 
 /* Where scd is: beside ourselves, else in the libexec of the prefix we are installed in; never through PATH, which is the
  * caller's. SC_ENOENT. */
@@ -44,8 +54,8 @@ typedef void (*spawn_announce)(void *arg, int pidfd);
 
 struct spawn {
 	char *const *argv;
-	int stdin_fd;	   /* a spool, which the command gets from its beginning; -1: /dev/null */
-	const char *chain; /* what SC_FLIGHTS is to be */
+	const struct spool *input; /* the command's stdin, as below */
+	const char *chain;	   /* what SC_FLIGHTS is to be */
 	bool inherit_stderr;
 	bool child_ignored; /* the caller's SIGCHLD was ignored, and the command's then is again; ours must not be, or its status is lost */
 	bool foreground;      /* it stays in our process group */
@@ -61,9 +71,16 @@ int spawn_command(struct child *c, const struct spawn *s);
 /* Our stdout, and that of what we become, goes nowhere. */
 void spawn_no_stdout(void);
 
-/* Becomes the command, as if sc were not there: stdin as above, the rest the caller's. Says why and returns 126 or 127 if it
- * cannot. */
-int spawn_become(char *const argv[], int stdin_fd);
+/* What a command has as its stdin is `input`, from its beginning; without one (NULL, or none was made) it is /dev/null.
+ *
+ * Out of a clear spool it gets a regular file, to seek in. Out of a sealed one it gets a pipe, which a process of ours fills, the feeder:
+ * nobody's child, in a session of its own, with no descriptor of anybody's, and gone when all is written or nobody reads any more. What
+ * has been damaged meanwhile must not look like a shorter input: the feeder kills the command (that of a run with its whole group)
+ * before it lets the pipe end; one that it may not kill, as of another user by now, waits for more in vain. Nothing can be said where the
+ * feeder itself is killed: that is the end of the input. */
+
+/* Becomes the command, as if sc were not there: all but its stdin is the caller's. Says why and returns 126 or 127 if it cannot. */
+int spawn_become(char *const argv[], const struct spool *input);
 
 /* The same beside us, in our own process group and killed with us, its stdout to out_fd; waited for. SIGINT, SIGTERM, SIGHUP, SIGQUIT
  * and the two of users do not end us meanwhile: what somebody sent to us alone is passed on, what the terminal sends reaches it anyway. SC_ESYS:
@@ -72,7 +89,11 @@ struct ended {
 	int exit, signal; /* 0, or of the command */
 	int caught;	  /* the first signal that came for us, or 0 */
 };
-int spawn_and_wait(char *const argv[], int stdin_fd, int out_fd, struct ended *how);
+int spawn_and_wait(char *const argv[], const struct spool *input, int out_fd, struct ended *how);
+
+/* The same, its stdout into a spool, which its caller ends. A clear one it gets as it is. Into a sealed one it comes through a pipe, which is
+ * read until it is at its end, or the command is and a signal has come for us. SC_ESYS also: what it printed could not be kept. */
+int spawn_into(char *const argv[], const struct spool *input, struct spool *out, struct ended *how);
 
 /* A command that keeps all that is ours, also stdin and our process group, and is killed with us. Born waiting: it becomes the command
  * when it is let go. From its birth to spawn_end what would end us (as above) comes by signal_fd. */

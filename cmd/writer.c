@@ -8,7 +8,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -16,16 +15,13 @@
 
 #include "cmd/command.h"
 #include "cmd/signals.h"
+#include "cmd/spool.h"
 #include "cmd/writer_parts.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/killpoint.h"
 #include "lib/object.h"
 #include "lib/page.h"
-
-#ifndef PIDFD_SIGNAL_PROCESS_GROUP
-#define PIDFD_SIGNAL_PROCESS_GROUP (1UL << 2)
-#endif
 
 /* After SIGKILL, pipes that somebody outside the group holds open are not waited for longer than this. */
 #define LAST_WORDS_MS 500
@@ -264,31 +260,16 @@ static void end(struct writer *w)
 
 /* ---- birth ---- */
 
-static int by_number(const void *a, const void *b)
-{
-	return *(const int *)a - *(const int *)b;
-}
-
 /* None of the caller's descriptors: a pipe held open here would hang whoever waits for its end. */
 static void keep_only(const struct writer *w)
 {
 	int keep[] = {w->run->out_fd,  w->run->err_fd,	w->session.fd,	w->run->lock_fd,      page_fd(w->run->page),
 		      w->child.out_fd, w->child.err_fd, w->child.pidfd, w->run->place->dir_fd};
-	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC), from = 3;
-	size_t n = sizeof keep / sizeof *keep;
+	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	for (int fd = 0; fd < 3; fd++)
 		dup2(null_fd, fd);
-	qsort(keep, n, sizeof *keep, by_number);
-	for (size_t i = 0; i < n; i++) {
-		if (keep[i] < 3)
-			continue;
-		if (keep[i] > from)
-			close_range((unsigned)from, (unsigned)keep[i] - 1, 0);
-		if (keep[i] >= from)
-			from = keep[i] + 1;
-	}
-	close_range((unsigned)from, ~0U, 0);
+	spawn_keep_only(3, keep, sizeof keep / sizeof *keep);
 }
 
 /* Whose mask is full since before it was forked. */
@@ -340,7 +321,7 @@ static _Noreturn void write_run(const struct run *run, const sigset_t *mask)
 {
 	static struct writer w;
 	struct spawn spawn = {.argv = run->argv,
-			      .stdin_fd = run->stdin_fd,
+			      .input = run->input,
 			      .chain = run->chain,
 			      .inherit_stderr = run->inherit_stderr,
 			      .foreground = run->foreground,
@@ -359,6 +340,9 @@ static _Noreturn void write_run(const struct run *run, const sigset_t *mask)
 	/* To die here tells the daemon all there is: nobody runs the command. */
 	if (rc || spawn_command(&w.child, &spawn))
 		_exit(EXIT_FAILED);
+	/* The command has it, and we need not be able to open it any more. */
+	if (run->input)
+		spool_release(run->input);
 	/* The command stays where its terminal is; we do not. */
 	if (run->foreground)
 		setsid();

@@ -19,6 +19,7 @@
 struct gift;
 struct page;
 struct seal_key;
+struct spool;
 
 struct run {
 	const struct place *place; /* of the cache: the next daemon is looked for there */
@@ -30,8 +31,8 @@ struct run {
 	int socket_fd, lock_fd;	     /* the flight's connection and lock */
 	const char *chain;	     /* SC_FLIGHTS for the command: this generation included */
 	char *const *argv;
-	struct bytes shown; /* its words, where the daemon keeps them for people to read */
-	int stdin_fd;	    /* a spool, the caller's; -1: none */
+	struct bytes shown;  /* its words, where the daemon keeps them for people to read */
+	struct spool *input; /* the command's stdin, the caller's; NULL or none made: /dev/null */
 	bool inherit_stderr;
 	bool foreground;    /* the command stays in its caller's session and group, and is signalled alone */
 	bool detached;	    /* it gets nothing of the caller's but descriptors 0 to 2 */

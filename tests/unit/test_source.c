@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cmd/reader.h"
+#include "cmd/sealed.h"
 #include "cmd/source.h"
 #include "lib/err.h"
 #include "lib/gen.h"
@@ -178,7 +179,7 @@ static void before_a_spill_everything_is_in_the_objects(void **state)
 	assert_false(source_is_overtaken(&s, 0, 0));
 	/* There is nothing to keep, and nothing to keep it in is made. */
 	assert_int_equal(source_keep(&s, t->v.out_len, t->v.err_len), 0);
-	assert_int_equal(s.spool_fd[STREAM_OUT], -1);
+	assert_false(spool_is_made(&s.spool[STREAM_OUT]));
 	assert_int_equal(source_read(&s, STREAM_OUT, OUT_AT, bytes, sizeof bytes, &got), SC_ECORRUPT);
 	source_release(&s);
 }
@@ -240,6 +241,61 @@ static void what_was_kept_is_there_when_the_ring_has_gone_on(void **state)
 	assert_int_equal(source_read(&s, STREAM_OUT, kept, bytes, sizeof bytes, &got), SC_ENOENT);
 	assert_int_equal(source_keep(&s, t->v.out_len, t->v.err_len), SC_ENOENT);
 	source_release(&s);
+}
+
+/* ---- what is sealed ---- */
+
+/* What is written to a page of its own, and read as if its objects, in which nothing stands, were of that kind. */
+static void keep_lines(struct stage *t, struct source *s, bool sealed)
+{
+	static const char line[] = "the canary that must not be seen";
+	const struct seal_key keys[SC_SEALED_KEYS] = {{{1}}, {{2}}};
+
+	spill(t);
+	source_init(s, t->fd[STREAM_OUT], t->fd[STREAM_ERR]);
+	if (sealed)
+		assert_int_equal(source_unseal(s, &GEN, keys), 0);
+	source_spill(s, t->page, &t->v);
+	for (unsigned i = 0; i < 100000; i++) {
+		for (enum stream n = STREAM_OUT; n <= STREAM_ERR; n++)
+			put(t, n, line, sizeof line);
+		if (i % 1000 == 0)
+			assert_int_equal(source_keep(s, t->v.out_len, t->v.err_len), 0);
+	}
+	assert_int_equal(source_keep(s, t->v.out_len, t->v.err_len), 0);
+}
+
+static bool has_canary(int fd)
+{
+	static char bytes[8 << 20];
+	ssize_t n = pread(fd, bytes, sizeof bytes, 0);
+
+	assert_true(n > 3000000);
+	return memmem(bytes, (size_t)n, "canary", 6);
+}
+
+static void a_spool_is_sealed_exactly_when_the_objects_are(void **state)
+{
+	struct stage *t = *state;
+	struct source s;
+
+	for (int sealed = 0; sealed < 2; sealed++) {
+		char bytes[33];
+		size_t got;
+
+		assert_int_equal(clear_stage(state) || set_stage(state), 0);
+		t = *state;
+		keep_lines(t, &s, sealed);
+		for (enum stream n = STREAM_OUT; n <= STREAM_ERR; n++) {
+			assert_int_equal(has_canary(s.spool[n].fd), !sealed);
+			for (uint64_t at = 0; at < t->len[n]; at += got) {
+				assert_int_equal(source_read(&s, n, at, bytes, sizeof bytes - at % sizeof bytes, &got), 0);
+				assert_memory_equal(bytes, &"the canary that must not be seen"[at % sizeof bytes], got);
+			}
+		}
+		assert_false(source_is_overtaken(&s, 0, 0));
+		source_release(&s);
+	}
 }
 
 /* ---- reading along ---- */
@@ -378,6 +434,7 @@ int main(void)
 		TEST(before_a_spill_everything_is_in_the_objects),
 		TEST(the_object_ends_where_the_ring_begins_whatever_lies_behind),
 		TEST(what_was_kept_is_there_when_the_ring_has_gone_on),
+		TEST(a_spool_is_sealed_exactly_when_the_objects_are),
 		TEST(a_reader_prints_object_and_ring_as_one),
 		TEST(it_comes_back_after_each_small_piece_and_each_record),
 		TEST(who_comes_when_the_ring_has_gone_on_prints_nothing),
