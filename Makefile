@@ -157,6 +157,8 @@ SIM_SRC    = $(wildcard tests/sim/*.c)
 HELPER_SRC = $(filter-out tests/helpers/shim_%,$(wildcard tests/helpers/*.c))
 SHIM_SRC   = $(wildcard tests/helpers/shim_*.c)
 BENCH_SRC  = $(wildcard tests/bench/*.c)
+# Of the client, what the fuzzers reach.
+FUZZED_SRC = $(LIB_SRC) cmd/progress.c cmd/sealed.c cmd/source.c cmd/spool.c
 
 # ---- flags ----------------------------------------------------------------------------------------------------------
 
@@ -332,19 +334,22 @@ bench:
 	@$(MAKE) --no-print-directory $(JOBS) all $(HOOKED)/scd $(BENCH_SRC:tests/bench/%.c=$(B)/bench/%)
 	@SC=$(abspath $(PLAIN)/$(BIN)) SCD_TEST=$(abspath $(HOOKED)/scd) BENCH=$(abspath $(B)/bench) N=$(N) tests/bench/run.sh $(if $(SCALE),scale,$(ONLY))
 
-# Each fuzzer runs this long, on what it has found before.
-SECONDS = 60
-FUZZERS = $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+# Begins from what is kept in the tree and from what it has found before, and writes only below build.
+FUZZ_SRC = $(wildcard tests/fuzz/fuzz_*.c)
+FUZZERS  = $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
 
-$(B)/fuzz/%: tests/fuzz/%.c $(LIB_SRC) $(wildcard lib/*.h)
+$(B)/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h) $(FUZZED_SRC) $(wildcard lib/*.h cmd/*.h)
 	@mkdir -p $(@D)
 	$(call SAY,LD,$@)clang -std=gnu11 -g -O1 $(CPPFLAGS) -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-	 -o $@ $< $(LIB_SRC) $(SC_LIBS) -pthread
+	 -o $@ $< $(FUZZED_SRC) $(SC_LIBS) -pthread
 
 fuzz:
 	@tests/deps.sh build lint
 	@$(MAKE) --no-print-directory $(JOBS) $(FUZZERS)
-	@for f in $(FUZZERS); do mkdir -p $$f.corpus && $$f -max_total_time=$(SECONDS) -artifact_prefix=$$f. $$f.corpus || exit; done
+	@for f in $(FUZZERS); do \
+	  kept=tests/fuzz/corpus/$${f##*/}; mkdir -p $$f.corpus && echo "$$f" && \
+	  $$f -max_total_time=$(or $(T),60) -artifact_prefix=$$f. $$f.corpus $$kept || exit; \
+	done
 
 lint:
 	@tests/deps.sh build test lint
@@ -410,7 +415,7 @@ help:
 	@echo 'make demo       the main job on a real build step, live (installs missing build packages first)'
 	@echo 'make check      every test; the last line is "N passed, N failed" (installs missing packages first)'
 	@echo 'make lint       format, static analysis, and the rules of the house'
-	@echo 'make fuzz       every fuzzer for SECONDS=60'
+	@echo 'make fuzz       every fuzzer for a minute; T=600 for as many seconds'
 	@echo 'make bench      speed beside cat, cp and tee, as ratios'
 	@echo 'make bench SCALE=1   a million entries (N=… for another number)'
 	@echo 'make deps       the Debian packages for all of this; make deps-build: only for make'
