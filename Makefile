@@ -157,6 +157,7 @@ SIM_SRC    = $(wildcard tests/sim/*.c)
 HELPER_SRC = $(filter-out tests/helpers/shim_%,$(wildcard tests/helpers/*.c))
 SHIM_SRC   = $(wildcard tests/helpers/shim_*.c)
 BENCH_SRC  = $(wildcard tests/bench/*.c)
+FUZZ_SRC   = $(wildcard tests/fuzz/fuzz_*.c)
 # Of the client, what the fuzzers reach.
 FUZZED_SRC = $(LIB_SRC) cmd/progress.c cmd/sealed.c cmd/source.c cmd/spool.c
 
@@ -241,6 +242,11 @@ $(1)/unit/%: $(1)/obj/tests/unit/%.o $(1)/libscd.a $(1)/libcmd.a $(1)/libsc.a
 	@mkdir -p $$(@D)
 	$$(call SAY,LD,$$@)$$(CC) $(2) $(LDFLAGS) $(4) -o $$@ $$^ -lcmocka $(ALL_LIBS)
 
+# A fuzzer without libFuzzer, for what is kept of it.
+$(1)/corpus/%: $(1)/obj/tests/fuzz/%.o $(1)/obj/tests/fuzz/replay.o $(1)/libcmd.a $(1)/libsc.a
+	@mkdir -p $$(@D)
+	$$(call SAY,LD,$$@)$$(CC) $(2) $(LDFLAGS) $(4) -o $$@ $$^ -lcmocka $(ALL_LIBS)
+
 # The daemon's decisions among fakes of everything else. What a fake defines is not taken from the archives.
 $(1)/sim/flights: $(SIM_SRC:%.c=$(1)/obj/%.o) $(1)/libscd.a $(1)/libsc.a
 	@mkdir -p $$(@D)
@@ -286,7 +292,8 @@ $(B)/helpers/shim_%.so: tests/helpers/shim_%.c $(B)/flags
 
 HELPERS = $(HELPER_SRC:tests/helpers/%.c=$(B)/helpers/%) $(SHIM_SRC:tests/helpers/%.c=$(B)/helpers/%.so)
 SKEWED  = $(foreach s,older newer,$(HOOKED)/$(s)/$(BIN) $(HOOKED)/$(s)/scd)
-UNITS   = $(UNIT_SRC:tests/unit/%.c=$(HOOKED)/unit/%) $(HOOKED)/sim/flights $(TSAN_SRC:tests/unit/%.c=$(B)/tsan/unit/%)
+UNITS   = $(UNIT_SRC:tests/unit/%.c=$(HOOKED)/unit/%) $(HOOKED)/sim/flights $(TSAN_SRC:tests/unit/%.c=$(B)/tsan/unit/%) \
+	$(FUZZ_SRC:tests/fuzz/%.c=$(HOOKED)/corpus/%)
 
 test-build: all $(HOOKED)/$(BIN) $(HOOKED)/scd $(SKEWED) $(HELPERS) $(UNITS)
 
@@ -335,8 +342,7 @@ bench:
 	@SC=$(abspath $(PLAIN)/$(BIN)) SCD_TEST=$(abspath $(HOOKED)/scd) BENCH=$(abspath $(B)/bench) N=$(N) tests/bench/run.sh $(if $(SCALE),scale,$(ONLY))
 
 # Begins from what is kept in the tree and from what it has found before, and writes only below build.
-FUZZ_SRC = $(wildcard tests/fuzz/fuzz_*.c)
-FUZZERS  = $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
+FUZZERS = $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
 
 $(B)/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h) $(FUZZED_SRC) $(wildcard lib/*.h cmd/*.h)
 	@mkdir -p $(@D)
