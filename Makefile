@@ -332,9 +332,10 @@ demo:
 # The programs that measure need nothing of ours, but the one that asks how well the daemon chooses, and the one that speaks to it.
 $(B)/bench/eviction: $(B)/libscd.a
 $(B)/bench/scale: $(B)/libsc.a
+$(B)/bench/sodium: BENCH_LIBS = -lsodium
 $(B)/bench/%: $(B)/obj/tests/bench/%.o
 	@mkdir -p $(@D)
-	$(call SAY,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -pie -o $@ $^ $(if $(filter %/libsc.a,$^),$(SC_LIBS))
+	$(call SAY,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -pie -o $@ $^ $(if $(filter %/libsc.a,$^),$(SC_LIBS)) $(BENCH_LIBS)
 
 bench:
 	@tests/deps.sh build
