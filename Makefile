@@ -432,5 +432,6 @@ help:
 	@echo '                the program as $(BIN), the daemon in libexec/$(BIN); make uninstall takes them away'
 	@echo 'make clean'
 	@echo
-	@echo 'Words: SAN=1 (ASan and UBSan) · WERROR=1 · STATIC=0 · T=cli/get.bats (check: only these) · V=1 (show'
-	@echo '       commands) · ONLY="hit miss" (bench: only these) · B=DIR (build there) · BIN=NAME · PREFIX=DIR · DESTDIR=DIR · CC=… · CFLAGS=…'
+	@echo 'Words: SAN=1 (ASan and UBSan) · WERROR=1 · STATIC=0 · T=cli/get.bats (check: only these; fuzz: seconds of each)'
+	@echo '       V=1 (show commands) · ONLY="hit miss" (bench: only these) · B=DIR (build there) · BIN=NAME · PREFIX=DIR'
+	@echo '       DESTDIR=DIR · CC=… · CFLAGS=…'

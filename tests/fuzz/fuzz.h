@@ -50,14 +50,14 @@ static inline size_t take_bytes(struct recipe *r, uint8_t *out, size_t n)
 	return n;
 }
 
-/* Bytes set, cut away, cut out, exchanged, repeated. Returns how many there are then: at most `room`. */
+/* Bytes set, cut away, cut out, exchanged, repeated there or at the end. Returns how many there are then: at most `room`. */
 static inline size_t change(uint8_t *bytes, size_t n, size_t room, struct recipe *r)
 {
 	for (unsigned times = take(r) % 8; times > 0 && n > 1; times--) {
 		size_t a = take_below(r, n), b = take_below(r, n), from = a < b ? a : b, some = a < b ? b - a : a - b;
 		uint8_t was = bytes[a];
 
-		switch (take(r) % 5) {
+		switch (take(r) % 6) {
 		case 0:
 			bytes[a] = (uint8_t)take(r);
 			break;
@@ -71,6 +71,11 @@ static inline size_t change(uint8_t *bytes, size_t n, size_t room, struct recipe
 		case 3:
 			bytes[a] = bytes[b];
 			bytes[b] = was;
+			break;
+		case 4:
+			some = some + 1 < room - n ? some + 1 : room - n;
+			memmove(bytes + n, bytes + from, some);
+			n += some;
 			break;
 		default:
 			some = some < room - n ? some : room - n;

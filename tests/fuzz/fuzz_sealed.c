@@ -16,7 +16,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #define FRAMES_MAX 64
-#define PLAIN_MAX ((size_t)1 << 20)
+#define PLAIN_MAX ((size_t)1 << 19)
 #define SEALED_MAX (PLAIN_MAX + SC_SEAL_HEAD + FRAMES_MAX * SC_SEAL_OVERHEAD)
 /* Changed, it may be longer. */
 #define FILE_MAX (SEALED_MAX + SC_SEAL_FRAME_MAX)
@@ -187,20 +187,21 @@ static void write_all(struct follower *f, struct recipe *r)
 	sealed_writer_free(w);
 }
 
+/* Where the frame behind the one at `at` begins. */
+static size_t next_frame(size_t at)
+{
+	const uint8_t *p = file.was + at;
+
+	return at + SC_SEAL_LENGTH + (p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16 | (size_t)p[3] << 24);
+}
+
 /* How many bytes of plaintext are in the frames before a byte of the file. */
 static size_t plain_before(size_t changed)
 {
-	size_t at = SC_SEAL_HEAD, plain = 0;
+	size_t plain = 0;
 
-	while (at < file.was_n) {
-		const uint8_t *p = file.was + at;
-		size_t n = p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16 | (size_t)p[3] << 24;
-
-		at += SC_SEAL_LENGTH + n;
-		if (at > changed)
-			break;
-		plain += n + SC_SEAL_LENGTH - SC_SEAL_OVERHEAD;
-	}
+	for (size_t at = SC_SEAL_HEAD, next; at < file.was_n && (next = next_frame(at)) <= changed; at = next)
+		plain += next - at - SC_SEAL_OVERHEAD;
 	return plain;
 }
 
@@ -213,10 +214,51 @@ static size_t first_change(void)
 	return at;
 }
 
+/* Whole frames left out, repeated, in each other's place; the file cut off between two. */
+static size_t change_frames(struct recipe *r)
+{
+	size_t at[4 * FRAMES_MAX], n = 0, frames = 0, most = sizeof at / sizeof *at;
+
+	for (size_t from = SC_SEAL_HEAD; from < file.was_n && frames < most; from = next_frame(from))
+		at[frames++] = from;
+	for (unsigned times = take(r) % 4; times > 0 && frames > 1; times--) {
+		size_t a = take_below(r, frames), b = take_below(r, frames), was = at[a];
+
+		switch (take(r) % 4) {
+		case 0:
+			memmove(at + a, at + a + 1, (frames - a - 1) * sizeof *at);
+			frames--;
+			break;
+		case 1:
+			if (frames == most)
+				break;
+			memmove(at + b + 1, at + b, (frames - b) * sizeof *at);
+			at[b] = was;
+			frames++;
+			break;
+		case 2:
+			at[a] = at[b];
+			at[b] = was;
+			break;
+		default:
+			frames = a;
+		}
+	}
+	memcpy(file.bytes, file.was, n = SC_SEAL_HEAD);
+	for (size_t i = 0; i < frames; i++) {
+		size_t k = next_frame(at[i]) - at[i];
+
+		if (k > FILE_MAX - n)
+			break;
+		memcpy(file.bytes + n, file.was + at[i], k);
+		n += k;
+	}
+	return n;
+}
+
 static void change_file(struct recipe *r)
 {
-	memcpy(file.bytes, file.was, file.was_n);
-	file.n = change(file.bytes, file.was_n, FILE_MAX, r);
+	file.n = change(file.bytes, change_frames(r), FILE_MAX, r);
 	expect(ftruncate(file.fd, 0) == 0 && pwrite(file.fd, file.bytes, file.n, 0) == (ssize_t)file.n);
 }
 
