@@ -19,9 +19,13 @@
 /* A length that is not its own makes one frame into many: too many for us to look at. */
 #define MEANT_MAX 256
 #define PIECES_MAX 256
+/* frame.c's */
+#define READ_SIZE 8192
 
-/* With each piece so many descriptors; or with the first byte of each frame as many as its message asks for. */
+/* With each piece so many descriptors; or with the first byte of each frame as many as its message asks for; or of as many frames as ask
+ * for no more than one message may. */
 #define AS_ASKED 9
+#define EARLY 10
 
 /* They tell each other apart by their size. */
 #define FDS 16
@@ -40,12 +44,21 @@ struct meant {
 	bool bad;
 };
 
+/* The lowest that is free: what is opened next, and what is not closed again, is not far behind it. */
 static int lowest_free_fd(void)
 {
 	int fd = fcntl(0, F_DUPFD_CLOEXEC, 3);
 
 	close(fd);
 	return fd;
+}
+
+static bool is_all_closed(int from)
+{
+	for (int fd = from; fd < from + 2 + SC_FDS_QUEUED_MAX + SC_FDS_MAX; fd++)
+		if (fcntl(fd, F_GETFD) >= 0)
+			return false;
+	return true;
 }
 
 /* ---- what is sent ---- */
@@ -56,10 +69,26 @@ static void set_length(uint8_t *at, size_t n)
 		at[i] = (uint8_t)(n >> 8 * i);
 }
 
+/* A frame that ends where a read of so many bytes from the beginning would, if there is one. */
+static void end_at_read(struct msg *m, size_t at)
+{
+	struct buf frame;
+	size_t rest, left = READ_SIZE - at % READ_SIZE;
+
+	m->type = MSG_REMOVE;
+	m->key = (struct bytes){m->key.p, 256};
+	buf_init(&frame, HEADER + SC_FRAME_MAX);
+	expect(msg_encode(&frame, m) == 0);
+	rest = frame.len - m->key.n;
+	buf_release(&frame);
+	if (left > rest + 256)
+		m->key.n = left - rest < SC_KEY_MAX ? left - rest : SC_KEY_MAX;
+}
+
 static void add_frame(struct stream *s, struct recipe *r)
 {
 	uint8_t *at = s->bytes + s->n, *array = at + HEADER;
-	unsigned kind = take(r) % 5;
+	unsigned kind = take(r) % 6;
 	struct buf frame;
 	struct msg m;
 	size_t n;
@@ -69,6 +98,8 @@ static void add_frame(struct stream *s, struct recipe *r)
 		set_length(at, n);
 	} else {
 		take_message(r, &m);
+		if (kind == 3)
+			end_at_read(&m, s->n);
 		buf_init(&frame, HEADER + SC_FRAME_MAX);
 		expect(msg_encode(&frame, &m) == 0);
 		memcpy(at, frame.data, frame.len);
@@ -162,35 +193,40 @@ static int read_all(struct reading *g, int fd)
 }
 
 /* Where the piece that begins here ends, and how many descriptors go with it. */
-static size_t piece_at(const struct meant *w, size_t at, size_t end, bool asked, size_t *nfds)
+static size_t piece_at(const struct meant *w, size_t at, size_t end, size_t each, size_t *nfds)
 {
-	for (size_t i = 0; i < w->n && asked; i++) {
-		if (w->at[i] == at)
-			*nfds = msg_fd_count(&w->m[i]);
-		if (w->at[i] > at && w->at[i] < end)
+	*nfds = each < AS_ASKED ? each : 0;
+	for (size_t i = 0; i < w->n && each >= AS_ASKED; i++) {
+		size_t fds = msg_fd_count(&w->m[i]);
+
+		if (w->at[i] < at)
+			continue;
+		if (w->at[i] >= end)
+			break;
+		if (w->at[i] > at && (each == AS_ASKED || *nfds + fds > SC_FDS_MAX))
 			return w->at[i];
+		*nfds += fds;
 	}
 	return end;
 }
 
 static int play(const struct stream *s, struct reading *g, int pair[2], size_t each, struct recipe *r)
 {
-	size_t piece = 1 + s->n / PIECES_MAX + take_below(r, 16384), at = 0;
+	size_t piece = 1 + s->n / PIECES_MAX + take_below(r, 16384), at = 0, nfds;
 	unsigned sent = 0;
 	int rc = SC_EAGAIN;
 
 	while (at < s->n && rc == SC_EAGAIN) {
-		size_t end = s->n - at < piece ? s->n : at + piece, nfds = each == AS_ASKED ? 0 : each;
+		size_t end = piece_at(g->meant, at, s->n - at < piece ? s->n : at + piece, each, &nfds);
 		int fds[SC_FDS_QUEUED_MAX];
 		ssize_t did;
 
-		end = piece_at(g->meant, at, end, each == AS_ASKED, &nfds);
 		for (size_t i = 0; i < nfds; i++)
 			fds[i] = numbered[(sent + i) % FDS];
 		did = sock_send(pair[0], s->bytes + at, end - at, fds, nfds);
-		expect(did > 0 || did == SC_EAGAIN);
+		expect(did == (ssize_t)(end - at) || did == SC_EAGAIN);
 		if (did > 0) {
-			at += (size_t)did;
+			at = end;
 			sent += (unsigned)nfds;
 		}
 		/* Several pieces may lie in the socket. */
@@ -218,7 +254,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int before = lowest_free_fd(), pair[2], rc;
 	struct reading g = {.meant = &w};
 	struct recipe r = {data, size};
-	size_t each = take(&r) % (AS_ASKED + 1), unasked = 0;
+	size_t each = take(&r) % (EARLY + 1), unasked = 0;
 
 	make(&s, &r);
 	cut(&w, &s);
@@ -228,15 +264,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	frames_init(&g.frames);
 	rc = play(&s, &g, pair, each, &r);
 	/* Where descriptors do not decide, it is known how it ends. */
-	while (unasked < w.n && (each == AS_ASKED || msg_fd_count(&w.m[unasked]) == 0))
+	while (unasked < w.n && (each >= AS_ASKED || msg_fd_count(&w.m[unasked]) == 0))
 		unasked++;
-	if (each == AS_ASKED || each == 0) {
+	if (each >= AS_ASKED || each == 0) {
 		expect(g.n == unasked);
 		expect((rc == SC_EPROTO) == (w.bad || unasked < w.n));
 	}
 	frames_release(&g.frames);
 	close(pair[0]);
 	close(pair[1]);
-	expect(lowest_free_fd() == before);
+	expect(is_all_closed(before));
 	return 0;
 }

@@ -10,7 +10,11 @@ static void check_message(const struct msg *m)
 	struct buf once;
 
 	expect(m->key.n <= SC_KEY_MAX && m->bucket.n <= SC_BUCKET_MAX && m->slot < SC_SLOTS && m->exit < 256);
-	expect(msg_fd_count(m) <= SC_FDS_MAX);
+	expect(msg_fd_count(m) <= SC_FDS_MAX && m->chain.n % SC_GEN_SIZE == 0);
+	expect(m->bucket.n == 0 || msg_is_bucket(m->bucket));
+	expect(m->key.n == 0 || !memchr(m->key.p, 0, m->key.n));
+	for (size_t i = 0; i < m->tags.n; i++)
+		expect(m->tags.p[i] > ' ' && m->tags.p[i] <= '~');
 	buf_init(&once, HEADER + SC_FRAME_MAX);
 	expect(msg_encode(&once, m) == 0);
 	expect(msg_decode(&again, once.data + HEADER, once.len - HEADER) == 0);
@@ -57,6 +61,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		expect(n != was || memcmp(bytes, frame.data + HEADER, n) != 0);
 	if (n == was && memcmp(bytes, frame.data + HEADER, n) == 0)
 		expect_same(&made, &m);
+	free(own);
+
+	/* Of an array that says that it has one field less, no part is a message. */
+	memcpy(bytes, frame.data + HEADER, was);
+	bytes[bytes[0] == 0xdc ? 2 : 0]--;
+	expect(decode(&m, &own, bytes, 1 + take_below(&r, was)) != 0);
 	free(own);
 	buf_release(&frame);
 	return 0;
