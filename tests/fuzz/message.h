@@ -12,8 +12,9 @@
 /* A number of any magnitude. */
 static inline uint64_t take_number(struct recipe *r, uint64_t most)
 {
-	uint64_t v = (uint64_t)take(r) << take(r) % 57;
+	uint64_t v = take(r);
 
+	v <<= take(r) % 57;
 	return v < most ? v : most;
 }
 
@@ -38,36 +39,36 @@ static inline void take_message(struct recipe *r, struct msg *m)
 	for (unsigned i = ntypes ? 256 : 0; i < 256; i++)
 		if (strcmp(msg_name((enum msg_type)i), "?") != 0)
 			types[ntypes++] = (enum msg_type)i;
-	*m = (struct msg){
-		.type = types[take(r) % ntypes],
-		.bucket = take_letters(r, 1, some < SC_BUCKET_MAX ? some : SC_BUCKET_MAX),
-		.key = take_letters(r, 1, take(r) % 16 ? some : SC_KEY_MAX),
-		.flags = take_number(r, UINT32_MAX),
-		.pid = take_number(r, INT32_MAX),
-		.err_len = take_number(r, UINT64_MAX),
-		.out_len = take_number(r, UINT64_MAX),
-		.text = take_letters(r, 0, some),
-		.build = take_letters(r, 0, 8),
-		.tags = take_letters(r, 0, some),
-		.command = take_letters(r, 0, SC_COMMAND_SIZE),
-		.shown = take_letters(r, 0, some),
-		.chain = take_letters(r, 0, SC_CHAIN_MAX),
-		.out_sum = take_letters(r, SC_SUM_SIZE, SC_SUM_SIZE),
-		.err_sum = take_letters(r, SC_SUM_SIZE, SC_SUM_SIZE),
-		.version = take_number(r, UINT32_MAX),
-		.order = take_number(r, SC_ORDER_MAX),
-		.slot = take_number(r, SC_SLOTS - 1),
-		.exit = take_number(r, 255),
-		.signal = take_number(r, 64),
-		.leader = take_number(r, INT32_MAX),
-		.error = take_number(r, 4095),
-		.row = take_number(r, INT64_MAX),
-		.ttl = take_number(r, UINT64_MAX),
-		.reason = take_number(r, UINT64_MAX),
-		.outcome = take_number(r, UINT64_MAX),
-		.kind = take_number(r, UINT64_MAX),
-		.count = take_number(r, UINT64_MAX),
-	};
+	/* One after the other: in an initialiser their order would be the compiler's. */
+	memset(m, 0, sizeof *m);
+	m->type = types[take(r) % ntypes];
+	m->bucket = take_letters(r, 1, some < SC_BUCKET_MAX ? some : SC_BUCKET_MAX);
+	m->key = take_letters(r, 1, take(r) % 16 ? some : SC_KEY_MAX);
+	m->flags = take_number(r, UINT32_MAX);
+	m->pid = take_number(r, INT32_MAX);
+	m->err_len = take_number(r, UINT64_MAX);
+	m->out_len = take_number(r, UINT64_MAX);
+	m->text = take_letters(r, 0, some);
+	m->build = take_letters(r, 0, 8);
+	m->tags = take_letters(r, 0, some);
+	m->command = take_letters(r, 0, SC_COMMAND_SIZE);
+	m->shown = take_letters(r, 0, some);
+	m->chain = take_letters(r, 0, SC_CHAIN_MAX);
+	m->out_sum = take_letters(r, SC_SUM_SIZE, SC_SUM_SIZE);
+	m->err_sum = take_letters(r, SC_SUM_SIZE, SC_SUM_SIZE);
+	m->version = take_number(r, UINT32_MAX);
+	m->order = take_number(r, SC_ORDER_MAX);
+	m->slot = take_number(r, SC_SLOTS - 1);
+	m->exit = take_number(r, 255);
+	m->signal = take_number(r, 64);
+	m->leader = take_number(r, INT32_MAX);
+	m->error = take_number(r, 4095);
+	m->row = take_number(r, INT64_MAX);
+	m->ttl = take_number(r, UINT64_MAX);
+	m->reason = take_number(r, UINT64_MAX);
+	m->outcome = take_number(r, UINT64_MAX);
+	m->kind = take_number(r, UINT64_MAX);
+	m->count = take_number(r, UINT64_MAX);
 	m->chain.n *= SC_GEN_SIZE;
 }
 
