@@ -157,6 +157,9 @@ SIM_SRC    = $(wildcard tests/sim/*.c)
 HELPER_SRC = $(filter-out tests/helpers/shim_%,$(wildcard tests/helpers/*.c))
 SHIM_SRC   = $(wildcard tests/helpers/shim_*.c)
 BENCH_SRC  = $(wildcard tests/bench/*.c)
+FUZZ_SRC   = $(wildcard tests/fuzz/fuzz_*.c)
+# Of the client, what the fuzzers reach.
+FUZZED_SRC = $(LIB_SRC) cmd/progress.c cmd/sealed.c cmd/source.c cmd/spool.c
 
 # ---- flags ----------------------------------------------------------------------------------------------------------
 
@@ -239,6 +242,11 @@ $(1)/unit/%: $(1)/obj/tests/unit/%.o $(1)/libscd.a $(1)/libcmd.a $(1)/libsc.a
 	@mkdir -p $$(@D)
 	$$(call SAY,LD,$$@)$$(CC) $(2) $(LDFLAGS) $(4) -o $$@ $$^ -lcmocka $(ALL_LIBS)
 
+# A fuzzer without libFuzzer, for what is kept of it.
+$(1)/corpus/%: $(1)/obj/tests/fuzz/%.o $(1)/obj/tests/fuzz/replay.o $(1)/libcmd.a $(1)/libsc.a
+	@mkdir -p $$(@D)
+	$$(call SAY,LD,$$@)$$(CC) $(2) $(LDFLAGS) $(4) -o $$@ $$^ -lcmocka $(ALL_LIBS)
+
 # The daemon's decisions among fakes of everything else. What a fake defines is not taken from the archives.
 $(1)/sim/flights: $(SIM_SRC:%.c=$(1)/obj/%.o) $(1)/libscd.a $(1)/libsc.a
 	@mkdir -p $$(@D)
@@ -284,7 +292,8 @@ $(B)/helpers/shim_%.so: tests/helpers/shim_%.c $(B)/flags
 
 HELPERS = $(HELPER_SRC:tests/helpers/%.c=$(B)/helpers/%) $(SHIM_SRC:tests/helpers/%.c=$(B)/helpers/%.so)
 SKEWED  = $(foreach s,older newer,$(HOOKED)/$(s)/$(BIN) $(HOOKED)/$(s)/scd)
-UNITS   = $(UNIT_SRC:tests/unit/%.c=$(HOOKED)/unit/%) $(HOOKED)/sim/flights $(TSAN_SRC:tests/unit/%.c=$(B)/tsan/unit/%)
+UNITS   = $(UNIT_SRC:tests/unit/%.c=$(HOOKED)/unit/%) $(HOOKED)/sim/flights $(TSAN_SRC:tests/unit/%.c=$(B)/tsan/unit/%) \
+	$(FUZZ_SRC:tests/fuzz/%.c=$(HOOKED)/corpus/%)
 
 test-build: all $(HOOKED)/$(BIN) $(HOOKED)/scd $(SKEWED) $(HELPERS) $(UNITS)
 
@@ -323,28 +332,31 @@ demo:
 # The programs that measure need nothing of ours, but the one that asks how well the daemon chooses, and the one that speaks to it.
 $(B)/bench/eviction: $(B)/libscd.a
 $(B)/bench/scale: $(B)/libsc.a
+$(B)/bench/sodium: BENCH_LIBS = -lsodium
 $(B)/bench/%: $(B)/obj/tests/bench/%.o
 	@mkdir -p $(@D)
-	$(call SAY,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -pie -o $@ $^ $(if $(filter %/libsc.a,$^),$(SC_LIBS))
+	$(call SAY,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -pie -o $@ $^ $(if $(filter %/libsc.a,$^),$(SC_LIBS)) $(BENCH_LIBS)
 
 bench:
 	@tests/deps.sh build
 	@$(MAKE) --no-print-directory $(JOBS) all $(HOOKED)/scd $(BENCH_SRC:tests/bench/%.c=$(B)/bench/%)
 	@SC=$(abspath $(PLAIN)/$(BIN)) SCD_TEST=$(abspath $(HOOKED)/scd) BENCH=$(abspath $(B)/bench) N=$(N) tests/bench/run.sh $(if $(SCALE),scale,$(ONLY))
 
-# Each fuzzer runs this long, on what it has found before.
-SECONDS = 60
-FUZZERS = $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+# Begins from what is kept in the tree and from what it has found before, and writes only below build.
+FUZZERS = $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
 
-$(B)/fuzz/%: tests/fuzz/%.c $(LIB_SRC) $(wildcard lib/*.h)
+$(B)/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h) $(FUZZED_SRC) $(wildcard lib/*.h cmd/*.h)
 	@mkdir -p $(@D)
 	$(call SAY,LD,$@)clang -std=gnu11 -g -O1 $(CPPFLAGS) -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-	 -o $@ $< $(LIB_SRC) $(SC_LIBS) -pthread
+	 -o $@ $< $(FUZZED_SRC) $(SC_LIBS) -pthread
 
 fuzz:
 	@tests/deps.sh build lint
 	@$(MAKE) --no-print-directory $(JOBS) $(FUZZERS)
-	@for f in $(FUZZERS); do mkdir -p $$f.corpus && $$f -max_total_time=$(SECONDS) -artifact_prefix=$$f. $$f.corpus || exit; done
+	@for f in $(FUZZERS); do \
+	  kept=tests/fuzz/corpus/$${f##*/}; mkdir -p $$f.corpus && echo "$$f" && \
+	  $$f -max_total_time=$(or $(T),60) -artifact_prefix=$$f. $$f.corpus $$kept || exit; \
+	done
 
 lint:
 	@tests/deps.sh build test lint
@@ -410,7 +422,7 @@ help:
 	@echo 'make demo       the main job on a real build step, live (installs missing build packages first)'
 	@echo 'make check      every test; the last line is "N passed, N failed" (installs missing packages first)'
 	@echo 'make lint       format, static analysis, and the rules of the house'
-	@echo 'make fuzz       every fuzzer for SECONDS=60'
+	@echo 'make fuzz       every fuzzer for a minute; T=600 for as many seconds'
 	@echo 'make bench      speed beside cat, cp and tee, as ratios'
 	@echo 'make bench SCALE=1   a million entries (N=… for another number)'
 	@echo 'make deps       the Debian packages for all of this; make deps-build: only for make'
@@ -420,5 +432,6 @@ help:
 	@echo '                the program as $(BIN), the daemon in libexec/$(BIN); make uninstall takes them away'
 	@echo 'make clean'
 	@echo
-	@echo 'Words: SAN=1 (ASan and UBSan) · WERROR=1 · STATIC=0 · T=cli/get.bats (check: only these) · V=1 (show'
-	@echo '       commands) · ONLY="hit miss" (bench: only these) · B=DIR (build there) · BIN=NAME · PREFIX=DIR · DESTDIR=DIR · CC=… · CFLAGS=…'
+	@echo 'Words: SAN=1 (ASan and UBSan) · WERROR=1 · STATIC=0 · T=cli/get.bats (check: only these; fuzz: seconds of each)'
+	@echo '       V=1 (show commands) · ONLY="hit miss" (bench: only these) · B=DIR (build there) · BIN=NAME · PREFIX=DIR'
+	@echo '       DESTDIR=DIR · CC=… · CFLAGS=…'

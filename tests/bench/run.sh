@@ -10,6 +10,7 @@ set -u
 set -m # children get groups of their own: an interrupt ends them by cleanup, in order
 
 ROWS='hit memory stuck pipe copy miss capture window followers delay takeover callers idle eviction'
+ROWS+=' sealed_capture sealed_hit sealed_hot sealed_delay'
 : "${SC:?}" "${SCD_TEST:?}" "${BENCH:?}"
 unset SC_TTL SC_BUCKET SC_STRICT SC_DISABLE SC_FLIGHTS
 PATH=$BENCH:$PATH
@@ -255,9 +256,9 @@ row_followers() {
 }
 
 # The same reader and the same command on both sides; only what lies between them differs.
-follow_lines() { # KEY OTHERS
+follow_lines() { # KEY OTHERS [OPTION OF THE RUN…]
 	local status
-	"$SC" get "$1" -- lines say "$T/go" 500 2000 >/dev/null &
+	"$SC" get "${@:3}" "$1" -- lines say "$T/go" 500 2000 >/dev/null &
 	for ((i = 0; i < $2; i++)); do "$SC" get -q -w 10 "$1" >/dev/null & done
 	"$SC" get -q -w 10 "$1" | lines hear "$T/go"
 	status=$?
@@ -450,6 +451,9 @@ row_scale() {
 	note "the daemon that walked had $(calc "$(memory VmHWM)/1024" %.0f) MiB at most"
 	SC_DIR=$T/ten "$SC" daemon stop
 }
+
+# shellcheck source=tests/bench/sealed.bash
+. "$(dirname "$0")/sealed.bash"
 
 # ---- all of it ------------------------------------------------------------------------------------------------------
 
