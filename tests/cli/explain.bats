@@ -200,7 +200,7 @@ writer_fails() {
 		e = o["entry"]
 		assert re.fullmatch("[0-9a-f]{32}", e.pop("generation"))
 		assert abs(now - e.pop("created")) < 60 and 0 <= e.pop("age") < 60 and 0 <= e.pop("took") < 60
-		assert e == {"ttl": 90.0, "stale": 10.0, "fresh": True, "exit": 0, "signal": None, "bytes": 3, "stderr_bytes": 16, "hits": 0, "tags": ["a", "b"], "command": None, "memory": False}, e
+		assert e == {"ttl": 90.0, "stale": 10.0, "fresh": True, "exit": 0, "signal": None, "bytes": 3, "stderr_bytes": 16, "hits": 0, "tags": ["a", "b"], "command": None, "memory": False, "sealed": False}, e
 		(r,) = o["runs"]
 		assert re.fullmatch("[0-9a-f]{32}", r.pop("generation")) and 0 <= r.pop("age") < 60
 		pids = {"leader": int(sys.argv[3]), "pid": int(sys.argv[2])}

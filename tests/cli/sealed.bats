@@ -335,3 +335,33 @@ is_a_miss() { # KEY WHAT
 	nowhere
 	[ "$(id -u)" = 0 ] || grep -q 'event=key-unlocked' "$SC_DIR/scd.log"
 }
+
+# ---- what is kept aside ----------------------------------------------------------------------------------------------
+
+# Whoever writes TEXT into a file, also into one without a name, is seen.
+traced() { # COMMAND…
+	strace -f -qq -s 65536 -e trace=write,pwrite64,writev,pwritev,copy_file_range,splice,sendfile -o "$T/trace" "$@"
+}
+
+@test "D12: stdin that is part of the key, and what is kept back for --atomic, lie in no file in the clear; the command gets all of it" {
+	local n
+	for n in 1 70000 3000000; do
+		{ flood $n && echo "$CANARY"; } >"$T/in"
+		"$SC" get --stdin k$n -- cat <"$T/in" | cmp - "$T/in"
+		"$SC" get --stdin k$n -- false <"$T/in" | cmp - "$T/in"
+	done
+	config 'max-entry = 1000' # from here on everything is streaming-only
+	"$SC" daemon stop
+	"$SC" get --atomic -q a -- cat "$T/in" | cmp - "$T/in"
+	SC_DISABLE=1 "$SC" get --atomic b -- cat "$T/in" | cmp - "$T/in"
+	nowhere
+	config
+	"$SC" daemon stop
+	printf '%s\n' "$CANARY" >"$T/in"
+	start_daemon # not one that is traced
+	traced "$SC" get --stdin small -- cat <"$T/in" >"$T/out"
+	cmp "$T/in" "$T/out"
+	# To the command's stdin, to the writer and to our stdout, all of them pipes but the last: to no other file.
+	grep -F "$CANARY" "$T/trace" >"$T/writes"
+	[ "$(grep -c . "$T/writes")" = 3 ] || { cat "$T/writes" >&2 && return 1; }
+}

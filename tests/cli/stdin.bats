@@ -123,6 +123,8 @@ feed() {
 	without=$("$SC" get j -- sh -c 'ls /proc/self/fd | wc -l' <"$T/in")
 	run -0 "$SC" get --stdin k -- sh -c 'head -c 3; ls /proc/self/fd | wc -l' <"$T/in"
 	assert_output "abc$without"
+	# What is kept aside sealed comes by a pipe.
+	[ "${SC_TEST_MODE:-clear}" = clear ] || return 0
 	run -0 "$SC" get --stdin l -- python3 -c 'import os; print(os.read(0, 2), os.lseek(0, 0, 0), os.read(0, 9))' <"$T/in"
 	assert_output "b'ab' 0 b'abcdef'"
 }
