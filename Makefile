@@ -62,6 +62,7 @@ CMD_SRC = \
 	cmd/complete.c \
 	cmd/content.c \
 	cmd/doctor.c \
+	cmd/doctor_sealed.c \
 	cmd/explain.c \
 	cmd/follow.c \
 	cmd/get.c \

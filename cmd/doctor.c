@@ -13,16 +13,14 @@
 #include <unistd.h>
 
 #include "cmd/command.h"
-#include "cmd/logged.h"
+#include "cmd/doctor_parts.h"
 #include "cmd/options.h"
 #include "cmd/row.h"
-#include "cmd/settings.h"
 #include "cmd/spawn.h"
 #include "lib/build.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/human.h"
-#include "lib/keyfile.h"
 #include "lib/sock.h"
 
 /* Fewer descriptors than this and callers are turned away on a day that is only busy. */
@@ -40,26 +38,6 @@ enum { JSON, OPTIONS };
 const struct option_row doctor_options[] = {
 	[JSON] = {0, "json", NULL, "one object a line: level, check, text, mend, file, line"},
 	[OPTIONS] = {0},
-};
-
-/* problem: something does not work, or not as it was set. warning: it works, but somebody should know. */
-enum level { OK, WARNING, PROBLEM };
-
-struct finding {
-	enum level level;
-	const char *text, *mend; /* mend: what to do, or NULL */
-	const char *file;	 /* of config, else NULL */
-	int line;
-};
-
-struct doctor {
-	struct settings set;
-	const char *check; /* the one in work */
-	bool json, there;  /* there: the cache directory is, and is fit to be looked into */
-	bool answers;	   /* a daemon has answered */
-	unsigned problems;
-	unsigned bad_lines;
-	struct logged log[TROUBLES]; /* read when `there` */
 };
 
 static void report(struct doctor *d, const struct finding *f)
@@ -85,8 +63,7 @@ static void report(struct doctor *d, const struct finding *f)
 	row_print(o);
 }
 
-static void __attribute__((format(printf, 4, 5)))
-found(struct doctor *d, enum level level, const char *mend, const char *fmt, ...)
+void found(struct doctor *d, enum level level, const char *mend, const char *fmt, ...)
 {
 	char text[2 * SC_PATH_MAX];
 	va_list ap;
@@ -431,62 +408,14 @@ static void check_clock(struct doctor *d)
 		found(d, OK, NULL, "set, and this boot has a name");
 }
 
-/* Output passes through memory: where there is swap, it may come to lie there, in the clear. Noted, for it is not ours to mend. */
-static void check_swap(struct doctor *d)
-{
-	FILE *f = fopen("/proc/swaps", "re");
-	int lines = 0, c;
-
-	if (!f)
-		return;
-	while ((c = getc(f)) != EOF)
-		lines += c == '\n';
-	fclose(f);
-	if (lines > 1)
-		found(d, OK, NULL, "on: what passes through memory may be written to a disk by the machine");
-	else
-		found(d, OK, NULL, "none");
-}
-
-static void check_key(struct doctor *d, const char *path)
-{
-	char fingerprint[SC_SEAL_FINGERPRINT], mend[SC_PATH_MAX + 32];
-	enum keyfile_fault fault;
-	struct seal_key key;
-
-	if (keyfile_read(path, d->set.config.credential, &key, &fault)) {
-		const char *text = keyfile_fault_text(fault);
-
-		keyfile_mend(fault, path, mend, sizeof mend);
-		found(d, PROBLEM, *mend ? mend : NULL, "%s: %s: no daemon starts with it", path, text);
-		return;
-	}
-	seal_key_fingerprint(&key, fingerprint);
-	seal_key_wipe(&key);
-	found(d, OK, NULL, "%s: fingerprint %s", path, fingerprint);
-}
-
-/* As the next daemon would find them. Never a word of a key itself. */
-static void check_keys(struct doctor *d)
-{
-	const char *rest = d->set.config.key_file;
-	char path[SC_PATH_MAX];
-
-	if (!*rest)
-		found(d, OK, NULL, "none");
-	sc_no_core();
-	while (config_next_key_file(&rest, path))
-		check_key(d, path);
-}
-
 /* In this order: a check may rest on what one before it has found. */
 static const struct check {
 	const char *name;
 	void (*run)(struct doctor *d);
 } checks[] = {
-	{"program", check_program}, {"directory", check_directory}, {"config", check_config}, {"space", check_space},
-	{"limits", check_limits},   {"daemon", check_daemon},	    {"starts", check_starts}, {"index", check_index},
-	{"errors", check_errors},   {"clock", check_clock},	    {"keys", check_keys},     {"swap", check_swap},
+	{"program", check_program}, {"directory", check_directory}, {"config", check_config},	 {"space", check_space},
+	{"limits", check_limits},   {"daemon", check_daemon},	    {"starts", check_starts},	 {"index", check_index},
+	{"errors", check_errors},   {"clock", check_clock},	    {"keys", doctor_check_keys}, {"swap", doctor_check_swap},
 };
 
 int run_doctor(const struct command *self, int argc, char **argv)

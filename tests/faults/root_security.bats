@@ -213,3 +213,22 @@ prepare() {
 	run -0 "$SC" get l
 	assert_output y
 }
+
+@test "D12: swap that is not encrypted: doctor warns if something is sealed, and says so else; none, or one in memory, is well" {
+	local swaps=$T/swaps
+	doctor_of() { # LINE OF /proc/swaps
+		printf 'Filename Type Size Used Priority\n%s' "$1" >"$swaps"
+		unshare --mount sh -c 'mount --bind "$0" /proc/swaps && exec "$1" doctor' "$swaps" "$SC" | grep ': swap: '
+	}
+	mkdir -m 700 -p "$SC_DIR"
+	: >"$SC_DIR/config"
+	run doctor_of $'/dev/nothing partition 1 0 -2\n'
+	assert_output 'ok: swap: on: what passes through memory may be written to a disk by the machine'
+	echo 'encrypt = on' >"$SC_DIR/config"
+	run doctor_of $'/dev/zram0 partition 1 0 -2\n/dev/nothing partition 1 0 -2\n'
+	assert_output 'warning: swap: /dev/nothing is not encrypted: what is sealed on the disk may come to lie there in the clear (encrypt it, or swapoff)'
+	run doctor_of $'/dev/zram0 partition 1 0 -2\n'
+	assert_output 'ok: swap: on, and encrypted or in memory'
+	run doctor_of ''
+	assert_output 'ok: swap: none'
+}
