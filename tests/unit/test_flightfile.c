@@ -146,14 +146,14 @@ static struct flightfile create(const struct dir *d, int *lock_fd)
 	struct flightfile f = example();
 
 	*lock_fd = -1;
-	assert_int_equal(flightfile_create(d->fd, &f, lock_fd), 0);
+	assert_int_equal(flightfile_create(d->fd, NULL, &f, lock_fd), 0);
 	assert_true(*lock_fd >= 0);
 	return f;
 }
 
 static int read_back(const struct dir *d, struct flightfile *f, bool *locked)
 {
-	return flightfile_read(d->fd, HEX, f, locked);
+	return flightfile_read(d->fd, NULL, HEX, f, locked);
 }
 
 static void assert_same(const struct flightfile *a, const struct flightfile *b)
@@ -234,7 +234,7 @@ static void a_flight_survives_being_written(void **state)
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		int lock_fd = -1;
 
-		assert_int_equal(flightfile_create(d->fd, &rows[i], &lock_fd), 0);
+		assert_int_equal(flightfile_create(d->fd, NULL, &rows[i], &lock_fd), 0);
 		memset(&back, 0x55, sizeof back);
 		assert_int_equal(read_back(d, &back, &locked), 0);
 		assert_same(&rows[i], &back);
@@ -271,7 +271,7 @@ static void a_flight_that_cannot_be_made_leaves_nothing(void **state)
 		int lock_fd = -1, rc, saved;
 
 		*faults[i] = true;
-		rc = flightfile_create(d->fd, &f, &lock_fd);
+		rc = flightfile_create(d->fd, NULL, &f, &lock_fd);
 		saved = errno;
 		*faults[i] = false;
 		assert_int_equal(rc, SC_ESYS);
@@ -290,7 +290,7 @@ static void a_name_that_is_taken_is_left_alone(void **state)
 	bool locked = false, there;
 
 	f = create(d, &lock_fd);
-	rc = flightfile_create(d->fd, &f, &second);
+	rc = flightfile_create(d->fd, NULL, &f, &second);
 	why = errno;
 	there = read_back(d, &back, &locked) == 0;
 	close(lock_fd);
@@ -580,7 +580,7 @@ static void a_flight_under_another_name_is_corrupt(void **state)
 
 	create(d, &lock_fd);
 	assert_int_equal(linkat(d->fd, FILE_NAME, d->fd, "flights/abcdef02000000000000000000000000", 0), 0);
-	assert_int_equal(flightfile_read(d->fd, other, &f, &locked), SC_ECORRUPT);
+	assert_int_equal(flightfile_read(d->fd, NULL, other, &f, &locked), SC_ECORRUPT);
 	close(lock_fd);
 }
 
@@ -779,7 +779,7 @@ static void what_is_removed_during_a_scan_hides_nothing_else(void **state)
 		int lock_fd;
 
 		f.gen.b[15] = i;
-		assert_int_equal(flightfile_create(d->fd, &f, &lock_fd), 0);
+		assert_int_equal(flightfile_create(d->fd, NULL, &f, &lock_fd), 0);
 		close(lock_fd);
 	}
 	assert_int_equal(flightfile_scan(d->fd, remove_it, &s), 0);
@@ -800,7 +800,7 @@ static void flights_as_a_link_is_not_followed(void **state)
 	assert_int_equal(symlinkat("elsewhere", d->fd, "flights"), 0);
 	assert_int_equal(flightfile_scan(d->fd, note, &s), SC_EUNSAFE);
 	assert_int_equal(s.calls, 0);
-	if (flightfile_create(d->fd, &f, &lock_fd) == 0)
+	if (flightfile_create(d->fd, NULL, &f, &lock_fd) == 0)
 		close(lock_fd);
 	assert_false(is_there(d, "elsewhere/" HEX));
 	store(d, "elsewhere/" HEX, "x", 1);

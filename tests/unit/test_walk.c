@@ -123,7 +123,7 @@ static void make_flight(struct room *r, const struct gen *g)
 	struct flightfile f = {.gen = *g, .bucket = "default", .key = "k", .key_len = 1, .order = 1};
 	int lock_fd;
 
-	assert_int_equal(flightfile_create(r->dir_fd, &f, &lock_fd), 0);
+	assert_int_equal(flightfile_create(r->dir_fd, NULL, &f, &lock_fd), 0);
 	close(lock_fd);
 }
 
@@ -411,7 +411,7 @@ static void one_that_was_not_ended_goes_with_the_index_and_the_next_begins_anew(
 	index_close(r->ix);
 	assert_true(has(r, &a, STREAM_OUT));
 	order = (struct walk_order){.now_wall_ms = order.now_wall_ms};
-	assert_int_equal(index_open(&r->ix, r->dir_fd, BOOT, r->log), 0);
+	assert_int_equal(index_open(&r->ix, r->dir_fd, BOOT, NULL, false, r->log), 0);
 	walk(r);
 	assert_int_equal(order.rows, 600);
 	assert_int_equal(order.orphans, 2);
