@@ -145,11 +145,11 @@ static struct model *known(const struct gen *g)
 
 /* ---- flights/ ---- */
 
-int flightfile_create(int dir_fd, const struct flightfile *f, int *lock_fd)
+int flightfile_create(int dir_fd, const struct keyring *ring, const struct flightfile *f, int *lock_fd)
 {
 	struct model *r = known(&f->gen);
 
-	(void)dir_fd;
+	(void)dir_fd, (void)ring;
 	*lock_fd = -1;
 	if (mishap(5))
 		return refused(ENOSPC);
@@ -197,12 +197,12 @@ int flightfile_mark(int dir_fd, const struct gen *g, enum flight_mark mark)
 	return 0;
 }
 
-int flightfile_read(int dir_fd, const char *name, struct flightfile *f, bool *locked)
+int flightfile_read(int dir_fd, const struct keyring *ring, const char *name, struct flightfile *f, bool *locked)
 {
 	struct gen g;
 	struct model *r;
 
-	(void)dir_fd;
+	(void)dir_fd, (void)ring;
 	if (gen_parse(name, strlen(name), &g))
 		sim_fail("flightfile_read of %s", name);
 	r = known(&g);
