@@ -704,7 +704,8 @@ int index_list_tags(struct index *ix, struct bytes bucket, struct bytes prefix, 
 	struct tags *tags;
 	int rc = ready_reader(ix);
 
-	if (rc || prefix.n > SC_TAG_MAX)
+	/* No tag begins with what those of sealed entries are marked by. */
+	if (rc || prefix.n > SC_TAG_MAX || (prefix.n && *prefix.p <= ' '))
 		return rc;
 	tags = malloc(sizeof *tags);
 	if (!tags)
