@@ -53,7 +53,9 @@ unsigned index_naming_of_turn(const struct index *ix, unsigned turn)
 
 void index_name_by(const struct index *ix, unsigned naming, struct sealed_by *by)
 {
-	*by = is_clear_one(ix, naming) ? (struct sealed_by){{0}} : *keyring_at(ix->ring, naming);
+	static const struct sealed_by clear;
+
+	*by = is_clear_one(ix, naming) ? clear : *keyring_at(ix->ring, naming);
 }
 
 int index_name_key(const struct index *ix, const struct sealed_by *by, struct bytes bucket, struct bytes key,

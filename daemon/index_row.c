@@ -372,10 +372,12 @@ static int still_stands(struct index *ix, const struct job *j, int64_t *id)
 	struct rows rows;
 	int rc = find_rows_of(ix, &j->e, j->e.failed, &rows);
 
+	*id = 0;
 	if (rc)
 		return rc;
 	s = find_gen_in(&rows, &j->e.gen);
-	*id = s ? s->id : 0;
+	if (s)
+		*id = s->id;
 	return s != NULL;
 }
 

@@ -89,8 +89,14 @@ static bool has(struct room *r, const struct gen *g, enum stream s)
 
 static void commit(struct room *r, uint64_t n)
 {
-	struct entry e = {
-		.bucket = "default", .gen = make_gen(n), .order = n, .out_len = 6, .err_len = 13, .out_size = 6, .err_size = 13, .ttl_ms = SC_FOREVER};
+	struct entry e = {.bucket = "default",
+			  .gen = make_gen(n),
+			  .order = n,
+			  .out_len = 6,
+			  .err_len = 13,
+			  .out_size = 6,
+			  .err_size = 13,
+			  .ttl_ms = SC_FOREVER};
 	struct said s = {0};
 
 	e.key_len = (size_t)snprintf((char *)e.key, sizeof e.key, "%llu", (unsigned long long)n);
@@ -327,7 +333,8 @@ static void rows_whose_objects_are_not_as_they_say_go(void **state)
 static void an_empty_error_stream_needs_no_file(void **state)
 {
 	struct room *r = *state;
-	struct entry e = {.bucket = "default", .key = "k", .key_len = 1, .gen = make_gen(1), .order = 1, .out_len = 6, .out_size = 6};
+	struct entry e = {
+		.bucket = "default", .key = "k", .key_len = 1, .gen = make_gen(1), .order = 1, .out_len = 6, .out_size = 6};
 	struct said s = {0};
 
 	make_object(r, &e.gen, STREAM_OUT, 6);
