@@ -450,6 +450,42 @@ static void a_key_that_reads_like_a_hash_is_another(void **state)
 	assert_int_equal(index_count(r->ix), 2);
 }
 
+/* ---- lists ---- */
+
+struct listed {
+	unsigned n;
+	char key[800][24];
+	bool sealed[800];
+};
+
+static int on_listed(void *arg, const struct entry *e)
+{
+	struct listed *l = arg;
+
+	assert_true(l->n < COUNT(l->key));
+	snprintf(l->key[l->n], sizeof l->key[0], "%.*s", (int)e->key_len, (const char *)e->key);
+	l->sealed[l->n++] = is_sealed(&e->sealed);
+	return 0;
+}
+
+/* Returns how often it was asked. */
+static unsigned list(struct room *r, const char *bucket, const char *prefix, unsigned limit, struct listed *l)
+{
+	struct cursor at = {0};
+	unsigned asked = 0;
+
+	l->n = 0;
+	while (!at.over) {
+		unsigned before = l->n;
+		int n = index_list(r->ix, bytes_of(bucket), bytes_of(prefix), &at, limit, on_listed, l);
+
+		assert_true(n >= 0 && (unsigned)n <= limit);
+		assert_int_equal(l->n - before, n);
+		assert_true(++asked < 10000);
+	}
+	return asked;
+}
+
 /* ---- keys that are not here ---- */
 
 struct told {
@@ -599,6 +635,7 @@ static void what_was_altered_is_no_entry_and_not_anothers(void **state)
 		"CREATE TEMP TABLE k AS SELECT id, key FROM entry; UPDATE entry SET key = randomblob(32);"
 		"UPDATE entry SET key = (SELECT k.key FROM k WHERE k.id = 3 - entry.id)",
 	};
+	static struct listed l;
 	struct room *r = *state;
 	struct entry got;
 
@@ -611,6 +648,11 @@ static void what_was_altered_is_no_entry_and_not_anothers(void **state)
 		start(r, "A", false);
 		assert_int_equal(find(r, "one", &got), SC_ENOENT);
 		assert_int_equal(find(r, "two", &got), SC_ENOENT);
+		/* A box that opens says whose it is, wherever it lies. */
+		assert_int_equal(list(r, DEFAULT, "", 9, &l), 1);
+		assert_int_equal(l.n, i < 3 ? 0 : 2);
+		assert_int_equal(index_next(r->ix, 0, &got), i < 3 ? SC_ENOENT : 0);
+		settle(r);
 		assert_false(file_has(r, "log", "index-bad"));
 		assert_int_equal(clear(r, DEFAULT, "", "", UINT64_MAX), 2);
 	}
@@ -644,41 +686,7 @@ static void a_million_rows_without_a_key_do_not_hold_up_who_asks_for_the_next(vo
 	assert_int_equal(index_next(r->ix, got.id, &got), SC_ENOENT);
 }
 
-/* ---- lists ---- */
-
-struct listed {
-	unsigned n;
-	char key[800][24];
-	bool sealed[800];
-};
-
-static int on_listed(void *arg, const struct entry *e)
-{
-	struct listed *l = arg;
-
-	assert_true(l->n < COUNT(l->key));
-	snprintf(l->key[l->n], sizeof l->key[0], "%.*s", (int)e->key_len, (const char *)e->key);
-	l->sealed[l->n++] = is_sealed(&e->sealed);
-	return 0;
-}
-
-/* Returns how often it was asked. */
-static unsigned list(struct room *r, const char *bucket, const char *prefix, unsigned limit, struct listed *l)
-{
-	struct cursor at = {0};
-	unsigned asked = 0;
-
-	l->n = 0;
-	while (!at.over) {
-		unsigned before = l->n;
-		int n = index_list(r->ix, bytes_of(bucket), bytes_of(prefix), &at, limit, on_listed, l);
-
-		assert_true(n >= 0 && (unsigned)n <= limit);
-		assert_int_equal(l->n - before, n);
-		assert_true(++asked < 10000);
-	}
-	return asked;
-}
+/* ---- mixes ---- */
 
 static int by_key(const void *a, const void *b)
 {
@@ -992,12 +1000,23 @@ static void leave_rest(struct room *r)
 	spill(r, "index.db.bad-3-journal");
 }
 
+/* … or before the fresh one had its tables. */
+static void leave_empty(struct room *r)
+{
+	int fd = openat(r->dir_fd, "index.db", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	close(fd);
+	spill(r, "index.db.bad-1");
+}
+
 static void where_everything_is_sealed_no_clear_name_of_before_is_left(void **state)
 {
 	static const struct {
 		void (*leave)(struct room *r);
 		uint64_t order;
-	} rows[] = {{leave_clear, 42}, {leave_wal, 42}, {leave_older, 0}, {leave_garbage, 0}, {leave_bad, 42}, {leave_rest, 0}};
+	} rows[] = {{leave_clear, 42}, {leave_wal, 42}, {leave_older, 0}, {leave_garbage, 0},
+		    {leave_bad, 42},   {leave_rest, 0}, {leave_empty, 0}};
 	struct room *r = *state;
 	struct entry got;
 
