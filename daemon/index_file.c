@@ -77,12 +77,15 @@ static int identify(struct index *ix, bool *fresh)
 	return SC_ECORRUPT;
 }
 
-static int make_tables(struct sql *q)
+/* encrypt: said at once, so that one that is begun and not opened is not taken for one in the clear. */
+static int make_tables(struct sql *q, bool encrypt)
 {
 	int rc = sql_exec(q, "BEGIN IMMEDIATE");
 
 	if (!rc)
 		rc = sql_exec(q, schema);
+	if (!rc && encrypt)
+		rc = sql_exec(q, "UPDATE meta SET encrypt = 1");
 	if (!rc)
 		rc = sql_exec(q, "COMMIT");
 	return rc;
@@ -221,7 +224,7 @@ static int begin_writing(struct index *ix, bool made)
 	if (!rc)
 		rc = sql_use_wal(ix->writer);
 	if (!rc && fresh)
-		rc = make_tables(ix->writer);
+		rc = make_tables(ix->writer, ix->encrypt);
 	if (!rc)
 		rc = sql_prepare(ix->writer);
 	if (!rc)
