@@ -20,12 +20,12 @@ struct flight {
 	struct flight *next, *prev;	  /* in key->flights */
 	enum flight_state state;
 	bool doomed, finish;
-	bool given_up;			    /* a put that ended before its input did */
-	bool renewal;			    /* of an entry that is served meanwhile */
-	bool streaming;			    /* not to be joined, not to be committed: its objects are not all of it */
-	bool foreground;		    /* its command is in its caller's process group */
-	bool drain;			    /* counted in daemon.drain */
-	bool told_lonely;		    /* the writer was asked whether anybody reads */
+	bool given_up;	  /* a put that ended before its input did */
+	bool renewal;	  /* of an entry that is served meanwhile */
+	bool streaming;	  /* not to be joined, not to be committed: its objects are not all of it */
+	bool foreground;  /* its command is in its caller's process group */
+	bool drain;	  /* counted in daemon.drain */
+	bool told_lonely; /* the writer was asked whether anybody reads */
 	struct sealed_by sealed;
 	uint64_t ttl_ms, stale_ms, keep_ms; /* as it was asked for; keep: if it fails */
 	uint64_t out_size, err_size;	    /* of its objects, as its writer has told: 0 below SC_GROWN_STEP */
