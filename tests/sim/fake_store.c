@@ -149,7 +149,8 @@ int flightfile_create(int dir_fd, const struct keyring *ring, const struct fligh
 {
 	struct model *r = known(&f->gen);
 
-	(void)dir_fd, (void)ring;
+	(void)ring;
+	(void)dir_fd;
 	*lock_fd = -1;
 	if (mishap(5))
 		return refused(ENOSPC);
@@ -202,7 +203,8 @@ int flightfile_read(int dir_fd, const struct keyring *ring, const char *name, st
 	struct gen g;
 	struct model *r;
 
-	(void)dir_fd, (void)ring;
+	(void)ring;
+	(void)dir_fd;
 	if (gen_parse(name, strlen(name), &g))
 		sim_fail("flightfile_read of %s", name);
 	r = known(&g);
