@@ -129,6 +129,7 @@ DAEMON_SRC = \
 	daemon/index.c \
 	daemon/index_evict.c \
 	daemon/index_file.c \
+	daemon/index_names.c \
 	daemon/index_read.c \
 	daemon/index_row.c \
 	daemon/index_sweep.c \

@@ -1,5 +1,5 @@
 /* `sc ls`: finished entries. Rows are printed as they come, and gathered only to be sorted: as the frames they came in, which are as
- * small as rows get. */
+ * small as rows get. Sealed ones come before all others and in no order: they are gathered, and printed among those. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,58 +87,90 @@ static const struct order {
 struct spot {
 	uint64_t value;
 	size_t at; /* of its frame */
+	size_t key, key_len;
 };
 
 struct list {
 	void (*print)(const struct msg *m);
 	uint64_t (*value)(const struct msg *m);
 	struct buf frames, spots; /* what is to be sorted: frames as on the wire, and a spot for each */
+	bool sorted;
+	size_t printed; /* how many of the spots */
 	int rc;
 };
 
-static int compare(const void *a, const void *b)
+static int compare_keys(struct bytes a, struct bytes b)
+{
+	int c = memcmp(a.p, b.p, a.n < b.n ? a.n : b.n);
+
+	return c ? c : (a.n > b.n) - (a.n < b.n);
+}
+
+static struct bytes key_of(const struct list *l, const struct spot *p)
+{
+	return (struct bytes){l->frames.data + p->key, p->key_len};
+}
+
+static int compare(const void *a, const void *b, void *arg)
 {
 	const struct spot *x = a, *y = b;
 
 	if (x->value != y->value)
 		return x->value < y->value ? -1 : 1;
-	/* They came by key. */
-	return x->at < y->at ? -1 : x->at > y->at;
+	return compare_keys(key_of(arg, x), key_of(arg, y));
 }
 
-static void on_entry(void *arg, const struct msg *m)
+static int read_frame(const struct list *l, size_t at, struct msg *m)
 {
-	struct list *l = arg;
-	struct spot p;
+	const uint8_t *p = l->frames.data + at;
 
-	if (!l->value) {
-		l->print(m);
-		return;
-	}
-	p = (struct spot){l->value(m), l->frames.len};
+	return msg_decode(m, p + 4, p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16 | (size_t)p[3] << 24);
+}
+
+static void gather(struct list *l, const struct msg *m)
+{
+	struct spot p = {.value = l->value ? l->value(m) : 0, .at = l->frames.len, .key_len = m->key.n};
+	struct msg copy;
+
 	if (l->rc == 0)
 		l->rc = msg_encode(&l->frames, m);
 	if (l->rc == 0)
-		l->rc = buf_append(&l->spots, &p, sizeof p);
+		l->rc = read_frame(l, p.at, &copy);
+	if (l->rc)
+		return;
+	p.key = (size_t)(copy.key.p - l->frames.data);
+	l->rc = buf_append(&l->spots, &p, sizeof p);
 }
 
-static int print_sorted(struct list *l)
+/* Those that were gathered, in order; NULL: all that are left, else those whose keys come before this one. */
+static void print_gathered(struct list *l, const struct bytes *before)
 {
 	struct spot *spots = (struct spot *)(void *)l->spots.data;
 	size_t n = l->spots.len / sizeof *spots;
 	struct msg m;
 
-	if (n)
-		qsort(spots, n, sizeof *spots, compare);
-	for (size_t i = 0; i < n && !l->rc; i++) {
-		const uint8_t *p = l->frames.data + spots[i].at;
-		size_t len = p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16 | (size_t)p[3] << 24;
-
-		l->rc = msg_decode(&m, p + 4, len);
+	if (n && !l->sorted)
+		qsort_r(spots, n, sizeof *spots, compare, l);
+	l->sorted = true;
+	for (; l->printed < n && !l->rc; l->printed++) {
+		if (before && compare_keys(key_of(l, &spots[l->printed]), *before) > 0)
+			return;
+		l->rc = read_frame(l, spots[l->printed].at, &m);
 		if (!l->rc)
 			l->print(&m);
 	}
-	return l->rc;
+}
+
+static void on_entry(void *arg, const struct msg *m)
+{
+	struct list *l = arg;
+
+	if (l->value || (m->flags & ENTRY_SEALED)) {
+		gather(l, m);
+		return;
+	}
+	print_gathered(l, &m->key);
+	l->print(m);
 }
 
 static bool set_order(struct list *l, const struct options *o)
@@ -208,7 +240,8 @@ int run_ls(const struct command *self, int argc, char **argv)
 	q.bucket = bytes_of(bucket);
 	q.text = bytes_of(o.nwords ? o.words[0] : "");
 	status = talk_rows(&s, SESSION_START, "ls", &q, on_entry, &l);
-	if (l.value && print_sorted(&l)) {
+	print_gathered(&l, NULL);
+	if (l.rc) {
 		complain("ls", sc_strerror(l.rc), NULL);
 		status = EXIT_FAILED;
 	}

@@ -167,7 +167,7 @@ static void lead(struct conn *c, const struct ask *ask)
 /* The key alone decides; but who asks with another command may have meant another key. */
 static void note_other(struct conn *c, const struct ask *ask)
 {
-	history_other(c->d, bytes_of(ask->bucket), (struct bytes){ask->key, ask->key_len});
+	history_other(c->d, bytes_of(ask->bucket), (struct bytes){ask->key, ask->key_len}, is_sealed(&ask->sealed));
 }
 
 static void follow(struct conn *c, const struct ask *ask, struct flight *f)
@@ -349,7 +349,7 @@ static void note_miss(struct conn *c, const struct ask *ask, const struct cause 
 	if (kind != VERDICT_LEAD && kind != VERDICT_MISS && kind != VERDICT_ALONE && kind != VERDICT_NESTED)
 		return;
 	if (!ask->q.put && !ask->q.renew && !ask->q.lost && !ask->q.hold)
-		history_missed(c->d, bucket, key, *why);
+		history_missed(c->d, bucket, key, is_sealed(&ask->sealed), *why);
 }
 
 /* Says what is no hit. run and lease: those of the key, where the verdict is about one. */
@@ -597,7 +597,10 @@ void answer_next(struct conn *c, const struct msg *q)
 
 	/* Looked for twice if its objects are not as it says: it may have gone just now, and they with it. */
 	do {
-		rc = index_next(d->index, (int64_t)q->row, &e);
+		e.id = (int64_t)q->row;
+		/* Perhaps a million that nobody has the key of: none is on its way. */
+		while ((rc = index_next(d->index, e.id, &e)) == SC_EAGAIN)
+			daemon_step(d);
 		if (rc)
 			break;
 		rc = open_entry(d->place.dir_fd, &e, fds, &nfds);

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "daemon/decide.h"
+#include "daemon/index.h"
 #include "daemon/keyring.h"
 #include "lib/limits.h"
 #include "lib/msg.h"
@@ -53,9 +54,7 @@ struct listing {
 	char bucket[SC_BUCKET_MAX + 1];
 	uint8_t prefix[SC_KEY_MAX];
 	size_t prefix_len;
-	uint8_t after[SC_KEY_MAX];
-	size_t after_len;
-	bool begun;
+	struct cursor at;     /* among entries */
 	bool flights;	      /* of flights, not of entries; when there are no more … */
 	bool leases;	      /* … of leases */
 	bool stats;	      /* of buckets' counters: then `bucket` is the last one that was sent */

@@ -48,7 +48,8 @@ void event_gone(void *arg, const struct gone *g)
 			  .out_len = g->out_len,
 			  .err_len = g->err_len,
 			  .ttl_ms = SC_FOREVER,
-			  .reason = g->how == ROW_DAMAGED ? REMOVED_DAMAGED : 0};
+			  .reason = g->how == ROW_DAMAGED ? REMOVED_DAMAGED : 0,
+			  .sealed = g->sealed};
 
 	hot_drop(arg, g->bucket, g->key, g->failed, &g->gen);
 	if (!g->failed)

@@ -3,6 +3,7 @@
 #ifndef SC_EVENT_H
 #define SC_EVENT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/buf.h"
@@ -23,6 +24,7 @@ struct event {
 	uint64_t reason;	   /* END: enum unkept; REMOVE: REMOVED_* */
 	unsigned flags;		   /* EVENT_* */
 	int error;
+	bool sealed; /* its key is not to be written down in the clear */
 };
 
 /* It has happened, a moment ago: what it is about has left the tables, or is in them. The bytes are the caller's. Changes nothing that

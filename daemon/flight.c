@@ -61,7 +61,8 @@ void flight_tell(struct flight *f, enum event_kind kind, unsigned reason, unsign
 			  .ttl_ms = kind == EVENT_COMMIT ? f->ttl_ms : SC_FOREVER,
 			  .reason = reason,
 			  .flags = flags,
-			  .error = f->error};
+			  .error = f->error,
+			  .sealed = is_sealed(&f->sealed)};
 
 	event_tell(f->d, &e);
 }

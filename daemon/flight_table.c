@@ -275,7 +275,8 @@ static void on_found(void *arg, const char *name)
 					      .key = {file.key, file.key_len},
 					      .gen = file.gen,
 					      .order = file.order,
-					      .ttl_ms = SC_FOREVER});
+					      .ttl_ms = SC_FOREVER,
+					      .sealed = is_sealed(&file.sealed)});
 		flight_discard(d, &file.gen);
 	}
 }

@@ -144,8 +144,8 @@ static struct past recall(struct daemon *d, struct bytes bucket, struct bytes ke
 	return past;
 }
 
-/* The page to write on, with what is known so far. NULL: no room. */
-static struct past *turn_to(struct daemon *d, struct bytes bucket, struct bytes key)
+/* The page to write on, with what is known so far. Once sealed it is sealed for as long as it is known. NULL: no room. */
+static struct past *turn_to(struct daemon *d, struct bytes bucket, struct bytes key, bool sealed)
 {
 	struct history *h = d->history;
 	uint8_t id[SC_BUCKET_MAX + 1 + SC_KEY_MAX];
@@ -153,13 +153,16 @@ static struct past *turn_to(struct daemon *d, struct bytes bucket, struct bytes 
 	struct page_of_key *p;
 
 	HASH_FIND(hh, h->fresh, id, n, p);
-	if (p)
+	if (p) {
+		p->past.sealed |= sealed;
 		return &p->past;
+	}
 	/* The index does not keep up: what is new now is not known later. */
 	p = h->bytes + sizeof *p + n <= SC_HISTORY_BYTES ? calloc(1, sizeof *p + n) : NULL;
 	if (!p)
 		return NULL;
 	p->past = recall(d, bucket, key);
+	p->past.sealed |= sealed;
 	p->bucket_len = bucket.n;
 	p->key_len = key.n;
 	memcpy(p->id, id, n);
@@ -218,7 +221,7 @@ void history_note(struct daemon *d, const struct event *e)
 	/* A run that begins says nothing yet; a lease has no story. That a newer one was there already is none either. */
 	if (kind == CAUSE_NONE && e->kind != EVENT_COMMIT)
 		return;
-	past = turn_to(d, e->bucket, e->key);
+	past = turn_to(d, e->bucket, e->key, e->sealed);
 	if (!past)
 		return;
 	past->fate = (struct cause){.kind = kind, .exit = e->exit, .signal = e->signal, .error = e->error};
@@ -227,9 +230,9 @@ void history_note(struct daemon *d, const struct event *e)
 		past->other_ms = 0;
 }
 
-void history_missed(struct daemon *d, struct bytes bucket, struct bytes key, struct cause why)
+void history_missed(struct daemon *d, struct bytes bucket, struct bytes key, bool sealed, struct cause why)
 {
-	struct past *past = turn_to(d, bucket, key);
+	struct past *past = turn_to(d, bucket, key, sealed);
 
 	if (!past)
 		return;
@@ -239,9 +242,9 @@ void history_missed(struct daemon *d, struct bytes bucket, struct bytes key, str
 	past->miss = why.kind == CAUSE_NEVER && past->fate.kind != CAUSE_NONE ? past->fate : why;
 }
 
-void history_other(struct daemon *d, struct bytes bucket, struct bytes key)
+void history_other(struct daemon *d, struct bytes bucket, struct bytes key, bool sealed)
 {
-	struct past *past = turn_to(d, bucket, key);
+	struct past *past = turn_to(d, bucket, key, sealed);
 
 	if (past)
 		past->other_ms = clock_now().wall_ms;

@@ -4,6 +4,8 @@
 #ifndef SC_HISTORY_H
 #define SC_HISTORY_H
 
+#include <stdbool.h>
+
 #include "lib/buf.h"
 #include "lib/proto.h"
 
@@ -23,11 +25,11 @@ void history_close(struct daemon *d);
 void history_note(struct daemon *d, const struct event *e);
 
 /* A question about this key was a miss, a moment ago. CAUSE_NEVER: there was nothing, which is explained by what became of the last one, if
- * that is known. */
-void history_missed(struct daemon *d, struct bytes bucket, struct bytes key, struct cause why);
+ * that is known. sealed: the key is not to be written down in the clear; nor is one of which that has been said before. */
+void history_missed(struct daemon *d, struct bytes bucket, struct bytes key, bool sealed, struct cause why);
 
 /* What there is was given, a moment ago, to somebody who asked with another command than that which made it. */
-void history_other(struct daemon *d, struct bytes bucket, struct bytes key);
+void history_other(struct daemon *d, struct bytes bucket, struct bytes key, bool sealed);
 
 /* Of an errno that kept a run from being stored. */
 enum cause_kind history_of_errno(int error);

@@ -22,7 +22,28 @@
 
 /* ---- life ---- */
 
-int index_open(struct index **out, int dir_fd, const uint8_t boot_id[16], struct log *log)
+/* What nobody can ever open goes, batch by batch: a daemon that finds a million of it starts all the same. What is left when it stops the
+ * next one removes. */
+static void forget(struct index *ix);
+
+static void on_forgotten(void *arg, int status, uint64_t changed)
+{
+	struct index *ix = arg;
+
+	if (!status && changed)
+		forget(ix);
+}
+
+static void forget(struct index *ix)
+{
+	struct job *j = ix->closing ? NULL : job_new(JOB_FORGET, CLEAR_MAX, on_forgotten, ix);
+
+	if (j)
+		jobs_put(&ix->jobs, j);
+}
+
+int index_open(struct index **out, int dir_fd, const uint8_t boot_id[16], const struct keyring *ring, bool encrypt,
+	       struct log *log)
 {
 	struct index *ix = calloc(1, sizeof *ix);
 	int rc;
@@ -31,6 +52,8 @@ int index_open(struct index **out, int dir_fd, const uint8_t boot_id[16], struct
 		return SC_ENOMEM;
 	ix->dir_fd = dir_fd;
 	ix->log = log;
+	ix->ring = ring;
+	ix->encrypt = encrypt;
 	memcpy(ix->boot_id, boot_id, sizeof ix->boot_id);
 	rc = jobs_init(&ix->jobs);
 	if (rc) {
@@ -51,14 +74,22 @@ int index_open(struct index **out, int dir_fd, const uint8_t boot_id[16], struct
 		errno = e;
 		return rc;
 	}
+	if (ix->left_ephemeral)
+		forget(ix);
 	*out = ix;
 	return 0;
+}
+
+bool index_has_left_orphans(struct index *ix)
+{
+	return ix->left_orphans;
 }
 
 void index_close(struct index *ix)
 {
 	if (!ix)
 		return;
+	ix->closing = true;
 	/* A callback may ask for more. */
 	while (jobs_wait(&ix->jobs))
 		index_collect(ix);
@@ -132,7 +163,7 @@ static struct job *new_key_job(enum job_kind kind, unsigned room, struct bytes b
 
 int index_remove(struct index *ix, struct bytes bucket, struct bytes key, uint64_t max_order, index_done done, void *arg)
 {
-	struct job *j = new_key_job(JOB_REMOVE, 2, bucket, key, done, arg);
+	struct job *j = new_key_job(JOB_REMOVE, JOB_COMMIT_ROOM, bucket, key, done, arg);
 
 	if (!j)
 		return SC_ENOMEM;
@@ -173,8 +204,8 @@ int index_clear(struct index *ix, struct clearing *cl, index_done done, void *ar
 	if (!j)
 		return SC_ENOMEM;
 	cl->from_id = cl->last_id;
-	cl->low_len = index_first_key(cl->prefix, (struct bytes){cl->last_len ? cl->last : NULL, cl->last_len}, cl->low).n;
-	cl->high_len = index_end_key(cl->prefix, cl->high).n;
+	cl->from_naming = cl->naming;
+	cl->from_len = index_copy_bytes(cl->from, (struct bytes){cl->last, cl->last_len}).n;
 	j->cl = cl;
 	jobs_put(&ix->jobs, j);
 	return 0;

@@ -80,10 +80,14 @@ struct clearing {
 	bool every;		     /* key of every bucket: those two are not looked at */
 	uint64_t max_order;	     /* rows of a higher one stay */
 
-	int64_t last_id, from_id;     /* every, tag: the row that was looked at last; … before this batch */
-	bool over;		      /* nothing of it is there any more */
-	uint8_t last[SC_KEY_MAX];     /* the key that was looked at last, */
-	size_t last_len;	      /* 0: none yet */
+	unsigned naming,
+		from_naming; /* the index's: which of the names that a key may have there is looked for; … before this batch */
+	int64_t last_id, from_id; /* every, tag, all of a bucket: the row that was looked at last; … before this batch */
+	bool over;		  /* nothing of it is there any more */
+	uint8_t last[SC_KEY_MAX]; /* prefix: the key that was looked at last, as it is called, */
+	size_t last_len;	  /* 0: none yet */
+	uint8_t from[SC_KEY_MAX]; /* … and before this batch */
+	size_t from_len;
 	uint8_t low[SC_KEY_MAX + 1];  /* the first key of this batch, */
 	uint8_t high[SC_KEY_MAX + 1]; /* … and the first that is none of ours */
 	size_t low_len, high_len;
@@ -103,8 +107,19 @@ bool entry_age(const struct entry *e, const uint8_t boot_id[16], const struct no
 uint64_t entry_bytes(uint64_t out_size, uint64_t err_size);
 
 /* Opens or makes index.db in dir_fd. A corrupt or foreign file, or one of another version, is moved aside with its -wal and -shm
- * (index.db.bad-<n>…) and a fresh one begun; that is logged, not an error. SC_ESYS (disk full, permission …), SC_ENOMEM. */
-int index_open(struct index **ix, int dir_fd, const uint8_t boot_id[16], struct log *log);
+ * (index.db.bad-<n>…) and a fresh one begun; that is logged, not an error. SC_ESYS (disk full, permission …), SC_ENOMEM.
+ *
+ * ring: by whose keys entries are sealed (entry.sealed) and opened; it outlives the index. NULL: all there will be is clear. What is sealed by a
+ * key that is not in it is no entry, wherever one is asked for, and waits for its key; but that which was sealed by a key that died with its
+ * daemon is removed.
+ *
+ * encrypt: nothing is to lie there in the clear. A file in which there may be, or may have been, a name in the clear is not moved aside but
+ * removed, with all that was moved aside before, and a fresh one begun. */
+int index_open(struct index **ix, int dir_fd, const uint8_t boot_id[16], const struct keyring *ring, bool encrypt,
+	       struct log *log);
+
+/* Opening it removed such a file: what lies in objects/ may be in the clear, and is to go at once. */
+bool index_has_left_orphans(struct index *ix);
 
 /* Finishes every job, calls their callbacks, closes. */
 void index_close(struct index *ix);
@@ -128,21 +143,38 @@ void index_key_command(struct index *ix, struct bytes digest, uint8_t command[SC
 int index_bucket_total(struct index *ix, struct bytes bucket, struct total *t);
 
 /* The entry behind a row (entry.id; 0: the first), of whatever bucket and age, in the order of first commits. SC_ENOENT: there are no
- * more · SC_ECORRUPT. */
+ * more · SC_EAGAIN: none among the next rows, of which out->id is the last: ask again from there · SC_ECORRUPT. */
 int index_next(struct index *ix, int64_t id, struct entry *out);
 
-/* Up to `limit` entries of a bucket whose key begins with prefix and sorts (bytewise) behind `after` (n == 0 and p == NULL: from
- * the first). each() returning non-zero stops. Returns how many were given, or an error. */
+/* How far a list has come. All zero: nowhere yet. */
+struct cursor {
+	unsigned naming; /* the index's, as in struct clearing … */
+	uint8_t after[SC_KEY_MAX];
+	size_t after_len;
+	bool over; /* there are no more */
+};
+
+/* The next entries of a bucket whose key begins with prefix, up to `limit`; perhaps none, though there are more: so many rows are looked at
+ * and no more. First those that are sealed, in no order; then the others, bytewise by key. each() returning non-zero stops, behind that one.
+ * Returns how many were given, or an error. `at` stays until it returns; not so what each() may free. */
 typedef int (*index_row)(void *arg, const struct entry *e);
-int index_list(struct index *ix, struct bytes bucket, struct bytes prefix, struct bytes after, unsigned limit, index_row each,
+int index_list(struct index *ix, struct bytes bucket, struct bytes prefix, struct cursor *at, unsigned limit, index_row each,
 	       void *arg);
 
-/* Up to `limit` tags of a bucket that begin with prefix, in bytewise order, each once. Returns how many were given, or an error. */
+/* Up to `limit` tags of a bucket that begin with prefix, in bytewise order, each once: of those that only sealed entries have, some of the
+ * first SC_SEALED_TAGS_MAX by their hashes. Returns how many were given, or an error. */
 typedef void (*index_tag)(void *arg, struct bytes tag);
 int index_list_tags(struct index *ix, struct bytes bucket, struct bytes prefix, unsigned limit, index_tag each, void *arg);
 
 /* The name of the next bucket with entries behind `after`, bytewise, and what it has. SC_ENOENT: there is none · SC_ECORRUPT, SC_ESYS. */
 int index_next_bucket(struct index *ix, struct bytes after, char name[SC_BUCKET_MAX + 1], struct total *t);
+
+/* By which keys entries are sealed, and how many by each, behind this one (all zero: from the first). Also by keys that are not in the ring.
+ * Cheap. SC_ENOENT: there are no more · SC_ECORRUPT, SC_ESYS. */
+int index_sealed_next(struct index *ix, const struct sealed_by *after, struct sealed_by *by, uint64_t *count);
+/* There is something that dies with this daemon: an entry that is sealed by a key of the ring that is nowhere else. It counts until it has
+ * been removed, which when it is over is soon. Cheap. False also if it cannot be told. */
+bool index_has_ephemeral(struct index *ix);
 
 /* Why there was nothing of a key, and what became of it; all zero: nothing is known. */
 struct cause {
@@ -155,19 +187,20 @@ struct past {
 	struct cause fate, miss;
 	uint64_t missed_ms; /* Unix time of the miss */
 	uint64_t other_ms;  /* … at which what there is was last given to who asked with another command; 0: never */
+	bool sealed;	    /* its key is not to be written down in the clear */
 };
 
-/* What index_remember was told of a key. SC_ENOENT: nothing, or forgotten · SC_ECORRUPT, SC_ESYS. */
+/* What index_remember was told of a key, last, sealed or not. SC_ENOENT: nothing, or forgotten · SC_ECORRUPT, SC_ESYS. */
 int index_recall(struct index *ix, struct bytes bucket, struct bytes key, struct past *p);
 
 /* ---- jobs ---- */
 
-/* A row that went, but for one whose place was taken. Told with the job that took it, before the job's own callback. The bytes are valid
- * until it returns. */
+/* A row that went, but for one whose place was taken, and one that could not be opened, of which nobody knows the key. Told with the job that
+ * took it, before the job's own callback. The bytes are valid until it returns. */
 enum row_end { ROW_REMOVED, ROW_DAMAGED, ROW_EXPIRED, ROW_EVICTED };
 struct gone {
 	enum row_end how;
-	bool failed;
+	bool failed, sealed;
 	struct gen gen;
 	uint64_t order, out_len, err_len;
 	struct bytes bucket, key;
@@ -179,10 +212,10 @@ void index_on_gone(struct index *ix, index_gone each, void *arg);
  * prove: 1 if the row is still there, else 0; remove, clear, expire and evict: how many rows went; touch: 1, or 0. */
 typedef void (*index_done)(void *arg, int status, uint64_t changed);
 
-/* Puts the entry in place of an older one of its key, a failure in place of an older failure, then unlinks its run's file in flights/;
+/* Puts the entry in place of an older one of its key, however that is sealed; a failure in place of an older failure, then unlinks its run's file in flights/;
  * the older one's objects are unlinked afterwards, and so are those of a failure before what is good. One that does not become a row,
  * because a newer one of either kind stands there, has its own objects unlinked, and its run's file stays for index_discard. The entry is
- * copied. SC_ENOMEM: not queued, no callback. */
+ * copied. SC_ENOMEM: not queued, no callback. status SC_ENOENT: the key it is to be sealed by is not in the ring. */
 int index_commit(struct index *ix, const struct entry *e, index_done done, void *arg);
 
 /* Removes the key's rows whose order is at most `max_order`, and their objects. */

@@ -1,6 +1,6 @@
 /* index.db as a file: where SQLite finds it, whether it is ours, a fresh one, and moving a bad one aside. Called at the opening
- * and, when a file was found corrupt, by the index thread. Never opens the file itself beside SQLite, never scans it, never
- * deletes what was in it. */
+ * and, when a file was found corrupt, by the index thread. Never opens the file itself beside SQLite, never scans it, and deletes nothing that
+ * was in it, but where it holds names in the clear that are to be nowhere. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -77,12 +77,15 @@ static int identify(struct index *ix, bool *fresh)
 	return SC_ECORRUPT;
 }
 
-static int make_tables(struct sql *q)
+/* encrypt: said at once, so that one that is begun and not opened is not taken for one in the clear. */
+static int make_tables(struct sql *q, bool encrypt)
 {
 	int rc = sql_exec(q, "BEGIN IMMEDIATE");
 
 	if (!rc)
 		rc = sql_exec(q, schema);
+	if (!rc && encrypt)
+		rc = sql_exec(q, "UPDATE meta SET encrypt = 1");
 	if (!rc)
 		rc = sql_exec(q, "COMMIT");
 	return rc;
@@ -131,6 +134,22 @@ void index_tell_meta(struct index *ix, const struct meta *m)
 	ix->bytes = m->total.bytes;
 }
 
+/* Which keys of the ring something is sealed by, and whether by one that nobody has any more. */
+static int look_at_sealers(struct index *ix)
+{
+	struct sealed_by by = {{0}};
+	uint64_t count;
+	int rc;
+
+	ix->old_keys = 0;
+	ix->left_ephemeral = false;
+	while ((rc = index_next_sealer(ix->writer, &by, &by, &count)) == 0) {
+		index_use_naming(ix, &by);
+		ix->left_ephemeral |= index_is_lost(ix, &by);
+	}
+	return rc == SC_ENOENT ? 0 : rc;
+}
+
 /* Our boot's row, a secret for a new file, and what the index knows by heart. In a file that takes a bad one's place the order goes on where it was. */
 static int begin_epoch(struct index *ix)
 {
@@ -152,6 +171,12 @@ static int begin_epoch(struct index *ix)
 		sql_bind_blob(q, SQL_ORDER, 2, secret.b, sizeof secret.b);
 		rc = sql_run(q, SQL_ORDER);
 	}
+	if (!rc) {
+		sql_bind_number(q, SQL_ENCRYPT, 1, ix->encrypt);
+		rc = sql_run(q, SQL_ENCRYPT);
+	}
+	if (!rc)
+		rc = look_at_sealers(ix);
 	if (!rc)
 		rc = index_read_meta(ix, &m);
 	if (!rc)
@@ -159,22 +184,47 @@ static int begin_epoch(struct index *ix)
 	if (rc)
 		return rc;
 	index_tell_meta(ix, &m);
+	ix->names_sealed = ix->encrypt;
 	ix->boot = boot;
 	ix->epoch++;
 	return 0;
 }
 
-static int begin_writing(struct index *ix)
+/* Whether there may be names in the clear in a file that was there already: SC_EAGAIN. Its order goes on in the next. */
+static int check_names(struct index *ix, bool fresh)
+{
+	int64_t columns = 2, order = 0, encrypt = 0;
+	int rc = 0;
+
+	if (!fresh)
+		rc = sql_ask(ix->writer, "SELECT count(*) FROM pragma_table_info('meta') WHERE name IN ('ord', 'encrypt')",
+			     &columns);
+	if (!rc && columns != 2)
+		return SC_ECORRUPT; /* it says it is ours and is not */
+	if (!rc && !fresh)
+		rc = sql_ask(ix->writer, "SELECT ord FROM meta WHERE id = 1", &order);
+	if (!rc && !fresh)
+		rc = sql_ask(ix->writer, "SELECT encrypt FROM meta WHERE id = 1", &encrypt);
+	if (rc || encrypt == 1)
+		return rc;
+	if (order > 0 && ix->order < (uint64_t)order)
+		ix->order = (uint64_t)order;
+	return SC_EAGAIN;
+}
+
+static int begin_writing(struct index *ix, bool made)
 {
 	bool fresh = false;
 	int rc = sql_open(&ix->writer, ix->file, SQL_WRITE);
 
 	if (!rc)
 		rc = identify(ix, &fresh);
+	if (!rc && ix->encrypt && !made)
+		rc = check_names(ix, fresh);
 	if (!rc)
 		rc = sql_use_wal(ix->writer);
 	if (!rc && fresh)
-		rc = make_tables(ix->writer);
+		rc = make_tables(ix->writer, ix->encrypt);
 	if (!rc)
 		rc = sql_prepare(ix->writer);
 	if (!rc)
@@ -217,11 +267,12 @@ static int check_files(struct index *ix)
 }
 
 /* Ours before SQLite sees it, so that it is 0600 whatever the umask; -wal and -shm take over its mode. */
-static int make_file(struct index *ix)
+static int make_file(struct index *ix, bool *made)
 {
 	int fd = openat(ix->dir_fd, "index.db", O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	int rc = 0;
 
+	*made = fd >= 0;
 	if (fd < 0)
 		return errno == EEXIST ? 0 : SC_ESYS;
 	if (fchmod(fd, 0600) < 0)
@@ -253,6 +304,59 @@ static int move_aside(struct index *ix)
 	return 0;
 }
 
+/* Something of an old index goes for good. A directory has no names of ours in it. */
+static int remove_part(struct index *ix, const char *name)
+{
+	if (unlinkat(ix->dir_fd, name, 0) == 0) {
+		ix->left_orphans = true;
+		return 0;
+	}
+	return errno == ENOENT || errno == EISDIR ? 0 : SC_ESYS;
+}
+
+/* What lies beside the database, and all that was ever moved aside: names may be in the clear in it. */
+static int remove_rest(struct index *ix)
+{
+	char name[64];
+	int rc = 0;
+
+	for (size_t i = 1; i < PARTS && !rc; i++)
+		rc = remove_part(ix, parts[i]);
+	for (int n = 1; n <= BAD_MAX; n++)
+		for (size_t i = 0; i < PARTS && !rc; i++) {
+			snprintf(name, sizeof name, "index.db.bad-%d%s", n, tails[i]);
+			rc = remove_part(ix, name);
+		}
+	return rc;
+}
+
+/* The database first, as above. Whoever dies in between finds the rest without it, or removes it again. */
+static int remove_old(struct index *ix)
+{
+	int rc = remove_part(ix, parts[0]);
+
+	if (!rc)
+		rc = remove_rest(ix);
+	if (!rc)
+		log_event(ix->log, "index-removed", "why=\"%s\"", ix->why[0] ? ix->why : "names in the clear");
+	ix->why[0] = '\0';
+	return rc;
+}
+
+/* What is bad is kept for people, unless it may hold what nobody is to read. */
+static int put_away(struct index *ix)
+{
+	struct stat st;
+	int rc;
+
+	if (!ix->encrypt || ix->names_sealed)
+		return move_aside(ix);
+	rc = remove_old(ix);
+	if (!rc && fstatat(ix->dir_fd, parts[0], &st, AT_SYMLINK_NOFOLLOW) == 0)
+		rc = move_aside(ix); /* a directory */
+	return rc;
+}
+
 bool index_wants_room(int rc)
 {
 	return rc == SC_ESYS && (errno == ENOSPC || errno == EDQUOT);
@@ -260,15 +364,18 @@ bool index_wants_room(int rc)
 
 static int try_to_open(struct index *ix, bool *bad)
 {
-	int rc = *bad ? move_aside(ix) : check_files(ix);
+	int rc = *bad ? put_away(ix) : check_files(ix);
+	bool made = false;
 
 	if (!rc) {
 		*bad = false;
-		rc = make_file(ix);
+		rc = make_file(ix, &made);
 	}
+	if (!rc && made && ix->encrypt && !ix->names_sealed)
+		rc = remove_rest(ix);
 	if (!rc)
 		remember_file(ix);
-	return rc ? rc : begin_writing(ix);
+	return rc ? rc : begin_writing(ix, made);
 }
 
 int index_open_writer(struct index *ix, bool bad)
@@ -289,6 +396,8 @@ int index_open_writer(struct index *ix, bool bad)
 			rounds++;
 			continue;
 		}
+		if (rc == SC_EAGAIN && (rc = remove_old(ix)) == 0)
+			continue;
 		if (rc != SC_ECORRUPT || tries++ > 1)
 			return rc;
 		bad = true;

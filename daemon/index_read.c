@@ -2,6 +2,7 @@
  * lookup, never gives out a row it has not checked. A file found corrupt is said so to the thread (index.c), and the connection follows
  * to the next one at its next use. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/cmdline.h"
@@ -9,12 +10,17 @@
 #include "lib/digest.h"
 #include "lib/err.h"
 #include "lib/msg.h"
+#include "lib/tags.h"
 
 /* What a file takes of the disk. More than all of ours together ever are: sums of it stay within what SQLite can hold. */
 #define BLOCK 4096
 #define BYTES_MAX (UINT64_C(1) << 50)
 /* When to look again if it cannot be told: "never" would end all expiry, "now" would spin. */
 #define LOOK_AGAIN_MS 60000
+/* Rows that are looked at by one call, where many of them may be passed over: opening one takes 5 us. */
+#define LOOK_MAX 256
+/* … and which are only passed over because nobody has their key. */
+#define PASS_MAX 4096
 
 /* ---- ages ---- */
 
@@ -122,30 +128,42 @@ static void tell_corrupt(struct index *ix)
 	index_tell_bad(ix, ix->reader_epoch, "");
 }
 
-/* A row of SQL_COLUMNS. The schema checks what is written, but the file may have been altered since. */
+/* What its user has named, of a row of SQL_COLUMNS that is in the clear. */
+static int read_clear_names(struct sql *q, enum sql_statement s, struct entry *e)
+{
+	struct bytes key = sql_bytes(q, s, 1), tags = sql_bytes(q, s, 20), command = sql_bytes(q, s, 21);
+	struct bytes shown = sql_bytes(q, s, 22);
+
+	if (key.n < 1 || key.n > SC_KEY_MAX || tags.n > SC_TAGS_SIZE || shown.n > SC_SHOWN_MAX)
+		return SC_ECORRUPT;
+	e->key_len = index_copy_bytes(e->key, key).n;
+	index_copy_bytes((uint8_t *)e->tags, tags);
+	e->tags[tags.n] = '\0';
+	cmdline_read(e->command, command);
+	e->shown_len = index_copy_bytes(e->shown, shown).n;
+	return 0;
+}
+
+/* A row of SQL_COLUMNS. The schema checks what is written, but the file may have been altered since. SC_ENOENT: it is sealed, and cannot be
+ * opened. Of that e->id is good. */
 static int read_entry(struct index *ix, enum sql_statement s, struct entry *e)
 {
 	struct sql *q = ix->reader;
-	struct bytes bucket = sql_bytes(q, s, 0), key = sql_bytes(q, s, 1), tags = sql_bytes(q, s, 20);
-	struct bytes command = sql_bytes(q, s, 21), shown = sql_bytes(q, s, 22);
+	struct bytes bucket = sql_bytes(q, s, 0);
+	int rc;
 
-	if (bucket.n > SC_BUCKET_MAX || key.n < 1 || key.n > SC_KEY_MAX || tags.n > SC_TAGS_SIZE || shown.n > SC_SHOWN_MAX)
+	e->id = sql_number(q, s, 16);
+	if (bucket.n > SC_BUCKET_MAX || index_read_by(q, s, 25, &e->sealed) != 0)
 		return SC_ECORRUPT;
-	cmdline_read(e->command, command);
-	if (shown.n)
-		memcpy(e->shown, shown.p, shown.n);
-	e->shown_len = shown.n;
-	if (tags.n)
-		memcpy(e->tags, tags.p, tags.n);
-	e->tags[tags.n] = '\0';
-	if (bucket.n)
-		memcpy(e->bucket, bucket.p, bucket.n);
+	index_copy_bytes((uint8_t *)e->bucket, bucket);
 	e->bucket[bucket.n] = '\0';
-	memcpy(e->key, key.p, key.n);
-	e->key_len = key.n;
 	if (!sql_exact(q, s, 2, e->gen.b, sizeof e->gen.b) || !sql_exact(q, s, 8, e->out_sum, SC_SUM_SIZE) ||
 	    !sql_exact(q, s, 9, e->err_sum, SC_SUM_SIZE) || !sql_exact(q, s, 12, e->boot_id, sizeof e->boot_id))
 		return SC_ECORRUPT;
+	rc = is_sealed(&e->sealed) ? index_unbox_names(ix, &e->sealed, &e->gen, sql_bytes(q, s, 26), e)
+				   : read_clear_names(q, s, e);
+	if (rc)
+		return rc;
 	e->order = sql_u64(q, s, 3);
 	e->exit = (uint32_t)sql_u64(q, s, 4);
 	e->signal = (uint32_t)sql_u64(q, s, 5);
@@ -153,15 +171,11 @@ static int read_entry(struct index *ix, enum sql_statement s, struct entry *e)
 	e->err_len = sql_u64(q, s, 7);
 	e->out_size = sql_u64(q, s, 23);
 	e->err_size = sql_u64(q, s, 24);
-	e->sealed = (struct sealed_by){{0}};
-	if (sql_bytes(q, s, 25).n && !sql_exact(q, s, 25, &e->sealed, sizeof e->sealed))
-		return SC_ECORRUPT;
 	e->created_wall_ms = sql_u64(q, s, 10);
 	e->created_boot_ms = sql_u64(q, s, 11);
 	e->ttl_ms = sql_time(q, s, 13);
 	e->stale_ms = sql_time(q, s, 14);
 	e->took_ms = sql_u64(q, s, 15);
-	e->id = sql_number(q, s, 16);
 	e->hits = sql_u64(q, s, 17);
 	/* Of a boot that cannot be told from another nobody knows whether it is over. */
 	e->proved = sql_number(q, s, 18) == ix->reader_boot && is_told(ix->boot_id);
@@ -169,21 +183,57 @@ static int read_entry(struct index *ix, enum sql_statement s, struct entry *e)
 	return 0;
 }
 
-static int find(struct index *ix, struct bytes bucket, struct bytes key, bool failed, struct entry *out)
+/* By one of its names. */
+static int find_named(struct index *ix, struct bytes bucket, struct bytes key, const struct sealed_by *by, bool failed,
+		      struct entry *out)
 {
-	int rc = ready_reader(ix);
+	struct sql *q = ix->reader;
+	enum sql_statement s = index_bind_by(q, SQL_FIND, SQL_FIND_SEALED, 4, by);
+	struct key_name name;
+	int rc = index_name_key(ix, by, bucket, key, &name);
 
 	if (rc)
 		return rc;
-	sql_bind_name(ix->reader, SQL_FIND, 1, bucket);
-	sql_bind_blob(ix->reader, SQL_FIND, 2, key.p, key.n);
-	sql_bind_number(ix->reader, SQL_FIND, 3, failed);
-	rc = sql_step(ix->reader, SQL_FIND);
+	sql_bind_name(q, s, 1, bucket);
+	sql_bind_blob(q, s, 2, name.key.p, name.key.n);
+	sql_bind_number(q, s, 3, failed);
+	rc = sql_step(q, s);
 	if (rc <= 0)
 		return rc ? rc : SC_ENOENT;
-	rc = read_entry(ix, SQL_FIND, out);
-	sql_done(ix->reader, SQL_FIND);
+	rc = read_entry(ix, s, out);
+	sql_done(q, s);
+	/* Somebody without the key can put a box beside another hash. */
+	if (!rc && (out->key_len != key.n || memcmp(out->key, key.p, key.n) != 0))
+		rc = SC_ENOENT;
 	return rc;
+}
+
+/* The first that is there is the key's row; but where there may be two of them it is the later one. */
+static int find(struct index *ix, struct bytes bucket, struct bytes key, bool failed, struct entry *out)
+{
+	int rc = ready_reader(ix), found = SC_ENOENT;
+	struct entry other, *e = out;
+	struct sealed_by by;
+
+	for (unsigned turn = 0; turn < index_namings(ix) && !rc; turn++) {
+		unsigned naming = index_naming_of_turn(ix, turn);
+
+		if (!index_naming_is_used(ix, naming))
+			continue;
+		index_name_by(ix, naming, &by);
+		rc = find_named(ix, bucket, key, &by, failed, e);
+		if (rc == 0 && !index_has_old_keys(ix))
+			return 0;
+		if (rc == 0 && e == &other && other.order > out->order)
+			*out = other;
+		if (rc == 0) {
+			found = 0;
+			e = &other;
+		}
+		if (rc == SC_ENOENT)
+			rc = 0;
+	}
+	return rc ? rc : found;
 }
 
 int index_find(struct index *ix, struct bytes bucket, struct bytes key, bool failed, struct entry *out)
@@ -252,23 +302,43 @@ static void read_cause(struct sql *q, int i, struct cause *c)
 	c->when_ms = sql_u64(q, SQL_PAST, i + 4);
 }
 
+/* What is known of a key by one of its names, if that is from later than *seq. */
+static int recall_named(struct index *ix, struct bytes bucket, const struct key_name *name, int64_t *seq, struct past *p)
+{
+	struct sql *q = ix->reader;
+	int rc;
+
+	sql_bind_name(q, SQL_PAST, 1, bucket);
+	sql_bind_blob(q, SQL_PAST, 2, name->key.p, name->key.n);
+	sql_bind_number(q, SQL_PAST, 3, is_sealed(&name->by));
+	rc = sql_step(q, SQL_PAST);
+	if (rc > 0 && sql_number(q, SQL_PAST, 12) > *seq) {
+		*seq = sql_number(q, SQL_PAST, 12);
+		read_cause(q, 0, &p->fate);
+		read_cause(q, 5, &p->miss);
+		p->missed_ms = sql_u64(q, SQL_PAST, 10);
+		p->other_ms = sql_u64(q, SQL_PAST, 11);
+		p->sealed = is_sealed(&name->by);
+	}
+	sql_done(q, SQL_PAST);
+	return rc < 0 ? rc : 0;
+}
+
+/* Under all keys there are: what is told under one that seals no more stays until it is forgotten. */
 static int recall(struct index *ix, struct bytes bucket, struct bytes key, struct past *p)
 {
 	int rc = ready_reader(ix);
+	struct key_name name;
+	struct sealed_by by;
+	int64_t seq = 0;
 
-	if (rc)
-		return rc;
-	sql_bind_name(ix->reader, SQL_PAST, 1, bucket);
-	sql_bind_blob(ix->reader, SQL_PAST, 2, key.p, key.n);
-	rc = sql_step(ix->reader, SQL_PAST);
-	if (rc <= 0)
-		return rc ? rc : SC_ENOENT;
-	read_cause(ix->reader, 0, &p->fate);
-	read_cause(ix->reader, 5, &p->miss);
-	p->missed_ms = sql_u64(ix->reader, SQL_PAST, 10);
-	p->other_ms = sql_u64(ix->reader, SQL_PAST, 11);
-	sql_done(ix->reader, SQL_PAST);
-	return 0;
+	for (unsigned i = 0; i < index_namings(ix) && !rc; i++) {
+		index_name_by(ix, i, &by);
+		rc = index_name_key(ix, &by, bucket, key, &name);
+		if (!rc)
+			rc = recall_named(ix, bucket, &name, &seq, p);
+	}
+	return rc ? rc : seq ? 0 : SC_ENOENT;
 }
 
 int index_recall(struct index *ix, struct bytes bucket, struct bytes key, struct past *p)
@@ -313,22 +383,61 @@ int index_next_bucket(struct index *ix, struct bytes after, char name[SC_BUCKET_
 	return rc;
 }
 
-int index_next(struct index *ix, int64_t id, struct entry *out)
+static int next(struct index *ix, int64_t id, struct entry *out)
 {
+	unsigned passed = 0;
+	bool found = false;
 	int rc = ready_reader(ix);
 
-	if (!rc) {
-		sql_bind_number(ix->reader, SQL_NEXT, 1, id);
-		rc = sql_step(ix->reader, SQL_NEXT);
-		if (rc <= 0)
-			rc = rc ? rc : SC_ENOENT;
-		else
-			rc = read_entry(ix, SQL_NEXT, out);
-		sql_done(ix->reader, SQL_NEXT);
+	if (rc)
+		return rc;
+	sql_bind_number(ix->reader, SQL_NEXT, 1, id);
+	sql_bind_u64(ix->reader, SQL_NEXT, 2, PASS_MAX);
+	while (!found && (rc = sql_step(ix->reader, SQL_NEXT)) > 0) {
+		rc = read_entry(ix, SQL_NEXT, out);
+		found = rc != SC_ENOENT;
+		passed++;
 	}
+	sql_done(ix->reader, SQL_NEXT);
+	if (found || rc < 0)
+		return rc;
+	return passed == PASS_MAX ? SC_EAGAIN : SC_ENOENT;
+}
+
+int index_next(struct index *ix, int64_t id, struct entry *out)
+{
+	int rc = next(ix, id, out);
+
 	if (rc == SC_ECORRUPT)
 		tell_corrupt(ix);
 	return rc;
+}
+
+static int sealed_next(struct index *ix, const struct sealed_by *after, struct sealed_by *by, uint64_t *count)
+{
+	int rc = ready_reader(ix);
+
+	return rc ? rc : index_next_sealer(ix->reader, after, by, count);
+}
+
+int index_sealed_next(struct index *ix, const struct sealed_by *after, struct sealed_by *by, uint64_t *count)
+{
+	int rc = sealed_next(ix, after, by, count);
+
+	if (rc == SC_ECORRUPT)
+		tell_corrupt(ix);
+	return rc;
+}
+
+bool index_has_ephemeral(struct index *ix)
+{
+	struct sealed_by by = {{SEALED_BY_EPHEMERAL}};
+	uint64_t count;
+
+	while (index_sealed_next(ix, &by, &by, &count) == 0)
+		if (by.b[0] == SEALED_BY_EPHEMERAL && !index_is_lost(ix, &by))
+			return true;
+	return false;
 }
 
 static int compare(struct bytes a, struct bytes b)
@@ -372,42 +481,97 @@ struct bytes index_end_key(struct bytes prefix, uint8_t room[SC_KEY_MAX + 1])
 	return high;
 }
 
-int index_list(struct index *ix, struct bytes bucket, struct bytes prefix, struct bytes after, unsigned limit, index_row each,
+/* A list of one naming: where it begins and ends, and what of it is to be given. */
+struct list {
+	struct sealed_by by;
+	struct bytes bucket, prefix;
+	unsigned limit;
+	index_row each;
+	void *arg;
+	unsigned looked, given;
+	bool stopped;
+};
+
+/* Of hashes all are looked at. */
+static enum sql_statement bind_list(struct index *ix, const struct list *l, const struct cursor *at,
+				    uint8_t low[SC_KEY_MAX + 1], uint8_t high[SC_KEY_MAX + 1])
+{
+	struct sql *q = ix->reader;
+	enum sql_statement s = index_bind_by(q, SQL_LIST, SQL_LIST_SEALED, 5, &l->by);
+	struct bytes prefix = is_sealed(&l->by) ? (struct bytes){NULL, 0} : l->prefix;
+	struct bytes from = index_first_key(prefix, (struct bytes){at->after_len ? at->after : NULL, at->after_len}, low);
+	struct bytes end = index_end_key(prefix, high);
+
+	sql_bind_name(q, s, 1, l->bucket);
+	sql_bind_blob(q, s, 2, from.p, from.n);
+	sql_bind_blob(q, s, 3, end.p, end.n);
+	sql_bind_u64(q, s, 4, LOOK_MAX);
+	return s;
+}
+
+/* The row that was stepped to. */
+static int list_row(struct index *ix, enum sql_statement s, struct list *l, struct cursor *at)
+{
+	struct bytes name = sql_bytes(ix->reader, s, 1);
+	struct entry e;
+	int rc;
+
+	if (name.n < 1 || name.n > sizeof at->after)
+		return SC_ECORRUPT;
+	at->after_len = index_copy_bytes(at->after, name).n;
+	l->looked++;
+	rc = read_entry(ix, s, &e);
+	if (rc)
+		return rc == SC_ENOENT ? 0 : rc;
+	if (e.key_len < l->prefix.n || (l->prefix.n && memcmp(e.key, l->prefix.p, l->prefix.n) != 0))
+		return 0;
+	l->given++;
+	l->stopped = l->each(l->arg, &e) != 0;
+	return 0;
+}
+
+/* The next ones of this naming; behind them the next naming. */
+static int list_named(struct index *ix, struct list *l, struct cursor *at)
+{
+	uint8_t low[SC_KEY_MAX + 1], high[SC_KEY_MAX + 1];
+	enum sql_statement s = bind_list(ix, l, at, low, high);
+	bool more = true;
+	int rc = 0;
+
+	ix->listing = true;
+	while (!rc && l->given < l->limit && !l->stopped && (more = (rc = sql_step(ix->reader, s)) > 0))
+		rc = list_row(ix, s, l, at);
+	sql_done(ix->reader, s);
+	ix->listing = false;
+	if (rc < 0)
+		return rc;
+	if (!more && l->looked < LOOK_MAX) {
+		at->naming++;
+		at->after_len = 0;
+	}
+	return 0;
+}
+
+int index_list(struct index *ix, struct bytes bucket, struct bytes prefix, struct cursor *at, unsigned limit, index_row each,
 	       void *arg)
 {
-	uint8_t low_room[SC_KEY_MAX + 1], high_room[SC_KEY_MAX + 1];
-	struct bytes low, high;
-	struct entry e;
-	int rc, given = 0;
+	struct list l = {.bucket = bucket, .prefix = prefix, .limit = limit, .each = each, .arg = arg};
+	int rc;
 
 	BUG_ON(ix->listing);
-	if (prefix.n > SC_KEY_MAX)
-		return 0;
-	if (after.n > SC_KEY_MAX)
-		return SC_ETOOBIG;
 	rc = ready_reader(ix);
-	if (!rc) {
-		low = index_first_key(prefix, after, low_room);
-		high = index_end_key(prefix, high_room);
-		sql_bind_name(ix->reader, SQL_LIST, 1, bucket);
-		sql_bind_blob(ix->reader, SQL_LIST, 2, low.p, low.n);
-		sql_bind_blob(ix->reader, SQL_LIST, 3, high.p, high.n);
-		sql_bind_u64(ix->reader, SQL_LIST, 4, limit);
-		ix->listing = true;
-		while ((rc = sql_step(ix->reader, SQL_LIST)) > 0) {
-			rc = read_entry(ix, SQL_LIST, &e);
-			if (rc)
-				break;
-			given++;
-			if (each(arg, &e))
-				break;
-		}
-		sql_done(ix->reader, SQL_LIST);
-		ix->listing = false;
+	while (!rc && !at->over && l.given < limit && !l.stopped && l.looked < LOOK_MAX) {
+		while (at->naming < index_namings(ix) && !index_naming_is_used(ix, at->naming))
+			at->naming++;
+		at->over = at->naming >= index_namings(ix) || prefix.n > SC_KEY_MAX;
+		if (at->over)
+			break;
+		index_name_by(ix, at->naming, &l.by);
+		rc = list_named(ix, &l, at);
 	}
 	if (rc == SC_ECORRUPT)
 		tell_corrupt(ix);
-	return rc < 0 ? rc : given;
+	return rc < 0 ? rc : (int)l.given;
 }
 
 /* The next tag from `low` on, which then is that. 1; 0: there is none. */
@@ -431,32 +595,128 @@ static int next_tag(struct index *ix, struct bytes bucket, char low[SC_TAGS_SIZE
 	return rc;
 }
 
+static bool begins_with(const char *text, struct bytes prefix)
+{
+	return strlen(text) >= prefix.n && (!prefix.n || memcmp(text, prefix.p, prefix.n) == 0);
+}
+
+/* No tag and no hash has a byte as small as this one, so behind it comes the next one, and not the same of another entry. */
+static void step_behind(char *tag)
+{
+	size_t n = strlen(tag);
+
+	tag[n] = ' ';
+	tag[n + 1] = '\0';
+}
+
+/* Tags of sealed entries, opened. */
+struct tags {
+	unsigned n;
+	char tag[SC_SEALED_TAGS_MAX][SC_TAG_MAX + 1];
+};
+
+/* The next from `low` on, which then is what it is called; behind the others in *tags, if it can be opened and begins so. 1; 0: there is
+ * none. */
+static int next_sealed_tag(struct index *ix, struct bytes bucket, char low[SC_TAG_NAME + 2], struct bytes prefix,
+			   struct tags *tags)
+{
+	char *tag = tags->tag[tags->n];
+	struct sealed_by by;
+	struct bytes name;
+	struct gen g;
+	int rc;
+
+	sql_bind_name(ix->reader, SQL_NEXT_SEALED_TAG, 1, bucket);
+	sql_bind_name(ix->reader, SQL_NEXT_SEALED_TAG, 2, bytes_of(low));
+	rc = sql_step(ix->reader, SQL_NEXT_SEALED_TAG);
+	if (rc <= 0)
+		return rc;
+	name = sql_bytes(ix->reader, SQL_NEXT_SEALED_TAG, 0);
+	rc = SC_ECORRUPT;
+	if (name.n == SC_TAG_NAME && sql_exact(ix->reader, SQL_NEXT_SEALED_TAG, 2, g.b, sizeof g.b) &&
+	    index_read_by(ix->reader, SQL_NEXT_SEALED_TAG, 3, &by) == 0) {
+		memcpy(low, name.p, name.n);
+		low[name.n] = '\0';
+		tags->n += index_unbox_tag(ix, &by, &g, sql_bytes(ix->reader, SQL_NEXT_SEALED_TAG, 1), tag) == 0 &&
+			   begins_with(tag, prefix);
+		rc = 1;
+	}
+	sql_done(ix->reader, SQL_NEXT_SEALED_TAG);
+	return rc;
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+/* Sorted. By different keys the same tag has different hashes. */
+static int open_tags(struct index *ix, struct bytes bucket, struct bytes prefix, struct tags *tags)
+{
+	char low[SC_TAG_NAME + 2] = " ";
+	int rc = 1;
+
+	tags->n = 0;
+	for (unsigned looked = 0; looked < SC_SEALED_TAGS_MAX && rc > 0; looked++) {
+		rc = next_sealed_tag(ix, bucket, low, prefix, tags);
+		if (rc > 0)
+			step_behind(low);
+	}
+	qsort(tags->tag, tags->n, sizeof tags->tag[0], by_text);
+	return rc < 0 ? rc : 0;
+}
+
+/* Those in the clear as they are read, and those that were opened, each once. */
+static int merge_tags(struct index *ix, struct bytes bucket, struct bytes prefix, const struct tags *tags, unsigned limit,
+		      index_tag each, void *arg)
+{
+	char low[SC_TAGS_SIZE + 2] = "!";
+	unsigned given = 0, at = 0;
+	bool more = true;
+	int rc = 0;
+
+	if (prefix.n) {
+		memcpy(low, prefix.p, prefix.n);
+		low[prefix.n] = '\0';
+	}
+	while (given < limit) {
+		const char *next = at < tags->n ? tags->tag[at] : NULL;
+
+		/* `low` is one that was read, or where the next is looked for. */
+		rc = more ? next_tag(ix, bucket, low) : 0;
+		more = rc > 0 && begins_with(low, prefix);
+		if (rc < 0 || (!more && !next))
+			break;
+		if (!next || (more && strcmp(low, next) <= 0))
+			next = low;
+		each(arg, bytes_of(next));
+		given++;
+		while (at < tags->n && strcmp(tags->tag[at], next) <= 0)
+			at++;
+		if (next == low)
+			step_behind(low);
+	}
+	return rc < 0 ? rc : (int)given;
+}
+
 int index_list_tags(struct index *ix, struct bytes bucket, struct bytes prefix, unsigned limit, index_tag each, void *arg)
 {
-	char low[SC_TAGS_SIZE + 2];
-	unsigned given = 0;
+	struct tags *tags;
 	int rc = ready_reader(ix);
 
-	if (prefix.n > SC_TAGS_SIZE)
-		return 0;
-	if (prefix.n)
-		memcpy(low, prefix.p, prefix.n);
-	low[prefix.n] = '\0';
-	while (!rc && given < limit && (rc = next_tag(ix, bucket, low)) > 0) {
-		size_t n = strlen(low);
-
-		rc = 0;
-		if (n < prefix.n || memcmp(low, prefix.p, prefix.n) != 0)
-			break;
-		each(arg, (struct bytes){(uint8_t *)low, n});
-		given++;
-		/* No tag has a byte as small as this one, so behind it comes the next one, and not the same of another entry. */
-		low[n] = ' ';
-		low[n + 1] = '\0';
-	}
+	/* No tag begins with what those of sealed entries are marked by. */
+	if (rc || prefix.n > SC_TAG_MAX || (prefix.n && *prefix.p <= ' '))
+		return rc;
+	tags = malloc(sizeof *tags);
+	if (!tags)
+		return SC_ENOMEM;
+	rc = open_tags(ix, bucket, prefix, tags);
+	if (!rc)
+		rc = merge_tags(ix, bucket, prefix, tags, limit, each, arg);
 	if (rc == SC_ECORRUPT)
 		tell_corrupt(ix);
-	return rc < 0 ? rc : (int)given;
+	free(tags);
+	return rc;
 }
 
 /* In how many ms the first row of another boot is over, if that is sooner than *left. */

@@ -24,7 +24,7 @@ int index_delete_row(struct sql *q, int64_t id)
 /* What one row was, behind the job: this, its bucket and its key. */
 struct gone_head {
 	enum row_end how;
-	bool failed;
+	bool failed, sealed;
 	struct gen gen;
 	uint64_t order, out_len, err_len;
 	size_t bucket_len, key_len;
@@ -39,12 +39,31 @@ static int note_gone(struct job *j, const struct gone_head *h, struct bytes buck
 	return rc ? rc : buf_append(&j->gone, key.p, key.n);
 }
 
+/* The key of the row that SQL_TAKE took, by which it was asked for; e: room. False: nobody asks for it. */
+static bool read_taken(struct index *ix, const struct gen *g, struct entry *e, bool *sealed, struct bytes *key)
+{
+	struct sql *q = ix->writer;
+	struct sealed_by by;
+
+	*key = sql_bytes(q, SQL_TAKE, 1);
+	if (index_read_by(q, SQL_TAKE, 7, &by) != 0)
+		return false;
+	*sealed = is_sealed(&by);
+	if (!*sealed)
+		return key->n <= SC_KEY_MAX;
+	if (index_unbox_names(ix, &by, g, sql_bytes(q, SQL_TAKE, 8), e) != 0)
+		return false;
+	*key = (struct bytes){e->key, e->key_len};
+	return true;
+}
+
 /* Without memory for what is to be told the row stays. */
 int index_take_row(struct index *ix, struct job *j, int64_t id, enum row_end how)
 {
 	struct gone_head h = {.how = how};
 	struct sql *q = ix->writer;
 	struct bytes bucket, key;
+	struct entry e;
 	int rc;
 
 	sql_bind_number(q, SQL_TAKE, 1, id);
@@ -52,10 +71,10 @@ int index_take_row(struct index *ix, struct job *j, int64_t id, enum row_end how
 	if (rc <= 0)
 		return rc;
 	bucket = sql_bytes(q, SQL_TAKE, 0);
-	key = sql_bytes(q, SQL_TAKE, 1);
 	rc = 0;
 	/* What no lookup would give out nobody has heard of. */
-	if (bucket.n <= SC_BUCKET_MAX && key.n <= SC_KEY_MAX && sql_exact(q, SQL_TAKE, 2, h.gen.b, sizeof h.gen.b)) {
+	if (bucket.n <= SC_BUCKET_MAX && sql_exact(q, SQL_TAKE, 2, h.gen.b, sizeof h.gen.b) &&
+	    read_taken(ix, &h.gen, &e, &h.sealed, &key)) {
 		h.order = sql_u64(q, SQL_TAKE, 3);
 		h.failed = sql_number(q, SQL_TAKE, 4) != 0;
 		h.out_len = sql_u64(q, SQL_TAKE, 5);
@@ -77,6 +96,7 @@ void index_tell_gone(struct index *ix, const struct job *j)
 		memcpy(&h, p + at, sizeof h);
 		ix->gone(ix->gone_arg, &(struct gone){.how = h.how,
 						      .failed = h.failed,
+						      .sealed = h.sealed,
 						      .gen = h.gen,
 						      .order = h.order,
 						      .out_len = h.out_len,
@@ -86,27 +106,69 @@ void index_tell_gone(struct index *ix, const struct job *j)
 	}
 }
 
-int index_find_standing(struct sql *q, struct bytes bucket, struct bytes key, bool failed, struct standing *s)
+int index_find_standing(struct sql *q, struct bytes bucket, const struct key_name *name, bool failed, struct standing *s)
 {
+	enum sql_statement st = index_bind_by(q, SQL_STANDING, SQL_STANDING_SEALED, 4, &name->by);
 	int rc;
 
 	*s = (struct standing){0};
-	sql_bind_name(q, SQL_STANDING, 1, bucket);
-	sql_bind_blob(q, SQL_STANDING, 2, key.p, key.n);
-	sql_bind_number(q, SQL_STANDING, 3, failed);
-	rc = sql_step(q, SQL_STANDING);
+	sql_bind_name(q, st, 1, bucket);
+	sql_bind_blob(q, st, 2, name->key.p, name->key.n);
+	sql_bind_number(q, st, 3, failed);
+	rc = sql_step(q, st);
 	if (rc <= 0)
 		return rc;
-	s->id = sql_number(q, SQL_STANDING, 0);
-	s->order = sql_u64(q, SQL_STANDING, 1);
-	rc = sql_exact(q, SQL_STANDING, 2, s->gen.b, sizeof s->gen.b) ? 0 : SC_ECORRUPT;
-	sql_done(q, SQL_STANDING);
+	s->id = sql_number(q, st, 0);
+	s->order = sql_u64(q, st, 1);
+	rc = sql_exact(q, st, 2, s->gen.b, sizeof s->gen.b) ? 0 : SC_ECORRUPT;
+	sql_done(q, st);
 	return rc;
 }
 
-static int find_row_of(struct sql *q, const struct entry *e, bool failed, struct standing *s)
+/* All rows of a key, successes or failures, however it is called. More than one only where one was written while the key of another was
+ * not here. */
+struct rows {
+	struct standing row[NAMINGS_MAX];
+	unsigned n;
+};
+
+static int find_rows_of(struct index *ix, const struct entry *e, bool failed, struct rows *rows)
 {
-	return index_find_standing(q, bytes_of(e->bucket), (struct bytes){e->key, e->key_len}, failed, s);
+	struct bytes bucket = bytes_of(e->bucket), key = {e->key, e->key_len};
+	struct key_name name;
+	struct sealed_by by;
+	int rc = 0;
+
+	rows->n = 0;
+	for (unsigned i = 0; i < index_namings(ix) && !rc; i++) {
+		if (!index_naming_is_used(ix, i))
+			continue;
+		index_name_by(ix, i, &by);
+		rc = index_name_key(ix, &by, bucket, key, &name);
+		if (!rc)
+			rc = index_find_standing(ix->writer, bucket, &name, failed, &rows->row[rows->n]);
+		rows->n += !rc && rows->row[rows->n].id;
+	}
+	return rc;
+}
+
+/* The one that is the key's. id 0: there is none. */
+static struct standing newest(const struct rows *rows)
+{
+	struct standing s = {0};
+
+	for (unsigned i = 0; i < rows->n; i++)
+		if (!s.id || rows->row[i].order > s.order)
+			s = rows->row[i];
+	return s;
+}
+
+static const struct standing *find_gen_in(const struct rows *rows, const struct gen *g)
+{
+	for (unsigned i = 0; i < rows->n; i++)
+		if (gen_equal(&rows->row[i].gen, g))
+			return &rows->row[i];
+	return NULL;
 }
 
 /* Its last moment, by CLOCK_BOOTTIME of its boot. SC_FOREVER: none. */
@@ -125,14 +187,43 @@ static void bind_or_null(struct sql *q, enum sql_statement s, int i, struct byte
 		sql_bind_null(q, s, i);
 }
 
-/* Whose key was asked for again counts as visited. */
-static int put_row(struct sql *q, const struct entry *e, int64_t boot, bool visited)
+/* The tags of the row that was just put. */
+static int put_tags(struct index *ix, const struct entry *e)
 {
 	struct bytes tags = bytes_of(e->tags), tag;
+	struct sql *q = ix->writer;
+	char name[SC_TAG_NAME + 1];
+	uint8_t box[SC_TAG_BOX];
+	size_t n = 0;
+	int rc = 0;
+
+	while (!rc && tags_next(&tags, &tag)) {
+		rc = index_name_tag(ix, &e->sealed, bytes_of(e->bucket), tag, name);
+		if (!rc && is_sealed(&e->sealed))
+			rc = index_box_tag(ix, e, tag, box, &n);
+		if (rc)
+			break;
+		sql_bind_name(q, SQL_TAG, 1, bytes_of(e->bucket));
+		sql_bind_name(q, SQL_TAG, 2, bytes_of(name));
+		bind_or_null(q, SQL_TAG, 3, (struct bytes){box, n});
+		rc = sql_run(q, SQL_TAG);
+	}
+	return rc;
+}
+
+/* id 0: a new one. Whose key was asked for again counts as visited, and keeps its place in SIEVE's order. */
+static int put_row(struct index *ix, int64_t id, const struct entry *e, const struct names *names, int64_t boot)
+{
+	bool clear = !is_sealed(&e->sealed);
+	struct sql *q = ix->writer;
 	int rc;
 
+	if (id)
+		sql_bind_number(q, SQL_PUT, 1, id);
+	else
+		sql_bind_null(q, SQL_PUT, 1);
 	sql_bind_name(q, SQL_PUT, 2, bytes_of(e->bucket));
-	sql_bind_blob(q, SQL_PUT, 3, e->key, e->key_len);
+	sql_bind_blob(q, SQL_PUT, 3, names->key.key.p, names->key.key.n);
 	sql_bind_blob(q, SQL_PUT, 4, e->gen.b, sizeof e->gen.b);
 	sql_bind_u64(q, SQL_PUT, 5, e->order);
 	sql_bind_u64(q, SQL_PUT, 6, e->exit);
@@ -149,72 +240,79 @@ static int put_row(struct sql *q, const struct entry *e, int64_t boot, bool visi
 	sql_bind_time(q, SQL_PUT, 17, end_of(e));
 	sql_bind_u64(q, SQL_PUT, 18, e->took_ms);
 	sql_bind_u64(q, SQL_PUT, 19, entry_bytes(e->out_size, e->err_size));
-	sql_bind_number(q, SQL_PUT, 20, visited);
+	sql_bind_number(q, SQL_PUT, 20, id != 0);
 	sql_bind_number(q, SQL_PUT, 21, e->failed);
-	sql_bind_name(q, SQL_PUT, 22, bytes_of(e->tags));
-	bind_or_null(q, SQL_PUT, 23, cmdline_bytes(e->command));
-	bind_or_null(q, SQL_PUT, 24, (struct bytes){e->shown, e->shown_len});
+	sql_bind_name(q, SQL_PUT, 22, bytes_of(names->tags));
+	bind_or_null(q, SQL_PUT, 23, clear ? cmdline_bytes(e->command) : (struct bytes){NULL, 0});
+	bind_or_null(q, SQL_PUT, 24, (struct bytes){e->shown, clear ? e->shown_len : 0});
 	sql_bind_u64(q, SQL_PUT, 25, e->out_size);
 	sql_bind_u64(q, SQL_PUT, 26, e->err_size);
-	bind_or_null(q, SQL_PUT, 27, (struct bytes){e->sealed.b, is_sealed(&e->sealed) ? sizeof e->sealed : 0});
-	bind_or_null(q, SQL_PUT, 28, (struct bytes){NULL, 0});
+	bind_or_null(q, SQL_PUT, 27, (struct bytes){e->sealed.b, clear ? 0 : sizeof e->sealed});
+	bind_or_null(q, SQL_PUT, 28, (struct bytes){names->box, names->box_len});
 	rc = sql_run(q, SQL_PUT);
-	while (!rc && tags_next(&tags, &tag)) {
-		sql_bind_name(q, SQL_TAG, 1, bytes_of(e->bucket));
-		sql_bind_name(q, SQL_TAG, 2, tag);
-		rc = sql_run(q, SQL_TAG);
+	return rc ? rc : put_tags(ix, e);
+}
+
+/* Those of a lower order than the entry that comes. Their objects go, unless they are its own. */
+static int end_rows(struct index *ix, struct job *j, const struct rows *rows)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; i < rows->n && !rc; i++) {
+		const struct standing *s = &rows->row[i];
+
+		if (s->order > j->e.order)
+			continue;
+		if (!gen_equal(&s->gen, &j->e.gen))
+			index_doom(j, 0, &s->gen);
+		rc = index_delete_row(ix->writer, s->id);
 	}
 	return rc;
 }
 
-/* Keeps the row's place in SIEVE's order. */
-static int replace_row(struct sql *q, int64_t id, const struct entry *e, int64_t boot)
+static int replace(struct index *ix, struct job *j, const struct rows *same, const struct rows *other)
 {
-	int rc = index_delete_row(q, id);
+	int64_t boot = ix->boot;
+	struct names names;
+	int rc = index_name_entry(ix, &j->e, &names);
 
-	sql_bind_number(q, SQL_PUT, 1, id);
-	return rc ? rc : put_row(q, e, boot, true);
-}
-
-static int add_row(struct sql *q, const struct entry *e, int64_t boot)
-{
-	sql_bind_null(q, SQL_PUT, 1);
-	return put_row(q, e, boot, false);
+	if (!rc && memcmp(j->e.boot_id, ix->boot_id, sizeof ix->boot_id) != 0)
+		rc = index_find_boot(ix, j->e.boot_id, &boot);
+	if (!rc)
+		rc = end_rows(ix, j, same);
+	if (!rc)
+		rc = put_row(ix, newest(same).id, &j->e, &names, boot);
+	/* It works again. */
+	if (!rc && !j->e.failed)
+		rc = end_rows(ix, j, other);
+	if (!rc)
+		index_use_naming(ix, &j->e.sealed);
+	return rc;
 }
 
 int index_do_commit(struct index *ix, struct job *j, uint64_t *highest)
 {
-	struct sql *q = ix->writer;
-	struct standing row, other;
-	int64_t boot = ix->boot;
-	bool again;
-	int rc = find_row_of(q, &j->e, j->e.failed, &row);
+	struct rows same, other;
+	struct standing row, rival;
+	int rc = find_rows_of(ix, &j->e, j->e.failed, &same);
 
 	if (!rc)
-		rc = find_row_of(q, &j->e, !j->e.failed, &other);
+		rc = find_rows_of(ix, &j->e, !j->e.failed, &other);
 	if (rc)
 		return rc;
-	/* Said twice (a writer asks again after our crash): its objects are the row's, whatever else is true. */
-	again = row.id && gen_equal(&row.gen, &j->e.gen);
-	if ((row.id && row.order > j->e.order) || (j->e.failed && other.id && other.order > j->e.order)) {
-		if (!again)
+	row = newest(&same);
+	rival = newest(&other);
+	if ((row.id && row.order > j->e.order) || (j->e.failed && rival.id && rival.order > j->e.order)) {
+		/* Said twice (a writer asks again after our crash): its objects are the row's, whatever else is true. */
+		if (!find_gen_in(&same, &j->e.gen))
 			index_doom(j, 0, &j->e.gen);
 		return 0;
 	}
-	if (memcmp(j->e.boot_id, ix->boot_id, sizeof ix->boot_id) != 0 && (rc = index_find_boot(ix, j->e.boot_id, &boot)))
-		return rc;
-	rc = row.id ? replace_row(q, row.id, &j->e, boot) : add_row(q, &j->e, boot);
-	/* It works again. */
-	if (!rc && !j->e.failed && other.id && other.order < j->e.order) {
-		index_doom(j, 0, &other.gen);
-		rc = index_delete_row(q, other.id);
-	}
+	rc = replace(ix, j, &same, &other);
 	if (rc)
 		return rc;
 	if (ix->walk)
 		walk_note(ix->walk, &j->e.gen);
-	if (row.id && !again)
-		index_doom(j, 0, &row.gen);
 	if (*highest < j->e.order)
 		*highest = j->e.order;
 	j->changed = 1;
@@ -223,16 +321,18 @@ int index_do_commit(struct index *ix, struct job *j, uint64_t *highest)
 
 int index_do_remove(struct index *ix, struct job *j)
 {
-	struct standing row;
+	struct rows rows;
 	int rc = 0;
 
 	for (int failed = 0; failed <= 1 && !rc; failed++) {
-		rc = find_row_of(ix->writer, &j->e, failed, &row);
-		if (rc || !row.id || row.order > j->max_order)
-			continue;
-		index_doom(j, row.id, &row.gen);
-		j->changed++;
-		rc = index_take_row(ix, j, row.id, ROW_REMOVED);
+		rc = find_rows_of(ix, &j->e, failed, &rows);
+		for (unsigned i = 0; i < rows.n && !rc; i++) {
+			if (rows.row[i].order > j->max_order)
+				continue;
+			index_doom(j, rows.row[i].id, &rows.row[i].gen);
+			j->changed++;
+			rc = index_take_row(ix, j, rows.row[i].id, ROW_REMOVED);
+		}
 	}
 	return rc;
 }
@@ -241,17 +341,19 @@ int index_do_touch(struct index *ix, struct job *j)
 {
 	struct sql *q = ix->writer;
 	struct entry e = {.created_boot_ms = j->now.boot_ms, .ttl_ms = j->e.ttl_ms};
-	int rc;
+	struct rows rows;
+	int rc = find_rows_of(ix, &j->e, false, &rows);
 
-	sql_bind_name(q, SQL_LIFE, 1, bytes_of(j->e.bucket));
-	sql_bind_blob(q, SQL_LIFE, 2, j->e.key, j->e.key_len);
+	e.id = newest(&rows).id;
+	if (rc || !e.id)
+		return rc;
+	sql_bind_number(q, SQL_LIFE, 1, e.id);
 	rc = sql_step(q, SQL_LIFE);
 	if (rc <= 0)
 		return rc;
-	e.id = sql_number(q, SQL_LIFE, 0);
 	if (e.ttl_ms == SC_TTL_UNSET)
-		e.ttl_ms = sql_time(q, SQL_LIFE, 1);
-	e.stale_ms = sql_time(q, SQL_LIFE, 2);
+		e.ttl_ms = sql_time(q, SQL_LIFE, 0);
+	e.stale_ms = sql_time(q, SQL_LIFE, 1);
 	sql_done(q, SQL_LIFE);
 	sql_bind_number(q, SQL_TOUCH, 1, e.id);
 	sql_bind_u64(q, SQL_TOUCH, 2, j->now.wall_ms);
@@ -263,14 +365,20 @@ int index_do_touch(struct index *ix, struct job *j)
 	return sql_run(q, SQL_TOUCH);
 }
 
-/* 1: j->e is still the row, whose id is *id. */
+/* 1: j->e is still a row of its key, whose id is *id. */
 static int still_stands(struct index *ix, const struct job *j, int64_t *id)
 {
-	struct standing row;
-	int rc = find_row_of(ix->writer, &j->e, j->e.failed, &row);
+	const struct standing *s;
+	struct rows rows;
+	int rc = find_rows_of(ix, &j->e, j->e.failed, &rows);
 
-	*id = row.id;
-	return rc ? rc : row.id && gen_equal(&row.gen, &j->e.gen);
+	*id = 0;
+	if (rc)
+		return rc;
+	s = find_gen_in(&rows, &j->e.gen);
+	if (s)
+		*id = s->id;
+	return s != NULL;
 }
 
 int index_do_drop(struct index *ix, struct job *j)
@@ -329,9 +437,30 @@ static void bind_cause(struct sql *q, int i, const struct cause *c)
 	sql_bind_u64(q, SQL_PUT_PAST, i + 4, c->when_ms);
 }
 
-int index_do_remember(struct index *ix, struct job *j)
+static int put_past(struct index *ix, const struct past *p, struct bytes bucket, struct bytes key)
 {
 	struct sql *q = ix->writer;
+	struct key_name name;
+	struct sealed_by by = {{0}};
+	int rc;
+
+	if (ix->ring && (p->sealed || ix->encrypt))
+		by = *keyring_at(ix->ring, 0);
+	rc = index_name_key(ix, &by, bucket, key, &name);
+	if (rc)
+		return rc;
+	sql_bind_name(q, SQL_PUT_PAST, 1, bucket);
+	sql_bind_blob(q, SQL_PUT_PAST, 2, name.key.p, name.key.n);
+	bind_cause(q, 3, &p->fate);
+	bind_cause(q, 8, &p->miss);
+	sql_bind_u64(q, SQL_PUT_PAST, 13, p->missed_ms);
+	sql_bind_u64(q, SQL_PUT_PAST, 14, p->other_ms);
+	sql_bind_number(q, SQL_PUT_PAST, 15, is_sealed(&by));
+	return sql_run(q, SQL_PUT_PAST);
+}
+
+int index_do_remember(struct index *ix, struct job *j)
+{
 	struct past_head h;
 	int rc = 0;
 
@@ -339,18 +468,13 @@ int index_do_remember(struct index *ix, struct job *j)
 		const uint8_t *p = j->pasts.data + at;
 
 		memcpy(&h, p, sizeof h);
-		sql_bind_name(q, SQL_PUT_PAST, 1, (struct bytes){p + sizeof h, h.bucket_len});
-		sql_bind_blob(q, SQL_PUT_PAST, 2, p + sizeof h + h.bucket_len, h.key_len);
-		bind_cause(q, 3, &h.past.fate);
-		bind_cause(q, 8, &h.past.miss);
-		sql_bind_u64(q, SQL_PUT_PAST, 13, h.past.missed_ms);
-		sql_bind_u64(q, SQL_PUT_PAST, 14, h.past.other_ms);
-		rc = sql_run(q, SQL_PUT_PAST);
+		rc = put_past(ix, &h.past, (struct bytes){p + sizeof h, h.bucket_len},
+			      (struct bytes){p + sizeof h + h.bucket_len, h.key_len});
 	}
 	if (rc)
 		return rc;
-	sql_bind_number(q, SQL_DROP_PASTS, 1, SC_HISTORY_MAX);
-	return sql_run(q, SQL_DROP_PASTS);
+	sql_bind_number(ix->writer, SQL_DROP_PASTS, 1, SC_HISTORY_MAX);
+	return sql_run(ix->writer, SQL_DROP_PASTS);
 }
 
 int index_do_prove(struct index *ix, struct job *j)

@@ -48,6 +48,8 @@ static int do_job(struct index *ix, struct job *j, uint64_t *highest)
 		return index_do_prove(ix, j);
 	case JOB_REMEMBER:
 		return index_do_remember(ix, j);
+	case JOB_FORGET:
+		return index_do_forget(ix, j);
 	case JOB_EVICT:
 		return index_do_evict(ix, j);
 	case JOB_DOUBT:
@@ -245,7 +247,8 @@ static int give_way(struct index *ix, struct job *j)
 /* A job by itself. */
 static int do_alone(struct index *ix, struct job *j)
 {
-	bool only_takes = j->kind == JOB_REMOVE || j->kind == JOB_CLEAR || j->kind == JOB_EXPIRE || j->kind == JOB_EVICT;
+	bool only_takes = j->kind == JOB_REMOVE || j->kind == JOB_CLEAR || j->kind == JOB_EXPIRE || j->kind == JOB_EVICT ||
+			  j->kind == JOB_FORGET;
 	int rc;
 
 	j->ndead = 0; /* what a group that has failed meant to take */

@@ -26,10 +26,12 @@ enum job_kind {
 	JOB_WALK,
 	JOB_DOUBT,
 	JOB_SYNC,
-	JOB_REMEMBER
+	JOB_REMEMBER,
+	JOB_FORGET
 };
 
-#define JOB_COMMIT_ROOM 2 /* of a commit: what it replaces, and the failure it ends */
+/* Of a commit: what it replaces, and the failure it ends, by whatever keys they are sealed. */
+#define JOB_COMMIT_ROOM (2 * (SC_KEYS_MAX + 1))
 
 struct dead {
 	int64_t id; /* its row, while it has one */

@@ -169,7 +169,8 @@ static struct event event_of(const struct lease *l, enum event_kind kind)
 			      .key = {l->key_bytes, l->key_len},
 			      .gen = l->gen,
 			      .order = l->order,
-			      .ttl_ms = SC_FOREVER};
+			      .ttl_ms = SC_FOREVER,
+			      .sealed = is_sealed(&l->sealed)};
 }
 
 /* Out of the tables, so that whoever is asked again because of it does not meet it. */

@@ -113,8 +113,6 @@ static int send_entry(void *arg, const struct entry *e)
 	struct listing *l = c->listing;
 	struct msg m = listing_row(c->d, e);
 
-	memcpy(l->after, e->key, e->key_len);
-	l->after_len = e->key_len;
 	/* Over, and only waiting for the timer to take it away; or of the future. */
 	if (m.age == SC_FOREVER || m.age > e->ttl_ms)
 		return 0;
@@ -178,20 +176,27 @@ static int next_flights(struct conn *c, struct listing *l)
 	return n ? ROWS : next_leases(c, l);
 }
 
-/* A row that cannot be sent takes *l with it. */
+/* A row that cannot be sent takes *l with it. Perhaps none was given, and yet there are more. */
+static int next_entries(struct conn *c, struct listing *l)
+{
+	struct listing was = *l;
+	int n = index_list(c->d->index, bytes_of(was.bucket), (struct bytes){was.prefix, was.prefix_len}, &was.at, ROWS,
+			   send_entry, c);
+
+	if (c->listing != l)
+		return 0;
+	l->at = was.at;
+	return n < 0 ? n : was.at.over ? 0 : ROWS;
+}
+
+/* ROWS: there may be more. */
 static int next_rows(struct conn *c, struct listing *l)
 {
-	const struct listing was = *l;
-	struct bytes bucket = bytes_of(was.bucket), prefix = {was.prefix, was.prefix_len}, after = {was.after, was.after_len};
-
-	if (was.stats)
+	if (l->stats)
 		return next_buckets(c, l);
-	if (was.flights)
+	if (l->flights)
 		return next_flights(c, l);
-	if (!was.begun)
-		after = (struct bytes){NULL, 0};
-	l->begun = true;
-	return index_list(c->d->index, bucket, prefix, after, ROWS, send_entry, c);
+	return next_entries(c, l);
 }
 
 void listing_stats(struct conn *c, const struct msg *m)

@@ -343,7 +343,7 @@ static int open_store(struct main *m, char *why, size_t size)
 			return rc;
 	}
 	if (rc == 0)
-		rc = index_open(&d->index, d->place.dir_fd, d->boot_id, d->log);
+		rc = index_open(&d->index, d->place.dir_fd, d->boot_id, d->keyring, d->config.encrypt, d->log);
 	if (rc) {
 		snprintf(why, size, "%s/index.db: %s", d->place.path, sc_strerror(rc));
 		return rc;

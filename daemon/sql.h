@@ -24,20 +24,30 @@ enum sql_who { SQL_READ = 1, SQL_WRITE = 2 };
 	/* lookups */                                                                                                          \
 	X(FIND, SQL_READ,                                                                                                      \
 	  "SELECT " SQL_COLUMNS " FROM entry AS e CROSS JOIN boots AS b WHERE e.bucket = ?1 AND e.key = ?2"                    \
-	  " AND e.failed = ?3 AND b.id = e.boot")                                                                              \
+	  " AND e.failed = ?3 AND e.sealed IS NULL AND b.id = e.boot")                                                         \
+	X(FIND_SEALED, SQL_READ,                                                                                               \
+	  "SELECT " SQL_COLUMNS " FROM entry AS e CROSS JOIN boots AS b WHERE e.bucket = ?1 AND e.key = ?2"                    \
+	  " AND e.failed = ?3 AND e.sealed = ?4 AND b.id = e.boot")                                                            \
 	X(LIST, SQL_READ,                                                                                                      \
 	  "SELECT " SQL_COLUMNS " FROM entry AS e CROSS JOIN boots AS b WHERE e.bucket = ?1 AND e.key >= ?2"                   \
-	  " AND e.key < ?3 AND e.failed = 0 AND b.id = e.boot ORDER BY e.key LIMIT ?4")                                        \
+	  " AND e.key < ?3 AND e.failed = 0 AND e.sealed IS NULL AND b.id = e.boot ORDER BY e.key LIMIT ?4")                   \
+	X(LIST_SEALED, SQL_READ,                                                                                               \
+	  "SELECT " SQL_COLUMNS " FROM entry AS e CROSS JOIN boots AS b WHERE e.bucket = ?1 AND e.key >= ?2"                   \
+	  " AND e.key < ?3 AND e.failed = 0 AND e.sealed = ?5 AND b.id = e.boot ORDER BY e.key LIMIT ?4")                      \
 	X(NEXT, SQL_READ,                                                                                                      \
 	  "SELECT " SQL_COLUMNS " FROM entry AS e CROSS JOIN boots AS b WHERE e.id > ?1 AND b.id = e.boot"                     \
-	  " ORDER BY e.id LIMIT 1")                                                                                            \
+	  " ORDER BY e.id LIMIT ?2")                                                                                           \
 	X(NEXT_TAG, SQL_READ, "SELECT tag FROM tag WHERE bucket = ?1 AND tag >= ?2 ORDER BY tag LIMIT 1")                      \
+	X(NEXT_SEALED_TAG, SQL_READ,                                                                                           \
+	  "SELECT t.tag, t.name, e.gen, e.sealed FROM tag AS t CROSS JOIN entry AS e WHERE t.bucket = ?1 AND t.tag >= ?2"      \
+	  " AND t.tag < '!' AND e.id = t.entry ORDER BY t.tag LIMIT 1")                                                        \
+	X(SEALER, SQL_READ | SQL_WRITE, "SELECT sealed, entries FROM sealers WHERE sealed > ?1 ORDER BY sealed LIMIT 1")       \
 	X(FIRST_END, SQL_READ, "SELECT purge_boot FROM entry WHERE boot = ?1 AND purge_boot >= 0 ORDER BY purge_boot LIMIT 1") \
 	X(BUCKET, SQL_READ, "SELECT entries, bytes FROM buckets WHERE name = ?1")                                              \
 	X(NEXT_BUCKET, SQL_READ, "SELECT name, entries, bytes FROM buckets WHERE name > ?1 ORDER BY name LIMIT 1")             \
 	X(PAST, SQL_READ,                                                                                                      \
 	  "SELECT fate, fate_exit, fate_signal, fate_error, fate_ms, miss, miss_exit, miss_signal, miss_error, miss_ms,"       \
-	  " missed_ms, other_ms FROM history WHERE bucket = ?1 AND key = ?2")                                                  \
+	  " missed_ms, other_ms, seq FROM history WHERE bucket = ?1 AND key = ?2 AND sealed = ?3")                             \
 	X(OTHER_BOOTS, SQL_READ | SQL_WRITE, "SELECT id, boot_id FROM boots WHERE id <> ?1")                                   \
 	X(OF_BOOT, SQL_READ | SQL_WRITE,                                                                                       \
 	  "SELECT id, gen, created_wall_ms, created_boot_ms, ttl_ms, stale_ms FROM entry"                                      \
@@ -45,11 +55,18 @@ enum sql_who { SQL_READ = 1, SQL_WRITE = 2 };
 	/* the walk */                                                                                                         \
 	X(ROWS, SQL_WRITE, "SELECT id, gen, out_size, err_size FROM entry WHERE id > ?1 ORDER BY id LIMIT ?2")                 \
 	/* changes */                                                                                                          \
-	X(STANDING, SQL_WRITE, "SELECT id, ord, gen FROM entry WHERE bucket = ?1 AND key = ?2 AND failed = ?3")                \
+	X(STANDING, SQL_WRITE,                                                                                                 \
+	  "SELECT id, ord, gen FROM entry WHERE bucket = ?1 AND key = ?2 AND failed = ?3 AND sealed IS NULL")                  \
+	X(STANDING_SEALED, SQL_WRITE,                                                                                          \
+	  "SELECT id, ord, gen FROM entry WHERE bucket = ?1 AND key = ?2 AND failed = ?3 AND sealed = ?4")                     \
 	X(RANGE, SQL_WRITE,                                                                                                    \
-	  "SELECT id, ord, gen, key, failed FROM entry WHERE bucket = ?1 AND key >= ?2 AND key < ?3 ORDER BY key, failed "     \
-	  "LIMIT ?4")                                                                                                          \
-	X(LIFE, SQL_WRITE, "SELECT id, ttl_ms, stale_ms FROM entry WHERE bucket = ?1 AND key = ?2 AND failed = 0")             \
+	  "SELECT id, ord, gen, key, failed, name FROM entry WHERE bucket = ?1 AND key >= ?2 AND key < ?3"                     \
+	  " AND sealed IS NULL ORDER BY key, failed LIMIT ?4")                                                                 \
+	X(RANGE_SEALED, SQL_WRITE,                                                                                             \
+	  "SELECT id, ord, gen, key, failed, name FROM entry WHERE bucket = ?1 AND key >= ?2 AND key < ?3"                     \
+	  " AND sealed = ?5 ORDER BY key, failed LIMIT ?4")                                                                    \
+	X(OF_SEALER, SQL_WRITE, "SELECT id, gen FROM entry WHERE sealed = ?1 LIMIT ?2")                                        \
+	X(LIFE, SQL_WRITE, "SELECT ttl_ms, stale_ms FROM entry WHERE id = ?1")                                                 \
 	X(TOUCH, SQL_WRITE,                                                                                                    \
 	  "UPDATE entry SET visited = 1, created_wall_ms = ?2, created_boot_ms = ?3, boot = ?4, ttl_ms = ?5, purge_boot = ?6"  \
 	  " WHERE id = ?1")                                                                                                    \
@@ -57,8 +74,9 @@ enum sql_who { SQL_READ = 1, SQL_WRITE = 2 };
 	  "SELECT e.id, e.ord, e.gen FROM tag AS t CROSS JOIN entry AS e WHERE t.bucket = ?3 AND t.tag = ?4 AND t.entry > ?1"  \
 	  " AND e.id = t.entry ORDER BY t.entry LIMIT ?2")                                                                     \
 	/* of the entry that was just put */                                                                                   \
-	X(TAG, SQL_WRITE, "INSERT OR IGNORE INTO tag VALUES (?1, ?2, last_insert_rowid())")                                    \
+	X(TAG, SQL_WRITE, "INSERT OR IGNORE INTO tag VALUES (?1, ?2, last_insert_rowid(), ?3)")                                \
 	X(FROM, SQL_WRITE, "SELECT id, ord, gen FROM entry WHERE id > ?1 ORDER BY id LIMIT ?2")                                \
+	X(FROM_IN, SQL_WRITE, "SELECT id, ord, gen FROM entry WHERE bucket = ?3 AND id > ?1 ORDER BY id LIMIT ?2")             \
 	X(PUT, SQL_WRITE,                                                                                                      \
 	  "INSERT INTO entry (id, bucket, key, gen, ord, exit, signal, out_len, err_len, out_sum, err_sum,"                    \
 	  " created_wall_ms, created_boot_ms, boot, ttl_ms, stale_ms, purge_boot, took_ms, bytes, proved, visited, hits, "     \
@@ -66,14 +84,15 @@ enum sql_who { SQL_READ = 1, SQL_WRITE = 2 };
 	  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?14, ?20, 0, ?21, "  \
 	  "?22, ?23, ?24, ?25, ?26, ?27, ?28)")                                                                                \
 	X(DELETE, SQL_WRITE, "DELETE FROM entry WHERE id = ?1")                                                                \
-	X(TAKE, SQL_WRITE, "DELETE FROM entry WHERE id = ?1 RETURNING bucket, key, gen, ord, failed, out_len, err_len")        \
+	X(TAKE, SQL_WRITE,                                                                                                     \
+	  "DELETE FROM entry WHERE id = ?1 RETURNING bucket, key, gen, ord, failed, out_len, err_len, sealed, name")           \
 	X(ENDED, SQL_WRITE, "SELECT id, gen FROM entry WHERE boot = ?1 AND purge_boot < ?2 ORDER BY purge_boot LIMIT ?3")      \
 	X(ADD_BOOT, SQL_WRITE, "INSERT OR IGNORE INTO boots (boot_id) VALUES (?1)")                                            \
 	X(VISIT, SQL_WRITE, "UPDATE entry SET visited = 1, hits = hits + ?3 WHERE id = ?1 AND gen = ?2")                       \
 	X(PUT_PAST, SQL_WRITE,                                                                                                 \
 	  "INSERT OR REPLACE INTO history (bucket, key, fate, fate_exit, fate_signal, fate_error, fate_ms, miss, miss_exit,"   \
-	  " miss_signal, miss_error, miss_ms, missed_ms, other_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, "     \
-	  "?12, ?13, ?14)")                                                                                                    \
+	  " miss_signal, miss_error, miss_ms, missed_ms, other_ms, sealed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, "  \
+	  "?11, ?12, ?13, ?14, ?15)")                                                                                          \
 	X(DROP_PASTS, SQL_WRITE, "DELETE FROM history WHERE seq <= (SELECT max(seq) FROM history) - ?1")                       \
 	/* eviction */                                                                                                         \
 	X(HAND, SQL_WRITE, "SELECT hand, entries, (SELECT max(id) FROM entry) FROM meta WHERE id = 1")                         \
@@ -89,6 +108,7 @@ enum sql_who { SQL_READ = 1, SQL_WRITE = 2 };
 	X(GET_BOOT, SQL_READ | SQL_WRITE, "SELECT id FROM boots WHERE boot_id = ?1")                                           \
 	X(GET_SECRET, SQL_READ, "SELECT secret FROM meta WHERE id = 1")                                                        \
 	X(ORDER, SQL_WRITE, "UPDATE meta SET ord = max(ord, ?1), secret = coalesce(secret, ?2) WHERE id = 1")                  \
+	X(ENCRYPT, SQL_WRITE, "UPDATE meta SET encrypt = ?1 WHERE id = 1")                                                     \
 	X(BEGIN, SQL_WRITE, "BEGIN IMMEDIATE")                                                                                 \
 	X(COMMIT, SQL_WRITE, "COMMIT")                                                                                         \
 	X(ROLLBACK, SQL_WRITE, "ROLLBACK")                                                                                     \

@@ -41,6 +41,7 @@ struct upkeep {
 	bool index_gone;	   /* at the last look */
 	bool walking, stopped;
 	bool stepping; /* the index has a step to do */
+	bool at_once;  /* what nothing names is in the clear, and was left by nobody but us */
 };
 
 static void step(struct upkeep *u);
@@ -54,8 +55,9 @@ static void begin(struct upkeep *u)
 {
 	u->has = u->waits;
 	u->waits = (struct request){0};
-	u->order = (struct walk_order){
-		.only_look = u->has.done && u->has.only_look, .now_wall_ms = clock_now().wall_ms, .grace_ms = after(GRACE_MS)};
+	u->order = (struct walk_order){.only_look = u->has.done && u->has.only_look,
+				       .now_wall_ms = clock_now().wall_ms,
+				       .grace_ms = after(u->at_once ? 0 : GRACE_MS)};
 	u->walking = true;
 	/* The next one's time may come before the first step is done, and would have the index take another step of this one behind
 	 * its end. */
@@ -63,6 +65,7 @@ static void begin(struct upkeep *u)
 	if (!u->order.only_look) {
 		u->epoch = index_epoch(u->d->index);
 		u->due_ms = clock_run_ms() + DAILY_MS;
+		u->at_once = false;
 	}
 	KILLPOINT("walk_begun");
 	step(u);
@@ -145,6 +148,7 @@ static void on_look(struct daemon *d, void *arg)
 int upkeep_start(struct daemon *d)
 {
 	struct upkeep *u = calloc(1, sizeof *u);
+	uint64_t first;
 
 	if (!u)
 		return SC_ENOMEM;
@@ -155,9 +159,11 @@ int upkeep_start(struct daemon *d)
 	if (!u->look || !u->walk)
 		return SC_ENOMEM;
 	u->epoch = index_epoch(d->index);
-	u->due_ms = clock_run_ms() + after(FIRST_MS);
+	u->at_once = index_has_left_orphans(d->index);
+	first = u->at_once ? 0 : after(FIRST_MS);
+	u->due_ms = clock_run_ms() + first;
 	ticker_start(u->look, FAULT("walk") ? LOOK_OFTEN_MS : LOOK_MS);
-	ticker_start(u->walk, after(FIRST_MS));
+	ticker_start(u->walk, first);
 	return 0;
 }
 

@@ -51,9 +51,8 @@ struct watcher {
 	size_t told;	 /* bytes of it that were sent */
 	uint64_t *orders;
 	size_t norders;
-	uint8_t after[SC_KEY_MAX]; /* the last entry that was looked at */
-	size_t after_len;	   /* 0: none yet */
-	unsigned sent;		   /* in this step */
+	struct cursor entry; /* among the entries */
+	unsigned sent;	     /* in this step */
 };
 
 struct watchers {
@@ -262,8 +261,6 @@ static int send_entry(void *arg, const struct entry *e)
 	struct now now = clock_now();
 	uint64_t age;
 
-	memcpy(w->after, e->key, e->key_len);
-	w->after_len = e->key_len;
 	if (e->order > w->order || (w->norders && bsearch(&e->order, w->orders, w->norders, sizeof e->order, by_number)))
 		return 0;
 	/* Over, and only waiting for the timer to take it away. */
@@ -297,15 +294,15 @@ static void end_listing(struct watcher *w)
 static bool send_initial(struct watcher *w)
 {
 	struct bytes prefix = {w->prefix, w->prefix_len};
+	struct cursor at = w->entry;
 	struct conn *c = w->c;
-	int n = ROWS;
+	int n = 0;
 
-	while (n == ROWS && w->sent < ROWS) {
-		struct bytes after = {w->after_len ? w->after : NULL, w->after_len};
-
-		n = index_list(c->d->index, bytes_of(w->bucket), prefix, after, ROWS, send_entry, w);
+	while (n >= 0 && !at.over && w->sent < ROWS) {
+		n = index_list(c->d->index, bytes_of(w->bucket), prefix, &at, ROWS, send_entry, w);
 		if (c->watch != w)
 			return false;
+		w->entry = at;
 		/* Perhaps a million that are over: none is on its way. */
 		daemon_step(c->d);
 	}
@@ -316,7 +313,7 @@ static bool send_initial(struct watcher *w)
 		conn_close_told(c);
 		return false;
 	}
-	if (n < ROWS)
+	if (at.over)
 		end_listing(w);
 	return true;
 }

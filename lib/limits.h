@@ -17,6 +17,8 @@
 #define SC_SEALED_MAX 8192
 /* Tags of a bucket that are offered to whoever types one. */
 #define SC_TAGS_OFFERED 500
+/* Tags of sealed entries that are opened to find those: 5 us each, on the loop. */
+#define SC_SEALED_TAGS_MAX 1024
 /* The text that says which build a peer is of. */
 #define SC_BUILD_MAX 64
 /* Buckets that `config` has a section for: looked through at each question, and more than anybody writes by hand. */

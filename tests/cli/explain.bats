@@ -237,8 +237,8 @@ writer_fails() {
 	"$SC" daemon stop
 	missed first never
 	sqlite3 "$SC_DIR/index.db" "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4100)
-		INSERT INTO history (bucket, key, fate, fate_exit, fate_signal, fate_error, fate_ms, miss, miss_exit, miss_signal, miss_error, miss_ms, missed_ms, other_ms)
-		SELECT 'default', CAST('n' || i AS BLOB), 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 1, 0 FROM n"
+		INSERT INTO history (bucket, key, fate, fate_exit, fate_signal, fate_error, fate_ms, miss, miss_exit, miss_signal, miss_error, miss_ms, missed_ms, other_ms, sealed)
+		SELECT 'default', CAST('n' || i AS BLOB), 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 1, 0, 0 FROM n"
 	run -1 "$SC" get last
 	"$SC" daemon stop
 	[ "$(sqlite3 "$SC_DIR/index.db" 'SELECT count(*) FROM history')" -le 4096 ]

@@ -340,8 +340,8 @@ int index_find_gen(struct index *index, struct bytes bucket, struct bytes key, c
 	return rc ? rc : gen_equal(&out->gen, g) ? 0 : SC_ENOENT;
 }
 
-int index_list(struct index *index, struct bytes bucket, struct bytes prefix, struct bytes after, unsigned limit,
-	       index_row each, void *arg)
+int index_list(struct index *index, struct bytes bucket, struct bytes prefix, struct cursor *at, unsigned limit, index_row each,
+	       void *arg)
 {
 	int n = 0;
 
@@ -349,12 +349,15 @@ int index_list(struct index *index, struct bytes bucket, struct bytes prefix, st
 	for (unsigned i = 0; i < world.nkeys; i++) {
 		struct key_model *k = &world.keys[i];
 
-		if (!k->has_row || (after.p && memcmp(k->name, after.p, 1) <= 0))
+		if (!k->has_row || (at->after_len && memcmp(k->name, at->after, 1) <= 0))
 			continue;
 		n++;
+		at->after[0] = (uint8_t)k->name[0];
+		at->after_len = 1;
 		if (each(arg, &k->row))
-			break;
+			return n;
 	}
+	at->over = true;
 	return n;
 }
 

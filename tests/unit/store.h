@@ -44,7 +44,7 @@ static inline void on_done(void *arg, int status, uint64_t changed)
 
 static inline void open_index(struct room *r)
 {
-	assert_int_equal(index_open(&r->ix, r->dir_fd, BOOT, r->log), 0);
+	assert_int_equal(index_open(&r->ix, r->dir_fd, BOOT, NULL, false, r->log), 0);
 }
 
 /* Without an index yet. */

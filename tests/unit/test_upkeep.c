@@ -20,6 +20,7 @@ struct ticker {
 	on_tick cb;
 	void *arg;
 	bool running;
+	uint64_t ms;
 };
 
 /* Upkeep makes two, the one for looks first. */
@@ -32,13 +33,13 @@ struct ticker *ticker_new(struct daemon *d, on_tick cb, void *arg)
 
 	tickers[w] = calloc(1, sizeof *tickers[w]);
 	assert_non_null(tickers[w]);
-	*tickers[w] = (struct ticker){d, cb, arg, false};
+	*tickers[w] = (struct ticker){d, cb, arg, false, 0};
 	return tickers[w];
 }
 
 void ticker_start(struct ticker *t, uint64_t ms)
 {
-	(void)ms;
+	t->ms = ms;
 	t->running = true;
 }
 
@@ -77,6 +78,13 @@ static unsigned epoch, steps; /* steps: those the index has to do */
 static struct walk_order *order;
 static index_done step_done;
 static void *step_arg;
+static bool left_orphans;
+
+bool index_has_left_orphans(struct index *ix)
+{
+	(void)ix;
+	return left_orphans;
+}
 
 bool index_is_there(struct index *ix)
 {
@@ -155,6 +163,17 @@ static int set_up(void **state)
 	return 0;
 }
 
+/* … behind an index that had names in the clear. */
+static int set_up_behind_clear(void **state)
+{
+	int rc;
+
+	left_orphans = true;
+	rc = set_up(state);
+	left_orphans = false;
+	return rc;
+}
+
 static int tear_down(void **state)
 {
 	struct daemon *d = *state;
@@ -223,6 +242,18 @@ static void who_asks_while_one_goes_on_has_the_next_and_a_third_is_told_so(void 
 	assert_int_equal(third.calls, 0);
 }
 
+static void what_an_index_in_the_clear_has_left_goes_at_once_and_the_rest_has_its_grace(void **state)
+{
+	(void)state;
+	assert_int_equal(tickers[WALK]->ms, 0);
+	assert_true(fire(WALK));
+	assert_int_equal(order->grace_ms, 0);
+	answer(true);
+	assert_true(fire(WALK)); /* a day later */
+	assert_true(order->grace_ms > 0);
+	answer(true);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -233,6 +264,8 @@ int main(void)
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_asks_while_one_goes_on_has_the_next_and_a_third_is_told_so, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(what_an_index_in_the_clear_has_left_goes_at_once_and_the_rest_has_its_grace,
+						set_up_behind_clear, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -418,7 +418,7 @@ static void one_that_was_not_ended_goes_with_the_index_and_the_next_begins_anew(
 	index_close(r->ix);
 	assert_true(has(r, &a, STREAM_OUT));
 	order = (struct walk_order){.now_wall_ms = order.now_wall_ms};
-	assert_int_equal(index_open(&r->ix, r->dir_fd, BOOT, r->log), 0);
+	assert_int_equal(index_open(&r->ix, r->dir_fd, BOOT, NULL, false, r->log), 0);
 	walk(r);
 	assert_int_equal(order.rows, 600);
 	assert_int_equal(order.orphans, 2);
