@@ -317,7 +317,7 @@ static _Noreturn void fork_feeder(const struct feeder *f)
 	reset_signals();
 	spawn_keep_only(0, keep, sizeof keep / sizeof *keep);
 	sc_no_core();
-	prctl(PR_SET_DUMPABLE, 0);
+	sc_keep_secret();
 	pid = chdir("/") < 0 ? -1 : fork();
 	if (pid == 0)
 		feed(f);

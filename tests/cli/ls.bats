@@ -116,7 +116,7 @@ sized() { head -c "$2" /dev/zero | "$SC" put "$1"; }
 	"$SC" get -b b --status-fd 3 k 3>"$T/status" >/dev/null 2>&1
 	"$SC" ls -b b --json >"$T/row"
 	[ "$(lines_in "$T/row")" = 1 ]
-	[ "$(jq -r 'keys_unsorted | join(" ")' "$T/row")" = 'key bucket generation exit signal bytes stderr_bytes created age ttl stale took hits tags command memory' ]
+	[ "$(jq -r 'keys_unsorted | join(" ")' "$T/row")" = 'key bucket generation exit signal bytes stderr_bytes created age ttl stale took hits tags command memory sealed' ]
 	[ "$(jq -c '[.key, .bucket, .exit, .signal, .bytes, .ttl, .stale, .hits]' "$T/row")" = '["k","b",0,null,5,90,60,1]' ]
 	[ "$(field generation "$T/row")" = "$(field generation "$T/status")" ]
 	[ "$(field stderr_bytes "$T/row")" = "$(stat -c %s "$SC_DIR"/objects/*/"$(field generation "$T/row")".err)" ]

@@ -1,6 +1,5 @@
 #!/usr/bin/env bats
 # Tags: words that entries have in common, given by who makes them, by which they are removed together.
-# run: sealed too
 load ../helper
 
 # tags_of KEY: as ls says, joined.

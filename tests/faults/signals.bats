@@ -1,6 +1,5 @@
 #!/usr/bin/env bats
 # FAULTS A08, A09, A11, E03: signals from terminals, from their absence, and from those who sweep up.
-# run: sealed too
 load ../helper
 
 @test "A08: a second Ctrl-C while the command cleans up: sc is gone at once, the command is seen off all the same" {
