@@ -309,7 +309,7 @@ is_a_miss() { # KEY WHAT
 
 # ---- who looks into a process ----------------------------------------------------------------------------------------
 
-@test "D12: nobody but root looks into daemon, writer or reader, none of them leaves a core; the command has the caller's limit, and may be looked into" {
+@test "D12: nobody but root looks into daemon, writer, reader or who feeds stdin, none of them leaves a core; the command has the caller's limit, and may be looked into" {
 	[ "${SAN:-0}" = 0 ] || skip 'missing tool: sanitizers look into them'
 	local pid
 	ulimit -S -c 4096 2>/dev/null || true
@@ -324,6 +324,16 @@ is_a_miss() { # KEY WHAT
 		[ "$(stat -c %u "/proc/$pid/environ")" = 0 ]
 	done
 	[ "$(stat -c %u "/proc/$(gate_pid)/environ")" = "$(id -u)" ]
+	flood 3000000 >"$T/in"
+	bg b bash -c 'exec "$SC" get --stdin fed -- gate "$0" b <"$T/in"' "$G"
+	gate_up "$G" 2
+	for pid in $(procs on "$T" | awk '/get --stdin fed/ && !/bash/ { print $1 }'); do
+		[ "$(id -u)" = 0 ] || [ "$(stat -c %u "/proc/$pid/environ")" = 0 ]
+		echo "$pid" >>"$T/looked"
+	done
+	[ "$(lines_in "$T/looked")" = 3 ] # reader, writer, feeder
+	step "$G:b" exit 0
+	assert_rc 0 b
 	step "$G" exit 0
 	assert_rc 0 a
 }
