@@ -68,6 +68,40 @@ static void check_memlock(struct doctor *d)
 		      "%llu bytes of memory may be locked, too few: keys may come to lie in swap", bytes);
 }
 
+static void show_sealer(struct doctor *d, const struct msg *m)
+{
+	char fingerprint[SC_SEAL_FINGERPRINT] = "";
+
+	if (m->sealed.n != 1 + (SC_SEAL_FINGERPRINT - 1) / 2)
+		return;
+	for (size_t i = 1; i < m->sealed.n; i++)
+		snprintf(fingerprint + 2 * (i - 1), 3, "%02x", m->sealed.p[i]);
+	if (m->flags & SEALER_HERE)
+		found(d, OK, NULL, "%llu entr%s sealed by %s", (unsigned long long)m->count, m->count == 1 ? "y is" : "ies are",
+		      fingerprint);
+	else
+		found(d, WARNING, "name its file in key-file behind the others, or let them go",
+		      "%llu entr%s sealed by %s, which is not here, so they are not given out", (unsigned long long)m->count,
+		      m->count == 1 ? "y is" : "ies are", fingerprint);
+}
+
+/* As the daemon that lives finds them. */
+static void check_sealers(struct doctor *d)
+{
+	struct msg q = {.type = MSG_SEALERS}, m;
+	int fds[SC_FDS_MAX];
+	size_t nfds = 0;
+	int rc;
+
+	if (!d->answers)
+		return;
+	rc = session_ask(&d->set.s, SESSION_LOOK, &q, &m, fds, &nfds, SC_FOREVER);
+	while (rc == 0 && m.type == MSG_SEALER) {
+		show_sealer(d, &m);
+		rc = session_hear(&d->set.s, &m, fds, &nfds, SC_SILENCE_MS);
+	}
+}
+
 /* As the next daemon would find them. */
 void doctor_check_keys(struct doctor *d)
 {
@@ -82,6 +116,7 @@ void doctor_check_keys(struct doctor *d)
 	sc_keep_secret();
 	while (config_next_key_file(&rest, path))
 		check_key(d, path);
+	check_sealers(d);
 	if (seals(d))
 		check_memlock(d);
 }

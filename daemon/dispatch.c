@@ -259,6 +259,7 @@ static const struct {
 	{MSG_FLIGHTS, CONN_READY, listing_flights},
 	{MSG_STATUS, CONN_READY, on_status},
 	{MSG_STATS, CONN_READY, listing_stats},
+	{MSG_SEALERS, CONN_READY, listing_sealers},
 	{MSG_WATCH, CONN_READY, on_watch},
 	{MSG_EXPLAIN, CONN_READY, on_explain},
 	{MSG_STOP, CONN_READY, on_stop},

@@ -21,6 +21,8 @@
 #define ROWS 32
 /* … and buckets. */
 #define BUCKETS 8
+/* … and master keys. */
+#define SEALERS 64
 
 static void start_listing(struct conn *c, struct bytes bucket, struct bytes prefix, bool flights)
 {
@@ -70,6 +72,21 @@ void listing_tags(struct conn *c, const struct msg *m)
 		end.count = (uint64_t)n;
 	}
 	conn_send(c, n < 0 ? &no : &end, NULL, 0);
+}
+
+void listing_sealers(struct conn *c, const struct msg *m)
+{
+	struct msg end = {.type = MSG_END}, row = {.type = MSG_SEALER};
+	struct sealed_by at = {{0}};
+
+	(void)m;
+	while (end.count < SEALERS && index_sealed_next(c->d->index, &at, &at, &row.count) == 0) {
+		row.sealed = (struct bytes){at.b, sizeof at.b};
+		row.flags = keyring_has(c->d->keyring, &at) ? SEALER_HERE : 0u;
+		conn_send(c, &row, NULL, 0);
+		end.count++;
+	}
+	conn_send(c, &end, NULL, 0);
 }
 
 void listing_flights(struct conn *c, const struct msg *m)

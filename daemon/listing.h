@@ -11,6 +11,8 @@ struct entry;
 
 void listing_entries(struct conn *c, const struct msg *m);
 void listing_flights(struct conn *c, const struct msg *m);
+/* SEALERS: all at once, so few are told. */
+void listing_sealers(struct conn *c, const struct msg *m);
 void listing_stats(struct conn *c, const struct msg *m);
 /* At once: there are few. */
 void listing_tags(struct conn *c, const struct msg *m);

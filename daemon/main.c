@@ -87,6 +87,12 @@ static uint64_t idle_ms(const struct daemon *d)
 	return d->visited || d->config.idle_exit_ms > FIRST_VISIT_MS ? d->config.idle_exit_ms : FIRST_VISIT_MS;
 }
 
+/* By somebody who is there, or because what it keeps would go with it: entries under a key that nobody else has. */
+static bool is_needed(const struct daemon *d)
+{
+	return d->nconns || flights_count(d) || leases_count(d) || index_has_ephemeral(d->index);
+}
+
 void daemon_reckon(struct daemon *d)
 {
 	if (d->stopping)
@@ -97,7 +103,7 @@ void daemon_reckon(struct daemon *d)
 		return;
 	}
 	d->visited |= d->nconns > 0;
-	if (d->nconns || flights_count(d) || leases_count(d) || d->config.idle_exit_ms == SC_FOREVER)
+	if (is_needed(d) || d->config.idle_exit_ms == SC_FOREVER)
 		ticker_stop(d->idle);
 	else if (!ticker_is_running(d->idle))
 		ticker_start(d->idle, idle_ms(d));
@@ -154,6 +160,7 @@ static void on_expired(void *arg, int status, uint64_t changed)
 		expire(d);
 	if (!d->expiring)
 		daemon_arm_expiry(d);
+	daemon_reckon(d); /* the last that had to be kept may be gone */
 }
 
 static void expire(struct daemon *d)
@@ -173,7 +180,7 @@ static void on_expiry(struct daemon *d, void *arg)
 static void on_idle(struct daemon *d, void *arg)
 {
 	(void)arg;
-	if (d->nconns || flights_count(d) || leases_count(d))
+	if (is_needed(d))
 		return;
 	daemon_stop(d, "idle");
 }

@@ -157,6 +157,9 @@ static const struct row rows[] = {
 	{MSG_MISSED, "MISSED", SENDER_DAEMON, 0, 0, {F_count}},
 	{MSG_CAUSE, "CAUSE", SENDER_DAEMON, 0, 0, {F_kind, F_created, F_age, F_exit, F_signal, F_error, F_flags}},
 
+	{MSG_SEALER, "SEALER", SENDER_DAEMON, 0, 0, {F_sealed, F_count, F_flags}},
+	{MSG_SEALERS, "SEALERS", SENDER_CLIENT, 0, 0, {0}},
+
 	{MSG_REGISTER, "REGISTER", SENDER_WRITER, 3, F_pid, {F_bucket, F_key, F_gen, F_pid, F_flags, F_shown}},
 	{MSG_STARTED, "STARTED", SENDER_WRITER, 1, 0, {F_gen, F_pid, F_flags, F_shown}},
 	{MSG_DONE, "DONE", SENDER_WRITER, 0, 0,

@@ -56,6 +56,10 @@ enum msg_type {
 	MSG_EVENT = 50,
 	MSG_MISSED = 51,
 	MSG_CAUSE = 52,
+	MSG_SEALER = 53,
+
+	/* a client's question, too */
+	MSG_SEALERS = 55,
 
 	/* a writer speaks */
 	MSG_REGISTER = 60,
@@ -169,6 +173,9 @@ enum {
 	ENTRY_MEMORY = 1u << 0, /* it lies in memory, too */
 	ENTRY_SEALED = 1u << 1,
 };
+
+/* SEALER.flags */
+enum { SEALER_HERE = 1u << 0 }; /* the daemon has that key: the entries can be opened */
 
 /* FOLLOW.flags */
 enum { FOLLOW_OTHER = 1u << 0 }; /* another command makes it than the one that was asked with */

@@ -9,7 +9,7 @@ CANARY=canary-5d1f
 prepare() {
 	mkdir -m 700 "$SC_DIR"
 	K=$T/key
-	"$SC" keygen "$K" >/dev/null
+	"$SC" keygen "$K" >"$T/made"
 	config
 }
 
@@ -266,6 +266,9 @@ is_a_miss() { # KEY WHAT
 	"$SC" daemon stop
 	printf 'encrypt = on\nkey-file = %s\n' "$k2" >"$SC_DIR/config"
 	run -1 "$SC" get a
+	"$SC" doctor >"$T/doctor"
+	fingerprint=$(sed 's/.*fingerprint //' "$T/made")
+	grep -qxF "warning: keys: 1 entry is sealed by $fingerprint, which is not here, so they are not given out (name its file in key-file behind the others, or let them go)" "$T/doctor"
 	"$SC" get b -- echo second >"$T/out"
 	"$SC" daemon stop
 	printf 'encrypt = on\nkey-file = %s:%s\n' "$k2" "$K" >"$SC_DIR/config"
@@ -378,4 +381,26 @@ traced() { # COMMAND…
 	# To the command's stdin, to the writer and to our stdout, all of them pipes but the last: to no other file.
 	grep -F "$CANARY" "$T/trace" >"$T/writes"
 	[ "$(grep -c . "$T/writes")" = 3 ] || { cat "$T/writes" >&2 && return 1; }
+}
+
+# ---- a key that dies with the daemon ---------------------------------------------------------------------------------
+
+@test "without key-file: what the daemon has sealed is gone with it, rows and files; it stays for it, until its time is over" {
+	printf '%s\n' 'encrypt = on' 'idle-exit = 100ms' >"$SC_DIR/config"
+	"$SC" get -t 1h k -- echo "$CANARY" >"$T/out"
+	bg idle bash -c '"$SC" get clock -- gate "$0"' "$G" # what comes behind it is later than any idle moment before
+	gate_up
+	step "$G" exit 3
+	assert_rc 3 idle
+	is_file <("$SC" get k) "$CANARY\n"
+	[ "$(grep -c 'event=start ' "$SC_DIR/scd.log")" = 1 ]
+	"$SC" touch -t 300ms k
+	wait_until no_daemon
+	grep -q 'event=stop why="idle"' "$SC_DIR/scd.log"
+	[ "$(objects)" = 0 ]
+	"$SC" get k -- echo "$CANARY" >"$T/out"
+	kill_daemon
+	run -1 "$SC" get k
+	wait_until '[ "$(objects)" = 0 ]'
+	nowhere
 }

@@ -471,3 +471,12 @@ int index_next(struct index *index, int64_t id, struct entry *out)
 	(void)index, (void)id, (void)out;
 	return SC_ENOENT;
 }
+
+int index_sealed_next(struct index *index, const struct sealed_by *after, struct sealed_by *by, uint64_t *count)
+{
+	(void)index;
+	(void)after;
+	(void)by;
+	(void)count;
+	return SC_ENOENT;
+}
