@@ -97,6 +97,9 @@ CMD_SRC = \
 	cmd/settings.c \
 	cmd/signals.c \
 	cmd/spawn.c \
+	cmd/spawn_beside.c \
+	cmd/spawn_command.c \
+	cmd/spawn_feed.c \
 	cmd/source.c \
 	cmd/spool.c \
 	cmd/stats.c \

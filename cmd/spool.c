@@ -1,4 +1,4 @@
-/* Files without a name. Called by get_key.c and get_end.c, by source.c, and by spawn.c, which gives them to commands. */
+/* Files without a name. Called by get_key.c and get_end.c, by source.c, and by spawn_command.c and spawn_feed.c, which give them to commands. */
 #include "cmd/spool.h"
 
 #include <errno.h>

@@ -61,7 +61,7 @@ struct config {
 	uint64_t memory;    /* `memory`: bytes of memory that entries may take which are asked for again; 0: none */
 	bool network_fs;    /* `network-fs`: the cache directory may lie on a network file system; only paths.c asks */
 	bool encrypt;	    /* `encrypt`: everything is sealed; default off, but on where the line cannot be understood */
-	bool credential;     /* key_file is not set but lent by the service manager: $CREDENTIALS_DIRECTORY/sc.key */
+	bool credential;    /* key_file is not set but lent by the service manager: $CREDENTIALS_DIRECTORY/sc.key */
 	char key_file[SC_PATH_MAX]; /* `key-file`: absolute paths of master keys, a colon between two; "" for none */
 	struct limits limits;
 	char file[SC_PATH_MAX]; /* that was read, "config" for the one in the cache directory; "" for none */

@@ -92,7 +92,7 @@ only ini.h 'include <ini\.h>' lib/config.c
 only jansson.h 'include <jansson\.h>' cmd/
 only sockets "$(call 'socket|bind|connect|accept4?|listen')" lib/sock.c daemon/listener.c
 only 'processes' "$(call 'fork|vfork|clone|exec[lv]p?e?|execvpe|fexecve|posix_spawnp?|wait|waitpid|waitid|wait3|wait4|kill|killpg')" \
-	cmd/spawn.c cmd/writer.c lib/killpoint.c
+	cmd/spawn.c cmd/spawn_beside.c cmd/spawn_command.c cmd/spawn_feed.c cmd/writer.c lib/killpoint.c
 only 'a shell' "$(call 'system|popen')"
 only 'names in the cache and of the caller' "$(call 'unlink|unlinkat|rename|renameat2?|linkat?|symlinkat?|ftruncate|truncate')" \
 	lib/beneath.c lib/memfd.c lib/sock.c lib/log.c lib/lockfile.c lib/keyfile.c daemon/index_file.c daemon/listener.c daemon/walk.c \
