@@ -1,6 +1,5 @@
 #!/usr/bin/env bats
 # --foreground: the command stays at its caller's terminal, and when it is stopped only it is. Its writer does not stay.
-# run: sealed too
 load ../helper
 
 # at_terminal NAME SCRIPT: a bash of that script on a terminal of its own; `key NAME …` types there.

@@ -1,6 +1,5 @@
 #!/usr/bin/env bats
 # `sc put`: what FILE or stdin has to give becomes the entry, and can be followed while it arrives.
-# run: sealed too
 load ../helper
 
 # giver NAME ARG…: `sc put ARG…` in the background, with its stdin from a gate that `give NAME` steps.

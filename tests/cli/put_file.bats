@@ -1,7 +1,6 @@
 #!/usr/bin/env bats
 # `sc put KEY FILE`: by whichever way the kernel takes, what is stored is FILE, and what is summed is what is stored; with --move
 # FILE is gone afterwards, and not before. Reflinks and other file systems are in faults/root_files.bats.
-# run: sealed too
 load ../helper
 
 # The sum in the index, and that of the same bytes when they came through a pipe.
