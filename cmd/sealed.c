@@ -179,7 +179,9 @@ static int fill(struct sealed_reader *r, int fd)
 	r->at += r->used;
 	r->raw_n -= r->used;
 	r->used = 0;
-	n = pread(fd, r->raw + r->raw_n, sizeof r->raw - r->raw_n, (off_t)(r->at + r->raw_n));
+	do {
+		n = pread(fd, r->raw + r->raw_n, sizeof r->raw - r->raw_n, (off_t)(r->at + r->raw_n));
+	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return SC_ESYS;
 	r->raw_n += (size_t)n;

@@ -53,7 +53,7 @@ struct sealed_reader *sealed_reader_new(const struct gen *g, enum stream s, cons
 void sealed_reader_free(struct sealed_reader *r);
 
 /* At least one and at most n of the bytes of plaintext at a position, which is never before one that was read. SC_ECORRUPT: what lies there
- * is not what was sealed, or is not there · SC_ESYS (EINTR: a signal came first). */
+ * is not what was sealed, or is not there · SC_ESYS. */
 int sealed_read(struct sealed_reader *r, int fd, uint64_t at, void *bytes, size_t n, size_t *got);
 
 /* Of a finished one, all of which has been read: 0 if it ends here, at so many bytes of plaintext. SC_ECORRUPT · SC_ESYS. */

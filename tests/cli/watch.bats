@@ -1,6 +1,5 @@
 #!/usr/bin/env bats
 # `sc watch`: a line for each thing that happens to a key, each once, as it happens.
-# run: sealed too, in a soak
 load ../helper
 
 # watching NAME [OPTION…]: watches in the background, and does so by now.

@@ -1,6 +1,5 @@
 #!/usr/bin/env bats
 # FAULTS A: processes that die or stop.
-# run: sealed too, in a soak
 load ../helper
 
 @test "A02: the leader is killed after LEAD, before there is a writer: exactly one of the waiters leads again, all get everything" {
