@@ -1,6 +1,5 @@
 #!/usr/bin/env bats
 # FAULTS A12: the process that runs the command is killed.
-# run: sealed too, in a soak
 load ../helper
 
 kill_writer() {
