@@ -51,6 +51,7 @@ trace() {
 		'bash "$TREE/tests/faults/round.bash" "$0/$1-$2" "$1" "$2" 1 env "SC_KILLAT=*:0:$0/$1-$2.passed" || touch "$0/bad"' "$T" \
 		<"$T/scenes" >&2
 	while read -r scene victim; do
+		[ -e "$T/$scene-$victim.passed" ] || continue
 		sort "$T/$scene-$victim.passed" | uniq -c | awk -v s="$scene" -v v="$victim" \
 			'$1 > n[$2] { n[$2] = $1 } END { for (name in n) print s, v, name, n[name] }' | sort
 	done <"$T/scenes"
@@ -72,11 +73,16 @@ plan() { # from what trace says
 
 @test "A30: every kill point has a name of its own, and some scene comes by" {
 	[ -z "$(names | sort | uniq -d)" ]
-	trace >"$T/passed"
-	[ ! -e "$T/bad" ]
-	plan <"$T/passed" >"$BATS_FILE_TMPDIR/plan"
-	run comm -23 <(names | sort) <(cut -d ' ' -f 3 "$T/passed" | sort -u)
+	# On a busy machine another process than the one that is meant may be the first to do what a scene is about: then it is played again.
+	for _ in 1 2 3; do
+		trace >>"$T/passed"
+		[ ! -e "$T/bad" ]
+		run comm -23 <(names | sort) <(cut -d ' ' -f 3 "$T/passed" | sort -u)
+		[ -n "$output" ] || break
+		rm -rf "$T"/*-*
+	done
 	assert_output ''
+	awk '!seen[$0]++' "$T/passed" | plan >"$BATS_FILE_TMPDIR/plan"
 }
 
 # The rounds whose points lie there: none fails. How often a point is passed may differ from one time to the next, so a round that
