@@ -266,3 +266,12 @@ said() {
 	[[ "$(pipe_status closed)" =~ ^(0|141)\ 0$ ]]
 	no_daemon
 }
+
+@test "encrypt: a value that is neither on nor off is on, and is complained of" {
+	config 'encrypt = maybe'
+	"$SC" config >"$T/out" 2>"$T/err"
+	is_message "$T/err" 'config:1: encrypt = maybe: is neither on nor off, so it is on'
+	grep -Eq '^encrypt +on ' "$T/out"
+	"$SC" get k -- echo canary-5d1f >"$T/out" 2>"$T/err"
+	run -1 grep -ra canary-5d1f "$SC_DIR/objects"
+}
