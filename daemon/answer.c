@@ -90,8 +90,8 @@ static int open_entry(int dir_fd, const struct entry *e, int fds[2], size_t *n)
 	return rc;
 }
 
-/* How its bytes are given out. What is sealed proves itself, frame by frame. Who verifies them has not been told yet that they are worth keeping, and who is given a stale entry will
- * not find it here for long. */
+/* How its bytes are given out. What is sealed proves itself, frame by frame. Who verifies them has not been told yet that they are worth
+ * keeping, and who is given a stale entry will not find it here for long. */
 static unsigned hit_flags(struct conn *c, const struct entry *e, unsigned flags, const int *fds, size_t n)
 {
 	if (flags & HIT_MEMORY) {
@@ -124,8 +124,11 @@ static void say_hit(struct conn *c, const struct entry *e, uint64_t age_ms, unsi
 			.err_sum = {e->err_sum, SC_SUM_SIZE}};
 	struct seal_key keys[2];
 
-	if (is_sealed(&e->sealed) && !(flags & HIT_MEMORY) && keyring_streams(c->d->keyring, &e->sealed, &e->gen, keys) == 0)
+	if (is_sealed(&e->sealed) && !(flags & HIT_MEMORY)) {
+		/* It was looked for before it was decided; and without keys it would be given out as it lies. */
+		BUG_ON(keyring_streams(c->d->keyring, &e->sealed, &e->gen, keys) != 0);
 		m.keys = (struct bytes){keys[0].b, sizeof keys};
+	}
 	c->state = CONN_READING;
 	c->holds = e->gen;
 	evict_visited(c->d, e);

@@ -426,8 +426,11 @@ static void say_held(struct lease *l)
 	int fds[HELD_FDS] = {l->fds[VALUE_WRITE], l->fds[LOCK]};
 	struct seal_key keys[2];
 
-	if (is_sealed(&l->sealed) && keyring_streams(l->d->keyring, &l->sealed, &l->gen, keys) == 0)
+	if (is_sealed(&l->sealed)) {
+		/* Its record was sealed by it, or opened. */
+		BUG_ON(keyring_streams(l->d->keyring, &l->sealed, &l->gen, keys) != 0);
 		m.keys = (struct bytes){keys[0].b, sizeof keys};
+	}
 
 	/* The lock is the holder's alone from here on. */
 	l->fds[VALUE_WRITE] = l->fds[LOCK] = -1;

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # Back-pressure: how far a run may be ahead of who reads it.
+# run: sealed too, in a soak
 load ../helper
 
 MIB=1048576

@@ -172,6 +172,19 @@ out_of() { find "$SC_DIR/objects" -name '*.out'; }
 	nowhere
 }
 
+@test "verify: sealed entries are held against their sums, with their key and without; what is damaged is named" {
+	"$SC" get good -- echo x >"$T/out"
+	run -0 "$SC" verify
+	make bad "the output"
+	flip "$made.out" 30
+	run -1 "$SC" verify
+	assert_line --partial 'bad: its bytes are not those that were stored'
+	refute_line --partial good
+	run -1 "$SC" verify --repair
+	run -0 "$SC" verify
+	is_file <("$SC" get good) 'x\n'
+}
+
 # ---- what somebody has done to it ------------------------------------------------------------------------------------
 
 # A miss for who comes now: the command is run, and nothing of what lies there is seen.
