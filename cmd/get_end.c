@@ -101,33 +101,44 @@ static enum read_result print_spool(struct reader *r, struct spool *s)
 	return reader_print(r, s->size, 0);
 }
 
-/* Nothing of it may be seen before it has succeeded: somebody must be there then. */
-static int bypass_and_wait(struct get *g)
+static int run_and_print(struct get *g, struct spool *kept, struct reader *r)
 {
-	struct reader r = {.printed = 0};
 	enum read_result rc = READ_ALL;
-	struct spool kept = SPOOL_NONE;
 	struct ended how;
 	int failed;
 
-	g->status.reason = strdup(g->status.reason); /* the session's words go with it */
-	session_release(&g->session);		     /* to the daemon we are gone */
-	if (g->req.atomic && spool_make(&kept, -1, get_seals_spools(g)))
-		return get_fail(g, "no room to keep the output of CMD until it has ended", NULL);
 	if (g->req.atomic)
-		failed = spawn_into(g->req.cmd, &g->spool, &kept, &how);
+		failed = spawn_into(g->req.cmd, &g->spool, kept, &how);
 	else
 		failed = spawn_and_wait(g->req.cmd, &g->spool, g->output.fd, &how);
 	if (failed)
 		return get_fail(g, strerror(errno), NULL);
 	if (g->req.atomic && how.exit == 0 && how.signal == 0)
-		rc = print_spool(&r, &kept);
+		rc = print_spool(r, kept);
 	if (rc)
-		return get_not_printed(g, &r, rc);
-	g->status.bytes = r.printed;
+		return get_not_printed(g, r, rc);
+	g->status.bytes = r->printed;
 	if (how.signal && how.signal == how.caught)
 		get_interrupted(g, how.signal);
 	return get_command_status(g, (uint32_t)how.exit, (uint32_t)how.signal);
+}
+
+/* Nothing of it may be seen before it has succeeded: somebody must be there then. */
+static int bypass_and_wait(struct get *g)
+{
+	struct spool kept = SPOOL_NONE;
+	struct reader r;
+	int status;
+
+	g->status.reason = strdup(g->status.reason); /* the session's words go with it */
+	session_release(&g->session);		     /* to the daemon we are gone */
+	if (g->req.atomic && spool_make(&kept, -1, get_seals_spools(g)))
+		return get_fail(g, "no room to keep the output of CMD until it has ended", NULL);
+	reader_init(&r, -1, -1);
+	status = run_and_print(g, &kept, &r);
+	reader_release(&r);
+	spool_release(&kept);
+	return status;
 }
 
 /* Never worse than not using sc: the command itself, in our place. */

@@ -109,7 +109,7 @@ static bool shape_of(size_t i, struct shape *s)
 }
 
 /* Bytes that every rule allows: a bucket's, no NUL, and as long as asked for. */
-static uint8_t filler[8192];
+static uint8_t filler[8193];
 
 static struct value value_of(const struct known_field *f, uint64_t measure)
 {
