@@ -149,6 +149,7 @@ int get_replay(struct get *g, const struct msg *hit, const int *fds, size_t nfds
 		get_verbose(g, "another command made it", "; the key alone decides");
 	rc = reader_print(&r, m->out_len, m->err_len);
 	/* What lies in a temporary nobody has seen. */
+	reader_release(&r);
 	if (rc == READ_CANNOT_READ && r.err_bytes == g->status.stderr_bytes &&
 	    (r.printed == before || output_restart(&g->output)))
 		return found_bad(g, m);
@@ -160,7 +161,6 @@ int get_replay(struct get *g, const struct msg *hit, const int *fds, size_t nfds
 	KILLPOINT("hit_printed");
 	g->status.bytes = r.printed;
 	g->status.stderr_bytes = r.err_bytes;
-	reader_release(&r);
 	status = get_command_status(g, (uint32_t)m->exit, (uint32_t)m->signal);
 	if (m->flags & HIT_LOAD)
 		load(g, m, fds, nfds);
