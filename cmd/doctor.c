@@ -63,7 +63,7 @@ static void report(struct doctor *d, const struct finding *f)
 	row_print(o);
 }
 
-void found(struct doctor *d, enum level level, const char *mend, const char *fmt, ...)
+void doctor_found(struct doctor *d, enum level level, const char *mend, const char *fmt, ...)
 {
 	char text[2 * SC_PATH_MAX];
 	va_list ap;
@@ -81,13 +81,13 @@ static void check_program(struct doctor *d)
 	char path[SC_PATH_MAX], build[SC_BUILD_MAX + 1];
 
 	if (spawn_find_daemon(path))
-		found(d, PROBLEM, "install both", "there is no scd beside %s, nor in ../libexec/%s", SC_BIN, SC_BIN);
+		doctor_found(d, PROBLEM, "install both", "there is no scd beside %s, nor in ../libexec/%s", SC_BIN, SC_BIN);
 	else if (spawn_ask_build(path, build))
-		found(d, PROBLEM, "install both", "%s does not say of which build it is", path);
+		doctor_found(d, PROBLEM, "install both", "%s does not say of which build it is", path);
 	else if (strcmp(build, sc_build) != 0)
-		found(d, WARNING, "install both", "%s is of build %s, this " SC_BIN " is %s", path, build, sc_build);
+		doctor_found(d, WARNING, "install both", "%s is of build %s, this " SC_BIN " is %s", path, build, sc_build);
 	else
-		found(d, OK, NULL, "%s %s, daemon %s", SC_BIN, sc_build, path);
+		doctor_found(d, OK, NULL, "%s %s, daemon %s", SC_BIN, sc_build, path);
 }
 
 /* Not made yet. The first one who needs it makes it, with its parents if those are below a HOME. */
@@ -105,10 +105,10 @@ static void check_parent(struct doctor *d)
 		snprintf(parent, sizeof parent, "/");
 	if (faccessat(AT_FDCWD, parent, W_OK | X_OK, AT_EACCESS) == 0 ||
 	    (errno == ENOENT && n > 1 && strncmp(path, home, n) == 0 && path[n] == '/'))
-		found(d, OK, NULL, "%s is not there yet; it is made when it is needed", path);
+		doctor_found(d, OK, NULL, "%s is not there yet; it is made when it is needed", path);
 	else
-		found(d, PROBLEM, "make it, or set SC_DIR to another place", "%s cannot be made: %s: %s", path, parent,
-		      strerror(errno));
+		doctor_found(d, PROBLEM, "make it, or set SC_DIR to another place", "%s cannot be made: %s: %s", path, parent,
+			     strerror(errno));
 }
 
 static void check_directory(struct doctor *d)
@@ -124,38 +124,40 @@ static void check_directory(struct doctor *d)
 		return;
 	}
 	if (d->set.place_rc) {
-		found(d, PROBLEM, NULL, "%s", p->why);
+		doctor_found(d, PROBLEM, NULL, "%s", p->why);
 		return;
 	}
 	place_file_system(p, fs, &network);
 	if (fstat(p->dir_fd, &st) < 0)
 		return;
 	if ((st.st_mode & 0777) != 0700)
-		found(d, WARNING, "the next caller sets it to 0700", "%s is %s (mode %04o)", p->path,
-		      (st.st_mode & 0700) == 0700 ? "readable by others" : "not open to us", (unsigned)st.st_mode & 0777);
+		doctor_found(d, WARNING, "the next caller sets it to 0700", "%s is %s (mode %04o)", p->path,
+			     (st.st_mode & 0700) == 0700 ? "readable by others" : "not open to us",
+			     (unsigned)st.st_mode & 0777);
 	/* faccessat knows of file systems that are read-only. */
 	if ((st.st_mode & 0700) == 0700 && faccessat(p->dir_fd, ".", W_OK | X_OK, AT_EACCESS) < 0) {
-		found(d, PROBLEM, "set SC_DIR to another place", "%s cannot be written into: %s", p->path, strerror(errno));
+		doctor_found(d, PROBLEM, "set SC_DIR to another place", "%s cannot be written into: %s", p->path,
+			     strerror(errno));
 		return;
 	}
 	d->there = true;
 	logged_read(p->dir_fd, clock_now().wall_ms - RECENT_MS, d->log);
 	if (network)
-		found(d, WARNING, "set SC_DIR to a local place",
-		      "%s is on %s, where locks and shared memory may not do what they do on a local disk", p->path, fs);
+		doctor_found(d, WARNING, "set SC_DIR to a local place",
+			     "%s is on %s, where locks and shared memory may not do what they do on a local disk", p->path, fs);
 	else
-		found(d, OK, NULL, "%s%s%s: ours, mode %04o, on %s", p->path, from ? ", by " : "", from ? from : "",
-		      (unsigned)st.st_mode & 0777, fs);
+		doctor_found(d, OK, NULL, "%s%s%s: ours, mode %04o, on %s", p->path, from ? ", by " : "", from ? from : "",
+			     (unsigned)st.st_mode & 0777, fs);
 	if (from)
 		return;
 	snprintf(other, sizeof other, "/var/tmp/sc-%u", (unsigned)geteuid());
 	if (strcmp(p->path, other) == 0)
-		found(d, WARNING, "set SC_DIR to say where", "%s is used because the usual place is on a network file system",
-		      p->path);
+		doctor_found(d, WARNING, "set SC_DIR to say where",
+			     "%s is used because the usual place is on a network file system", p->path);
 	snprintf(other, sizeof other, "/tmp/sc-%u", (unsigned)geteuid());
 	if (strcmp(p->path, other) == 0)
-		found(d, WARNING, "set SC_DIR to say where", "%s is used because there is no HOME that is ours and writable",
-		      p->path);
+		doctor_found(d, WARNING, "set SC_DIR to say where",
+			     "%s is used because there is no HOME that is ours and writable", p->path);
 }
 
 static void on_complaint(void *arg, const char *file, int line, const char *why)
@@ -185,11 +187,12 @@ static void check_config(struct doctor *d)
 	if (d->bad_lines)
 		return;
 	if (*c->file)
-		found(d, OK, NULL, "%s", settings_path(&d->set, c->file, path));
+		doctor_found(d, OK, NULL, "%s", settings_path(&d->set, c->file, path));
 	else if (place_config(other) == 0)
-		found(d, OK, NULL, "none, neither in %s nor at %s; all settings are the defaults", d->set.s.place.path, other);
+		doctor_found(d, OK, NULL, "none, neither in %s nor at %s; all settings are the defaults", d->set.s.place.path,
+			     other);
 	else
-		found(d, OK, NULL, "none in %s; all settings are the defaults", d->set.s.place.path);
+		doctor_found(d, OK, NULL, "none in %s; all settings are the defaults", d->set.s.place.path);
 }
 
 static void check_space(struct doctor *d)
@@ -209,12 +212,12 @@ static void check_space(struct doctor *d)
 	if (fstatvfs(d->set.s.place.dir_fd, &fs) == 0 && fs.f_files > 0)
 		snprintf(inodes, sizeof inodes, ", %llu inodes", (unsigned long long)fs.f_favail);
 	if (bytes_free < least)
-		found(d, PROBLEM, "make room, or set min-free", "%s free, less than min-free, %s: nothing new is kept", is,
-		      want);
+		doctor_found(d, PROBLEM, "make room, or set min-free", "%s free, less than min-free, %s: nothing new is kept",
+			     is, want);
 	else
-		found(d, OK, NULL, "%s free%s, min-free is %s", is, inodes, want);
+		doctor_found(d, OK, NULL, "%s free%s, min-free is %s", is, inodes, want);
 	if (*inodes && fs.f_favail == 0)
-		found(d, PROBLEM, "remove files", "the file system has no inode left: nothing new is kept");
+		doctor_found(d, PROBLEM, "remove files", "the file system has no inode left: nothing new is kept");
 }
 
 static const char *number(rlim_t n, char out[32])
@@ -234,21 +237,22 @@ static void check_limits(struct doctor *d)
 	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
 		return;
 	if (files.rlim_max < SC_DAEMON_FDS)
-		found(d, PROBLEM, "raise the hard limit of ulimit -n",
-		      "%llu descriptors are allowed, too few to start a daemon, which needs %d",
-		      (unsigned long long)files.rlim_max, SC_DAEMON_FDS);
+		doctor_found(d, PROBLEM, "raise the hard limit of ulimit -n",
+			     "%llu descriptors are allowed, too few to start a daemon, which needs %d",
+			     (unsigned long long)files.rlim_max, SC_DAEMON_FDS);
 	else if (files.rlim_max < FDS_WANTED)
-		found(d, WARNING, "raise the hard limit of ulimit -n",
-		      "%llu descriptors are allowed to a daemon that is started from here; a caller takes one, a run ten",
-		      (unsigned long long)files.rlim_max);
+		doctor_found(
+			d, WARNING, "raise the hard limit of ulimit -n",
+			"%llu descriptors are allowed to a daemon that is started from here; a caller takes one, a run ten",
+			(unsigned long long)files.rlim_max);
 	else
-		found(d, OK, NULL, "%s descriptors, of which a caller here may have %s", number(files.rlim_max, most),
-		      number(files.rlim_cur, least));
+		doctor_found(d, OK, NULL, "%s descriptors, of which a caller here may have %s", number(files.rlim_max, most),
+			     number(files.rlim_cur, least));
 	if (getrlimit(RLIMIT_NPROC, &processes) < 0)
 		return;
-	found(d, processes.rlim_cur < PROCESSES_WANTED ? WARNING : OK,
-	      processes.rlim_cur < PROCESSES_WANTED ? "raise ulimit -u" : NULL, "%s processes of one user",
-	      number(processes.rlim_cur, most));
+	doctor_found(d, processes.rlim_cur < PROCESSES_WANTED ? WARNING : OK,
+		     processes.rlim_cur < PROCESSES_WANTED ? "raise ulimit -u" : NULL, "%s processes of one user",
+		     number(processes.rlim_cur, most));
 }
 
 /* An older daemon makes room for the next caller; a newer one stays, and whoever asks it is refused. */
@@ -260,9 +264,9 @@ static void other_version(struct doctor *d)
 
 	d->answers = true;
 	sock_check_peer(s->fd, NULL, &pid);
-	found(d, newer ? PROBLEM : WARNING, newer ? "install the newer " SC_BIN : SC_BIN " daemon restart",
-	      "pid %ld is of %s version, build %s; this " SC_BIN " is %s", (long)pid, newer ? "a newer" : "an older", s->build,
-	      sc_build);
+	doctor_found(d, newer ? PROBLEM : WARNING, newer ? "install the newer " SC_BIN : SC_BIN " daemon restart",
+		     "pid %ld is of %s version, build %s; this " SC_BIN " is %s", (long)pid, newer ? "a newer" : "an older",
+		     s->build, sc_build);
 }
 
 static void check_daemon(struct doctor *d)
@@ -276,7 +280,7 @@ static void check_daemon(struct doctor *d)
 		return;
 	rc = settings_ask_daemon(set, &m);
 	if (rc == SC_ENOENT) {
-		found(d, OK, NULL, "none is running; the next caller starts one");
+		doctor_found(d, OK, NULL, "none is running; the next caller starts one");
 		return;
 	}
 	if (rc == SC_EPROTO && set->s.version && set->s.version != sc_proto_version) {
@@ -284,19 +288,19 @@ static void check_daemon(struct doctor *d)
 		return;
 	}
 	if (rc) {
-		found(d, PROBLEM, set->s.mend, "%s", set->s.why[0] ? set->s.why : sc_strerror(rc));
+		doctor_found(d, PROBLEM, set->s.mend, "%s", set->s.why[0] ? set->s.why : sc_strerror(rc));
 		return;
 	}
 	d->answers = true;
 	if (m.build.n != strlen(sc_build) || memcmp(m.build.p, sc_build, m.build.n) != 0)
-		found(d, WARNING, SC_BIN " daemon restart", "pid %llu is of build %.*s, this %s is %s",
-		      (unsigned long long)m.pid, (int)m.build.n, (const char *)m.build.p, SC_BIN, sc_build);
+		doctor_found(d, WARNING, SC_BIN " daemon restart", "pid %llu is of build %.*s, this %s is %s",
+			     (unsigned long long)m.pid, (int)m.build.n, (const char *)m.build.p, SC_BIN, sc_build);
 	else
-		found(d, OK, NULL, "pid %llu, build %s, up %s", (unsigned long long)m.pid, sc_build,
-		      human_format_duration(m.uptime, up));
+		doctor_found(d, OK, NULL, "pid %llu, build %s, up %s", (unsigned long long)m.pid, sc_build,
+			     human_format_duration(m.uptime, up));
 	if (settings_are_newer(set, &m))
-		found(d, WARNING, SC_BIN " daemon restart",
-		      "config was changed after it had started; it obeys what it read then");
+		doctor_found(d, WARNING, SC_BIN " daemon restart",
+			     "config was changed after it had started; it obeys what it read then");
 }
 
 /* A daemon that has answered cannot have failed. */
@@ -314,8 +318,8 @@ static void check_starts(struct doctor *d)
 	if (rc == SC_ENOENT)
 		return;
 	if (rc) {
-		found(d, PROBLEM, rc == SC_EUNSAFE ? "remove it, " SC_BIN " makes a new one" : NULL, "%s/lock: %s",
-		      d->set.s.place.path, sc_strerror(rc));
+		doctor_found(d, PROBLEM, rc == SC_EUNSAFE ? "remove it, " SC_BIN " makes a new one" : NULL, "%s/lock: %s",
+			     d->set.s.place.path, sc_strerror(rc));
 		return;
 	}
 	failed = lockfile_failed_starts(&lock, clock_now().boot_ms);
@@ -324,12 +328,12 @@ static void check_starts(struct doctor *d)
 	lockfile_close(&lock);
 	if (failed == 0) {
 		if (*left)
-			found(d, WARNING, "see scd.log there", "the last daemon died of a fault of its own: %s", left);
+			doctor_found(d, WARNING, "see scd.log there", "the last daemon died of a fault of its own: %s", left);
 		return;
 	}
-	found(d, PROBLEM, "see scd.log there", "%u start%s of a daemon failed within the last minute%s%s%s", failed,
-	      failed == 1 ? "" : "s", failed >= SC_CRASHES_MAX ? ", so none is tried before it is over" : "", *why ? ": " : "",
-	      why);
+	doctor_found(d, PROBLEM, "see scd.log there", "%u start%s of a daemon failed within the last minute%s%s%s", failed,
+		     failed == 1 ? "" : "s", failed >= SC_CRASHES_MAX ? ", so none is tried before it is over" : "",
+		     *why ? ": " : "", why);
 }
 
 /* What has happened, not what is: that the other checks see. So none of these is a problem. */
@@ -357,8 +361,8 @@ static void check_errors(struct doctor *d)
 		*often = '\0';
 		if (l->times > 1)
 			snprintf(often, sizeof often, "%u times in a day, the last ", l->times);
-		found(d, WARNING, "see scd.log there", "%s: %s, %s%s ago", what[i], l->why, often,
-		      human_format_duration(now > l->last_ms ? (now - l->last_ms) / 1000 * 1000 : 0, ago));
+		doctor_found(d, WARNING, "see scd.log there", "%s: %s, %s%s ago", what[i], l->why, often,
+			     human_format_duration(now > l->last_ms ? (now - l->last_ms) / 1000 * 1000 : 0, ago));
 	}
 }
 
@@ -386,9 +390,10 @@ static void check_index(struct doctor *d)
 	}
 	closedir(dir);
 	if (files)
-		found(d, WARNING, "look at them, or remove them",
-		      "%s/index.db.bad-*: %u file%s, %s, of an index that was bad and was put aside%s%s", d->set.s.place.path,
-		      files, files == 1 ? "" : "s", human_format_size(bytes, size), *why ? ": " : "", why);
+		doctor_found(d, WARNING, "look at them, or remove them",
+			     "%s/index.db.bad-*: %u file%s, %s, of an index that was bad and was put aside%s%s",
+			     d->set.s.place.path, files, files == 1 ? "" : "s", human_format_size(bytes, size),
+			     *why ? ": " : "", why);
 }
 
 /* Both are only needed to tell how old an entry of another boot is. */
@@ -400,12 +405,13 @@ static void check_clock(struct doctor *d)
 
 	clock_boot_id(boot);
 	if (wall < CLOCK_LEAST_MS || wall > CLOCK_MOST_MS)
-		found(d, PROBLEM, "set it",
-		      "the machine's clock cannot be right: what is stored now is not served after the next boot");
+		doctor_found(d, PROBLEM, "set it",
+			     "the machine's clock cannot be right: what is stored now is not served after the next boot");
 	else if (memcmp(boot, none, sizeof none) == 0)
-		found(d, WARNING, "mount /proc", "/proc/sys/kernel/random/boot_id cannot be read, so boots are not told apart");
+		doctor_found(d, WARNING, "mount /proc",
+			     "/proc/sys/kernel/random/boot_id cannot be read, so boots are not told apart");
 	else
-		found(d, OK, NULL, "set, and this boot has a name");
+		doctor_found(d, OK, NULL, "set, and this boot has a name");
 }
 
 /* In this order: a check may rest on what one before it has found. */

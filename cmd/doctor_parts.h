@@ -27,7 +27,8 @@ struct doctor {
 };
 
 /* One line of what a check has found. mend: what to do, or NULL. */
-void __attribute__((format(printf, 4, 5))) found(struct doctor *d, enum level level, const char *mend, const char *fmt, ...);
+void __attribute__((format(printf, 4, 5)))
+doctor_found(struct doctor *d, enum level level, const char *mend, const char *fmt, ...);
 
 /* ---- doctor_sealed.c ---- */
 

@@ -33,12 +33,12 @@ static void check_key(struct doctor *d, const char *path)
 		const char *text = keyfile_fault_text(fault);
 
 		keyfile_mend(fault, path, mend, sizeof mend);
-		found(d, PROBLEM, *mend ? mend : NULL, "%s: %s: no daemon starts with it", path, text);
+		doctor_found(d, PROBLEM, *mend ? mend : NULL, "%s: %s: no daemon starts with it", path, text);
 		return;
 	}
 	seal_key_fingerprint(&key, fingerprint);
 	seal_key_wipe(&key);
-	found(d, OK, NULL, "%s: fingerprint %s", path, fingerprint);
+	doctor_found(d, OK, NULL, "%s: fingerprint %s", path, fingerprint);
 }
 
 /* The daemon's, else ours, which one that is started from here would have. False: not known. */
@@ -64,8 +64,8 @@ static void check_memlock(struct doctor *d)
 	unsigned long long bytes;
 
 	if (geteuid() != 0 && read_memlock(d, &bytes) && bytes < LOCKED_WANTED)
-		found(d, WARNING, "raise ulimit -l",
-		      "%llu bytes of memory may be locked, too few: keys may come to lie in swap", bytes);
+		doctor_found(d, WARNING, "raise ulimit -l",
+			     "%llu bytes of memory may be locked, too few: keys may come to lie in swap", bytes);
 }
 
 static void show_sealer(struct doctor *d, const struct msg *m)
@@ -77,12 +77,12 @@ static void show_sealer(struct doctor *d, const struct msg *m)
 	for (size_t i = 1; i < m->sealed.n; i++)
 		snprintf(fingerprint + 2 * (i - 1), 3, "%02x", m->sealed.p[i]);
 	if (m->flags & SEALER_HERE)
-		found(d, OK, NULL, "%llu entr%s sealed by %s", (unsigned long long)m->count, m->count == 1 ? "y is" : "ies are",
-		      fingerprint);
+		doctor_found(d, OK, NULL, "%llu entr%s sealed by %s", (unsigned long long)m->count,
+			     m->count == 1 ? "y is" : "ies are", fingerprint);
 	else
-		found(d, WARNING, "name its file in key-file behind the others, or let them go",
-		      "%llu entr%s sealed by %s, which is not here, so they are not given out", (unsigned long long)m->count,
-		      m->count == 1 ? "y is" : "ies are", fingerprint);
+		doctor_found(d, WARNING, "name its file in key-file behind the others, or let them go",
+			     "%llu entr%s sealed by %s, which is not here, so they are not given out",
+			     (unsigned long long)m->count, m->count == 1 ? "y is" : "ies are", fingerprint);
 }
 
 /* As the daemon that lives finds them. */
@@ -109,9 +109,9 @@ void doctor_check_keys(struct doctor *d)
 	char path[SC_PATH_MAX];
 
 	if (!*rest && d->set.config.encrypt)
-		found(d, OK, NULL, "none: the daemon makes one for itself, and what it seals is gone when it ends");
+		doctor_found(d, OK, NULL, "none: the daemon makes one for itself, and what it seals is gone when it ends");
 	else if (!*rest)
-		found(d, OK, NULL, "none");
+		doctor_found(d, OK, NULL, "none");
 	sc_no_core();
 	sc_keep_secret();
 	while (config_next_key_file(&rest, path))
@@ -169,10 +169,10 @@ void doctor_check_swap(struct doctor *d)
 	}
 	fclose(f);
 	if (*open_one && seals(d))
-		found(d, WARNING, "encrypt it, or swapoff",
-		      "%s is not encrypted: what is sealed on the disk may come to lie there in the clear", open_one);
+		doctor_found(d, WARNING, "encrypt it, or swapoff",
+			     "%s is not encrypted: what is sealed on the disk may come to lie there in the clear", open_one);
 	else if (*open_one)
-		found(d, OK, NULL, "on: what passes through memory may be written to a disk by the machine");
+		doctor_found(d, OK, NULL, "on: what passes through memory may be written to a disk by the machine");
 	else
-		found(d, OK, NULL, n ? "on, and encrypted or in memory" : "none");
+		doctor_found(d, OK, NULL, n ? "on, and encrypted or in memory" : "none");
 }

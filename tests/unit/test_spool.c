@@ -402,7 +402,7 @@ static void assert_keeps_to_itself(pid_t feeder)
 static void a_feeder_holds_nobodys_pipe(void **state)
 {
 	/* All that is the caller's is left to the feeder: its stdout, stderr, and a descriptor more. */
-	static const char script[] = "exec 7<&0; exec sleep 1000 7<&7 >/dev/null 2>&1 9>&- & echo $!";
+	static const char script[] = "exec 7<&0; exec tail -f /dev/null 7<&7 >/dev/null 2>&1 9>&- & echo $!";
 	int out[2], status;
 	pid_t kids[4], sleeper;
 	char text[32] = "";
